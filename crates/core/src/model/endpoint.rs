@@ -1,0 +1,72 @@
+//! Endpoints: the joining of one sandbox to one network.
+
+use super::{EndpointId, InterfaceName, Mac, NetworkId, SandboxId, derive_id};
+use ipnet::{Ipv4Net, Ipv6Net};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+/// An endpoint as asked for.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EndpointSpec {
+    /// The address wanted.
+    pub ipv4: Option<Ipv4Addr>,
+    /// The IPv6 address wanted.
+    pub ipv6: Option<Ipv6Addr>,
+    /// Link-local addresses to add.
+    pub link_local: Vec<IpAddr>,
+    /// The MAC address wanted.
+    pub mac: Option<Mac>,
+    /// Further names on this network.
+    pub aliases: Vec<String>,
+    /// Names that this sandbox alone knows other containers by: target name, alias.
+    pub links: Vec<(String, String)>,
+    /// Driver options of the endpoint.
+    pub driver_opts: BTreeMap<String, String>,
+    /// The highest priority gives the default route.
+    pub gw_priority: i64,
+}
+
+/// An endpoint with everything reserved: nothing is left to choose.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Endpoint {
+    /// Its id.
+    pub id: EndpointId,
+    /// The network joined.
+    pub network: NetworkId,
+    /// The name of the link in the sandbox.
+    pub interface: InterfaceName,
+    /// The name of the link's other end, in the host.
+    pub host_interface: InterfaceName,
+    /// The MAC address in the sandbox.
+    pub mac: Mac,
+    /// Its address and prefix length.
+    pub ipv4: Option<Ipv4Net>,
+    /// Its IPv6 address and prefix length.
+    pub ipv6: Option<Ipv6Net>,
+    /// The gateway it would route through.
+    pub gateway4: Option<Ipv4Addr>,
+    /// The IPv6 gateway it would route through.
+    pub gateway6: Option<Ipv6Addr>,
+    /// What was asked for.
+    pub spec: EndpointSpec,
+}
+
+impl Endpoint {
+    /// The id of the endpoint that joins `sandbox` to `network`. It is the same each time, so that
+    /// a dry run prints the names that the operation will use.
+    pub fn id_of(sandbox: &SandboxId, network: &NetworkId) -> EndpointId {
+        derive_id(&[b"endpoint", sandbox.as_bytes(), network.as_bytes()])
+    }
+
+    /// The name of the host end: `veth` and seven digits of the endpoint's id.
+    pub fn host_interface_of(id: &EndpointId) -> InterfaceName {
+        InterfaceName::from_id("veth", id, 7)
+    }
+
+    /// Its addresses, IPv4 first.
+    pub fn addresses(&self) -> impl Iterator<Item = IpAddr> {
+        let v4 = self.ipv4.map(|net| IpAddr::V4(net.addr()));
+        v4.into_iter().chain(self.ipv6.map(|net| IpAddr::V6(net.addr())))
+    }
+}

@@ -1,0 +1,30 @@
+//! The nouns: networks, sandboxes, endpoints, port mappings, and the checked values they hold.
+//!
+//! A value that can be wrong is a type that cannot: [`InterfaceName`], [`Id`], [`Mac`].
+
+mod endpoint;
+mod error_class;
+mod facts;
+mod id;
+mod interface_name;
+mod mac;
+mod network;
+mod port;
+mod sandbox;
+
+pub use endpoint::{Endpoint, EndpointSpec};
+pub use error_class::ErrorClass;
+pub use facts::Facts;
+pub use id::{Id, InvalidId, derive_id};
+pub use interface_name::{InterfaceName, InvalidInterfaceName};
+pub use mac::{InvalidMac, Mac};
+pub use network::{DriverKind, IpamSpec, Network, NetworkSpec, Scope, SubnetSpec};
+pub use port::{PortMapping, PortRequest, Protocol};
+pub use sandbox::{NameserverConfig, Sandbox};
+
+/// The id of a network: 64 lower-case hexadecimal digits.
+pub type NetworkId = Id;
+/// The id of a sandbox. A container's sandbox has the container's id.
+pub type SandboxId = Id;
+/// The id of an endpoint.
+pub type EndpointId = Id;

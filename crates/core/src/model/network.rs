@@ -1,0 +1,130 @@
+//! Networks: what was asked for, and what was made of it.
+
+use super::NetworkId;
+use ipnet::IpNet;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use std::fmt;
+use std::net::IpAddr;
+
+/// Which driver plans a network.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum DriverKind {
+    /// A bridge on the host, with NAT to the outside.
+    Bridge,
+    /// The host's own network stack.
+    Host,
+    /// No network but loopback.
+    Null,
+}
+
+impl fmt::Display for DriverKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Bridge => "bridge",
+            Self::Host => "host",
+            Self::Null => "null",
+        })
+    }
+}
+
+/// How far a network reaches.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Scope {
+    /// This host.
+    #[default]
+    Local,
+    /// All hosts of a cluster.
+    Global,
+}
+
+impl fmt::Display for Scope {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Local => "local",
+            Self::Global => "global",
+        })
+    }
+}
+
+/// One subnet of a network: its pool, and what of it is handed out.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SubnetSpec {
+    /// The prefix, host bits zero.
+    pub subnet: IpNet,
+    /// The subpool that dynamic addresses come from; the whole subnet if `None`.
+    pub ip_range: Option<IpNet>,
+    /// The address that routes onward.
+    pub gateway: Option<IpAddr>,
+    /// Addresses kept out of use, by name.
+    pub auxiliary: BTreeMap<String, IpAddr>,
+}
+
+/// How a network gets its addresses.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct IpamSpec {
+    /// The IPAM driver, `default` unless said otherwise.
+    pub driver: String,
+    /// Options of the IPAM driver; `None` where the request had none (Docker tells the difference).
+    pub options: Option<BTreeMap<String, String>>,
+    /// The subnets, IPv4 before IPv6 as asked for.
+    pub subnets: Vec<SubnetSpec>,
+}
+
+/// A network as asked for, already checked for form.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NetworkSpec {
+    /// The name.
+    pub name: String,
+    /// The driver.
+    pub driver: DriverKind,
+    /// How far it reaches.
+    pub scope: Scope,
+    /// No way out, and no way in.
+    pub internal: bool,
+    /// Whether standalone containers may join a global network.
+    pub attachable: bool,
+    /// Whether it is a routing mesh.
+    pub ingress: bool,
+    /// Whether it only holds configuration for others.
+    pub config_only: bool,
+    /// The configuration network it takes its settings from.
+    pub config_from: Option<String>,
+    /// Whether endpoints have IPv4 addresses.
+    pub enable_ipv4: bool,
+    /// Whether endpoints have IPv6 addresses.
+    pub enable_ipv6: bool,
+    /// Where addresses come from.
+    pub ipam: IpamSpec,
+    /// Driver options.
+    pub options: BTreeMap<String, String>,
+    /// The user's labels.
+    pub labels: BTreeMap<String, String>,
+}
+
+/// A network that exists: every subnet chosen, every gateway known.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Network {
+    /// Its id.
+    pub id: NetworkId,
+    /// When it was made, as RFC 3339 with nanoseconds, as the API prints it.
+    pub created: String,
+    /// What it is. The subnets are the reserved ones.
+    pub spec: NetworkSpec,
+}
+
+impl Network {
+    /// The subnets of one family that the network uses: IPv6 ones only where IPv6 is on.
+    pub fn subnets(&self, ipv6: bool) -> impl Iterator<Item = &SubnetSpec> {
+        let enabled = if ipv6 { self.spec.enable_ipv6 } else { self.spec.enable_ipv4 };
+        let family = move |subnet: &&SubnetSpec| matches!(subnet.subnet, IpNet::V6(_)) == ipv6;
+        self.spec.ipam.subnets.iter().filter(move |_| enabled).filter(family)
+    }
+
+    /// The value of a driver option.
+    pub fn option(&self, key: &str) -> Option<&str> {
+        self.spec.options.get(key).map(String::as_str)
+    }
+}

@@ -1,0 +1,42 @@
+//! Sandboxes: one container's network stack.
+
+use super::{Endpoint, NetworkId, PortMapping, SandboxId};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+
+/// What a sandbox's resolver and resolv.conf are made from.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NameserverConfig {
+    /// DNS servers asked for; the host's where empty.
+    pub servers: Vec<IpAddr>,
+    /// Search domains asked for; `.` alone means none.
+    pub search: Vec<String>,
+    /// resolv.conf options asked for.
+    pub options: Vec<String>,
+}
+
+/// A network stack with its endpoints. Everything in it is reserved: a plan leaves nothing open.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Sandbox {
+    /// Its id, which is the container's.
+    pub id: SandboxId,
+    /// The container's name, without a slash: its first name in DNS.
+    pub name: String,
+    /// The host name in it.
+    pub hostname: String,
+    /// The domain in it, empty if none.
+    pub domainname: String,
+    /// Whether it is the host's own network stack.
+    pub host: bool,
+    /// Its endpoints, by network.
+    pub endpoints: BTreeMap<NetworkId, Endpoint>,
+    /// The published ports; they lead to the endpoint that has the gateway.
+    pub ports: Vec<PortMapping>,
+    /// Resolver settings.
+    pub nameserver: NameserverConfig,
+    /// Lines for /etc/hosts: name, address.
+    pub extra_hosts: Vec<(String, IpAddr)>,
+    /// The ports its resolver listens on, on 127.0.0.11: UDP, TCP. `None` without a resolver.
+    pub resolver_ports: Option<(u16, u16)>,
+}

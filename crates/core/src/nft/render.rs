@@ -1,0 +1,1 @@
+//! nftables data as the text `nft list` prints.

@@ -1,0 +1,47 @@
+//! What has to be done to get from one plan to another.
+
+use super::{Key, Object, Plan};
+
+/// One step from an old plan to a new one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Change {
+    /// Make an object.
+    Create(Key, Object),
+    /// Give an object other settings: from, to.
+    Alter(Key, Object, Object),
+    /// Take an object away.
+    Delete(Key, Object),
+}
+
+impl Change {
+    /// The object concerned.
+    pub fn key(&self) -> &Key {
+        match self {
+            Self::Create(key, _) | Self::Alter(key, ..) | Self::Delete(key, _) => key,
+        }
+    }
+}
+
+/// Returns the steps from `old` to `new`: what is made or altered in phase order, then what is
+/// removed, backwards.
+///
+/// Elements of nftables are the exception that proves the order: they share one transaction, so
+/// the executor may pull a removal forward into it.
+pub fn diff(old: &Plan, new: &Plan) -> Vec<Change> {
+    let made = new.objects().iter().filter_map(|(key, wanted)| match old.objects().get(key) {
+        None => Some(Change::Create(key.clone(), wanted.clone())),
+        Some(present) if present != wanted => {
+            Some(Change::Alter(key.clone(), present.clone(), wanted.clone()))
+        }
+        Some(_) => None,
+    });
+    let mut changes: Vec<Change> = made.collect();
+    changes.sort_by_key(|change| change.key().phase());
+
+    let gone = old.objects().iter().filter(|(key, _)| !new.objects().contains_key(*key));
+    let mut removals: Vec<Change> =
+        gone.map(|(key, object)| Change::Delete(key.clone(), object.clone())).collect();
+    removals.sort_by_key(|change| change.key().phase());
+    changes.extend(removals.into_iter().rev());
+    changes
+}

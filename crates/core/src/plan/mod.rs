@@ -1,0 +1,72 @@
+//! What a driver returns: the kernel objects that should exist, as data.
+//!
+//! A [`Plan`] maps a [`Key`], an object's identity, to an [`Object`], its settings. A key knows its
+//! [`Phase`], so drivers do not sequence. [`diff`] compares two plans; [`check`] is a lint that runs
+//! before anything is claimed or written. Start at [`Plan`].
+
+mod check;
+mod diff;
+mod key;
+mod object;
+mod render;
+
+pub use check::{Fault, check};
+pub use diff::{Change, diff};
+pub use key::{Key, Netns, Phase};
+pub use object::{Effect, Link, LinkKind, Object, Route};
+
+use std::collections::BTreeMap;
+
+/// The wanted kernel state of one scope, and what to do once when it has changed.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Plan {
+    objects: BTreeMap<Key, Object>,
+    effects: Vec<Effect>,
+    clashes: Vec<Key>,
+}
+
+impl Plan {
+    /// Adds an object. Two different objects under one key are a fault that [`check`] reports.
+    pub fn add(&mut self, key: Key, object: Object) {
+        match self.objects.get(&key) {
+            Some(present) if *present != object => self.clashes.push(key),
+            _ => {
+                self.objects.insert(key, object);
+            }
+        }
+    }
+
+    /// Adds something to do once, after a change.
+    pub fn effect(&mut self, effect: Effect) {
+        self.effects.push(effect);
+    }
+
+    /// Adds all of another plan.
+    pub fn merge(&mut self, other: Plan) {
+        for (key, object) in other.objects {
+            self.add(key, object);
+        }
+        self.effects.extend(other.effects);
+        self.clashes.extend(other.clashes);
+    }
+
+    /// The objects, by key.
+    pub fn objects(&self) -> &BTreeMap<Key, Object> {
+        &self.objects
+    }
+
+    /// What to do once when something changed.
+    pub fn effects(&self) -> &[Effect] {
+        &self.effects
+    }
+
+    /// Keys that were given two different objects.
+    pub fn clashes(&self) -> &[Key] {
+        &self.clashes
+    }
+
+    /// Whether there is nothing in it.
+    pub fn is_empty(&self) -> bool {
+        self.objects.is_empty() && self.effects.is_empty()
+    }
+}

@@ -1,0 +1,80 @@
+//! The settings of a kernel object.
+
+use crate::model::{InterfaceName, Mac, Protocol};
+use crate::nft::{Data, Table};
+use crate::plan::Netns;
+use serde::{Deserialize, Serialize};
+use std::net::IpAddr;
+
+/// What an object should be like. Only what we ask for is compared: the kernel adds settings,
+/// addresses and routes of its own.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Object {
+    /// It exists, and that is all there is to it (namespaces, addresses, links that are up).
+    Present,
+    /// A link.
+    Link(Link),
+    /// The value of a sysctl, as written to it.
+    Setting(String),
+    /// An nftables table.
+    Table(Table),
+    /// What a map leads to; [`Data::None`] for a set.
+    Element(Data),
+    /// The hardware address of a neighbor, permanent.
+    Neighbor(Mac),
+    /// Where a route leads.
+    Route(Route),
+}
+
+/// The settings of a link.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Link {
+    /// Largest packet in bytes.
+    pub mtu: u32,
+    /// The hardware address; `None` leaves it to the kernel.
+    pub mac: Option<Mac>,
+    /// What kind of link.
+    pub kind: LinkKind,
+}
+
+/// What kind of link, with the settings of that kind.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum LinkKind {
+    /// A bridge.
+    Bridge,
+    /// A veth pair; this end is made up, the other is born down in its namespace.
+    Veth {
+        /// Where the other end lives, and its name there.
+        peer: (Netns, InterfaceName),
+        /// The hardware address of the other end.
+        peer_mac: Mac,
+        /// The bridge this end is a port of.
+        master: Option<InterfaceName>,
+        /// Whether frames may leave by the port they came in by.
+        hairpin: bool,
+        /// Whether the port cannot talk to other isolated ports.
+        isolated: bool,
+    },
+}
+
+/// Where a route leads.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Route {
+    /// The link to leave by.
+    pub interface: InterfaceName,
+    /// The next hop; `None` where the destination is on the link.
+    pub via: Option<IpAddr>,
+}
+
+/// Something done once when an operation changed something; not state, never compared.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Effect {
+    /// Make the kernel finish its pending work for a link, so that the first packet does not wait.
+    SyncLink(Netns, InterfaceName),
+    /// Tell neighbors whose address this is: gratuitous ARP or unsolicited neighbor advertisement.
+    Announce(Netns, InterfaceName, IpAddr, Mac),
+    /// Forget tracked connections to or from an address of an endpoint.
+    ForgetAddress(IpAddr),
+    /// Forget tracked connections to a host port.
+    ForgetPort(Protocol, u16),
+}

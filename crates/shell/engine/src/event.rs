@@ -1,0 +1,37 @@
+//! What the engine tells whoever listens.
+
+use sealane_core::model::{DriverKind, NetworkId, SandboxId};
+use std::sync::Arc;
+
+/// What happened to a network.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum NetworkAction {
+    /// It was made.
+    Create,
+    /// It was removed.
+    Destroy,
+    /// A sandbox was attached.
+    Connect(SandboxId),
+    /// A sandbox was detached.
+    Disconnect(SandboxId),
+    /// Objects that something else had changed were put back; the text says which.
+    Repair(String),
+    /// A foreign firewall or a conflict needs the operator's attention; the text says what to do.
+    Warn(String),
+}
+
+/// An event of a network.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NetworkEvent {
+    /// What happened.
+    pub action: NetworkAction,
+    /// The network concerned; `None` where it is the whole host.
+    pub network: Option<NetworkId>,
+    /// Its name.
+    pub name: String,
+    /// Its driver.
+    pub driver: DriverKind,
+}
+
+/// Who is told of events, at once, in order.
+pub type EventSink = Arc<dyn Fn(NetworkEvent) + Send + Sync>;

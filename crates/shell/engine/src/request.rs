@@ -1,0 +1,116 @@
+//! What a face asks of the engine.
+
+use sealane_core::model::{EndpointSpec, NameserverConfig, NetworkId, PortRequest, SandboxId};
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+use std::path::PathBuf;
+
+/// A subnet as asked for: texts, for the engine words their faults as Docker does.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct RequestedSubnet {
+    /// The prefix; empty to let the engine choose.
+    pub subnet: String,
+    /// The subpool for dynamic addresses; empty if none.
+    pub ip_range: String,
+    /// The gateway; empty if none.
+    pub gateway: String,
+    /// Addresses to keep out of use, by name.
+    pub auxiliary: BTreeMap<String, String>,
+}
+
+/// A network to make.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct CreateNetwork {
+    /// Its name.
+    pub name: String,
+    /// Its driver; empty for `bridge`.
+    pub driver: String,
+    /// Its scope; empty for the driver's own.
+    pub scope: String,
+    /// No way out.
+    pub internal: bool,
+    /// Whether standalone containers may join.
+    pub attachable: bool,
+    /// Whether it is a routing mesh.
+    pub ingress: bool,
+    /// Whether it only holds configuration.
+    pub config_only: bool,
+    /// The configuration network to take settings from.
+    pub config_from: Option<String>,
+    /// IPv4 addresses; `None` for the default.
+    pub enable_ipv4: Option<bool>,
+    /// IPv6 addresses; `None` for the default.
+    pub enable_ipv6: Option<bool>,
+    /// The IPAM driver; empty for `default`.
+    pub ipam_driver: String,
+    /// Options of the IPAM driver.
+    pub ipam_options: Option<BTreeMap<String, String>>,
+    /// Its subnets.
+    pub subnets: Vec<RequestedSubnet>,
+    /// Driver options.
+    pub options: BTreeMap<String, String>,
+    /// Labels.
+    pub labels: BTreeMap<String, String>,
+}
+
+/// A network that was made.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CreatedNetwork {
+    /// Its id.
+    pub id: NetworkId,
+    /// Something the user should know, or empty.
+    pub warning: String,
+}
+
+/// What an extra host name stands for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum HostTarget {
+    /// An address.
+    Address(IpAddr),
+    /// `host-gateway`: the address of the host as containers see it.
+    Gateway,
+}
+
+/// A sandbox to make.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SandboxSpec {
+    /// Its id: the container's.
+    pub id: SandboxId,
+    /// The container's name.
+    pub name: String,
+    /// Its host name.
+    pub hostname: String,
+    /// Its domain, or empty.
+    pub domainname: String,
+    /// Whether it is the host's own network stack.
+    pub host: bool,
+    /// The networks to join, by id, name or prefix. None, and there is only loopback.
+    pub endpoints: Vec<(String, EndpointSpec)>,
+    /// The ports to publish.
+    pub ports: Vec<PortRequest>,
+    /// Resolver settings; what is empty falls back to the daemon's.
+    pub nameserver: NameserverConfig,
+    /// Further names: name, target.
+    pub extra_hosts: Vec<(String, HostTarget)>,
+    /// Whether IPv6 is switched off in it by the user's sysctls.
+    pub ipv6_disabled: bool,
+    /// The folder that the files hosts, hostname and resolv.conf are written to.
+    pub files: PathBuf,
+}
+
+/// An operation to be planned only.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum PlannedOperation {
+    /// To make a network.
+    CreateNetwork(CreateNetwork),
+    /// To remove one.
+    RemoveNetwork(String),
+    /// To make a sandbox.
+    CreateSandbox(SandboxSpec),
+    /// To remove one.
+    RemoveSandbox(SandboxId),
+    /// To attach a sandbox to a network.
+    Attach(SandboxId, String, EndpointSpec),
+    /// To detach it.
+    Detach(SandboxId, String),
+}
