@@ -1,0 +1,253 @@
+//! The addresses of one subnet.
+
+use super::offset_set::OffsetSet;
+use super::span::Span;
+use crate::model::SubnetSpec;
+use ipnet::IpNet;
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
+use std::time::Duration;
+use thiserror::Error;
+
+/// How long a released address rests before another endpoint may get it: until then caches and
+/// tracked connections may still lead to it.
+pub const QUARANTINE: Duration = Duration::from_secs(60);
+
+/// Why an address cannot be reserved. The texts are Docker's.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+pub enum ReserveError {
+    /// The address is not of this subnet.
+    #[error("no configured subnet contains IP address {0}")]
+    Outside(IpAddr),
+    /// The address is reserved, or it is the network's or the broadcast address.
+    #[error("Address already in use")]
+    Taken(IpAddr),
+    /// Every dynamic address is in use.
+    #[error("no available addresses on this pool")]
+    Exhausted,
+}
+
+/// Why the gateway or an auxiliary address of a new network cannot be reserved.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+pub enum OpenError {
+    /// The gateway cannot be reserved.
+    #[error("failed to allocate gateway ({gateway}): {source}")]
+    Gateway {
+        /// The gateway asked for.
+        gateway: IpAddr,
+        /// Why not.
+        source: ReserveError,
+    },
+    /// An auxiliary address cannot be reserved.
+    #[error("failed to allocate secondary ip address ({name}:{address}): {source}")]
+    Auxiliary {
+        /// The name of the address.
+        name: String,
+        /// The address asked for.
+        address: IpAddr,
+        /// Why not.
+        source: ReserveError,
+    },
+}
+
+/// How full a subnet is, as `docker network inspect` shows it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Usage {
+    /// Addresses not to be had, with those of the network, the gateway and broadcast.
+    pub in_use: u64,
+    /// Dynamic addresses still to be had.
+    pub available: u64,
+}
+
+/// One subnet's addresses: which are reserved, and which rest after their release.
+///
+/// Invariant: `blocked` is what is in use together with what is in quarantine, and
+/// `quarantine` and `oldest` hold the same addresses.
+#[derive(Clone, Debug)]
+pub struct Pool {
+    subnet: Span,
+    /// Offsets of the first and the last dynamic address.
+    dynamic: (u128, u128),
+    blocked: OffsetSet,
+    /// When each address in quarantine was released.
+    quarantine: BTreeMap<u128, Duration>,
+    oldest: BTreeSet<(Duration, u128)>,
+    in_use: u128,
+    dynamic_in_use: u128,
+}
+
+impl Pool {
+    /// An empty pool; `range` limits the dynamic addresses. Two addresses are never given: the
+    /// first (the network's, or the subnet-router anycast of IPv6) and the broadcast address. An
+    /// IPv4 /31 or /32 has neither.
+    pub fn new(subnet: IpNet, range: Option<IpNet>) -> Self {
+        let span = Span::from(&subnet);
+        let range = range.map_or(span, |range| Span::from(&range));
+        let clamp = |number: u128| number.clamp(span.first, span.last) - span.first;
+        let mut pool = Self {
+            subnet: span,
+            dynamic: (clamp(range.first), clamp(range.last)),
+            blocked: OffsetSet::default(),
+            quarantine: BTreeMap::new(),
+            oldest: BTreeSet::new(),
+            in_use: 0,
+            dynamic_in_use: 0,
+        };
+        for offset in pool.never_given().into_iter().flatten() {
+            pool.take(offset);
+        }
+        pool
+    }
+
+    /// The pool of a network's subnet, its gateway and auxiliary addresses reserved.
+    pub fn open(spec: &SubnetSpec) -> Result<Self, OpenError> {
+        let mut pool = Self::new(spec.subnet, spec.ip_range);
+        if let Some(gateway) = spec.gateway {
+            pool.reserve(gateway)
+                .map_err(|source| OpenError::Gateway { gateway, source })?;
+        }
+        for (name, &address) in &spec.auxiliary {
+            pool.reserve(address).map_err(|source| {
+                let name = name.clone();
+                OpenError::Auxiliary {
+                    name,
+                    address,
+                    source,
+                }
+            })?;
+        }
+        Ok(pool)
+    }
+
+    /// Reserves an address that was asked for by name: anywhere in the subnet, in quarantine too.
+    pub fn reserve(&mut self, address: IpAddr) -> Result<(), ReserveError> {
+        let offset = self
+            .subnet
+            .offset_of(address)
+            .ok_or(ReserveError::Outside(address))?;
+        if self.is_in_use(offset) {
+            return Err(ReserveError::Taken(address));
+        }
+        self.take(offset);
+        Ok(())
+    }
+
+    /// Reserves the lowest free dynamic address that is not in quarantine; if there is none, the
+    /// one that has been there longest.
+    pub fn allocate(&mut self, now: Duration) -> Result<IpAddr, ReserveError> {
+        self.end_quarantines(now);
+        let (first, last) = self.dynamic;
+        let free = self.blocked.first_gap(first, last);
+        let offset = free
+            .or_else(|| self.longest_in_quarantine())
+            .ok_or(ReserveError::Exhausted)?;
+        self.take(offset);
+        Ok(self.subnet.address_at(offset))
+    }
+
+    /// Reserves `address`, which the endpoint had before, if nobody else has it by now; else as
+    /// [`Pool::allocate`] does.
+    pub fn allocate_again(
+        &mut self,
+        address: IpAddr,
+        now: Duration,
+    ) -> Result<IpAddr, ReserveError> {
+        match self.reserve(address) {
+            Ok(()) => Ok(address),
+            Err(ReserveError::Taken(_) | ReserveError::Outside(_) | ReserveError::Exhausted) => {
+                self.allocate(now)
+            }
+        }
+    }
+
+    /// Gives an address back: it rests for [`QUARANTINE`]. Call it when the link that had the
+    /// address is gone. An address that is not reserved stays as it is.
+    pub fn release(&mut self, address: IpAddr, now: Duration) {
+        let Some(offset) = self.subnet.offset_of(address) else {
+            return;
+        };
+        if !self.is_in_use(offset) || self.never_given().contains(&Some(offset)) {
+            return;
+        }
+        self.count(offset, false);
+        self.quarantine.insert(offset, now);
+        self.oldest.insert((now, offset));
+    }
+
+    /// Gives an address back that no endpoint had yet, so that it need not rest.
+    pub fn cancel(&mut self, address: IpAddr) {
+        let Some(offset) = self.subnet.offset_of(address) else { return };
+        if self.is_in_use(offset) && !self.never_given().contains(&Some(offset)) {
+            self.count(offset, false);
+            self.blocked.remove(offset);
+        }
+    }
+
+    /// How full it is. An address in quarantine counts as available.
+    pub fn usage(&self) -> Usage {
+        let (first, last) = self.dynamic;
+        let available = (last - first).saturating_add(1) - self.dynamic_in_use;
+        let saturate = |count: u128| u64::try_from(count).unwrap_or(u64::MAX);
+        Usage {
+            in_use: saturate(self.in_use),
+            available: saturate(available),
+        }
+    }
+
+    /// The first and the broadcast address, where the subnet has them.
+    fn never_given(&self) -> [Option<u128>; 2] {
+        let last = self.subnet.last - self.subnet.first;
+        match (self.subnet.ipv6, last) {
+            (true, _) => [Some(0), None],
+            (false, 0 | 1) => [None, None],
+            (false, _) => [Some(0), Some(last)],
+        }
+    }
+
+    fn is_in_use(&self, offset: u128) -> bool {
+        self.blocked.contains(offset) && !self.quarantine.contains_key(&offset)
+    }
+
+    fn take(&mut self, offset: u128) {
+        self.leave_quarantine(offset);
+        self.blocked.insert(offset);
+        self.count(offset, true);
+    }
+
+    fn count(&mut self, offset: u128, taken: bool) {
+        let step = |count: u128| if taken { count + 1 } else { count - 1 };
+        self.in_use = step(self.in_use);
+        if (self.dynamic.0..=self.dynamic.1).contains(&offset) {
+            self.dynamic_in_use = step(self.dynamic_in_use);
+        }
+    }
+
+    /// Forgets that an address is in quarantine, but leaves it blocked; false if it was not there.
+    fn leave_quarantine(&mut self, offset: u128) -> bool {
+        let Some(released) = self.quarantine.remove(&offset) else {
+            return false;
+        };
+        self.oldest.remove(&(released, offset))
+    }
+
+    fn end_quarantines(&mut self, now: Duration) {
+        while let Some(&(released, offset)) = self.oldest.first()
+            && released.saturating_add(QUARANTINE) <= now
+        {
+            self.leave_quarantine(offset);
+            self.blocked.remove(offset);
+        }
+    }
+
+    fn longest_in_quarantine(&self) -> Option<u128> {
+        let (first, last) = self.dynamic;
+        let dynamic = |offset: &u128| (first..=last).contains(offset);
+        self.oldest.iter().map(|&(_, offset)| offset).find(dynamic)
+    }
+}
+
+/// The gateway of a network that names none: the first address that the subnet, or its subpool if
+/// it has one, would give. `None` if it has no address to give.
+pub fn default_gateway(subnet: IpNet, range: Option<IpNet>) -> Option<IpAddr> {
+    Pool::new(subnet, range).allocate(Duration::ZERO).ok()
+}
