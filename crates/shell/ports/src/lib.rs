@@ -1,0 +1,1 @@
+//! Host ports: reserved by real sockets, relayed where the kernel cannot translate.

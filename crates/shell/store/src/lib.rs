@@ -1,0 +1,1 @@
+//! What survives a restart: desired state, runtime records, and the claims journal.
