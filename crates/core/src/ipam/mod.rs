@@ -11,6 +11,9 @@ mod pool;
 mod span;
 mod validate;
 
+#[cfg(test)]
+mod tests;
+
 pub use address_pools::{AddressPool, AddressPools, ChooseError, InvalidAddressPool};
 pub use pool::{OpenError, Pool, QUARANTINE, ReserveError, Usage, default_gateway};
 pub use validate::{InvalidIpam, PoolOverlap, check_overlap, validate};

@@ -176,7 +176,9 @@ impl Pool {
 
     /// Gives an address back that no endpoint had yet, so that it need not rest.
     pub fn cancel(&mut self, address: IpAddr) {
-        let Some(offset) = self.subnet.offset_of(address) else { return };
+        let Some(offset) = self.subnet.offset_of(address) else {
+            return;
+        };
         if self.is_in_use(offset) && !self.never_given().contains(&Some(offset)) {
             self.count(offset, false);
             self.blocked.remove(offset);
