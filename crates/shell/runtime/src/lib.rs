@@ -1,0 +1,30 @@
+//! Container processes: an OCI runtime makes them, `conmon` watches over them.
+//!
+//! May touch the exec root (bundles, exit files), the log files under the data root, the cgroups
+//! below its parent, and processes it started. It knows nothing of networks or images: it is
+//! given a network namespace and a root file system by path.
+//! A container outlives whoever made it: nothing here is held in memory only.
+//! Start at [`Runtime`].
+
+mod attach;
+mod config;
+mod error;
+mod exits;
+mod logs;
+mod process;
+mod runtime;
+mod spec;
+
+pub use attach::{Attach, MAX_FRAME, MAX_STDIN, Stream, decode_frame, stdin_chunks};
+pub use config::{RuntimeChoice, RuntimeConfig};
+pub use error::RuntimeError;
+pub use exits::{Exit, ExitOf};
+pub use logs::{LogEntry, LogQuery, LogReader};
+pub use process::{Created, ProcessTable, RunningExec, State};
+pub use runtime::Runtime;
+pub use spec::{
+    Device, ExecSpec, Mount, MountKind, ProcessSpec, Propagation, Resources, Rlimit, Stdin,
+};
+
+/// What this crate's operations return.
+pub type Result<T, E = RuntimeError> = std::result::Result<T, E>;
