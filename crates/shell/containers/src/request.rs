@@ -1,0 +1,238 @@
+//! What the front asks of the containers, and what it is answered.
+
+use bollard_stubs::models::{ContainerConfig, EndpointSettings, HostConfig};
+use bytes::Bytes;
+use jiff::Timestamp;
+use sealane_core::model::Id;
+use std::collections::BTreeMap;
+use std::time::Duration;
+use tokio::sync::mpsc;
+
+/// The version of the Docker API that a request speaks: major, minor.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct ApiVersion(pub u16, pub u16);
+
+/// A container to make.
+#[derive(Clone, Debug, PartialEq)]
+pub struct CreateRequest {
+    /// Its name, with or without the leading slash; `None` or empty to have one made up.
+    pub name: Option<String>,
+    /// What runs in it.
+    pub config: ContainerConfig,
+    /// How it sits on the host.
+    pub host_config: HostConfig,
+    /// `NetworkingConfig.EndpointsConfig`: settings by network name or id.
+    pub endpoints: BTreeMap<String, EndpointSettings>,
+    /// The container-wide `MacAddress` of API versions before 1.44; empty and `None` are the same.
+    pub mac_address: Option<String>,
+    /// The version that the request speaks.
+    pub api_version: ApiVersion,
+}
+
+/// A container that was made.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Created {
+    /// Its id.
+    pub id: Id,
+    /// What the user should know.
+    pub warnings: Vec<String>,
+}
+
+/// How to stop a container.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct StopOptions {
+    /// The signal that asks it to end; `None` for the container's own, else SIGTERM.
+    pub signal: Option<String>,
+    /// Seconds until SIGKILL; negative for never; `None` for the container's own, else 10.
+    pub timeout: Option<i64>,
+}
+
+/// How to remove a container.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct RemoveOptions {
+    /// Kill it first if it runs.
+    pub force: bool,
+    /// Remove its anonymous volumes too.
+    pub volumes: bool,
+    /// Remove a link between containers instead of the container.
+    pub link: bool,
+}
+
+/// What a waiter waits for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum WaitCondition {
+    /// That it does not run; at once if it does not.
+    #[default]
+    NotRunning,
+    /// Its next exit.
+    NextExit,
+    /// That it is removed.
+    Removed,
+}
+
+/// How a container ended.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Exit {
+    /// The exit code; 128 and the signal's number if a signal ended it.
+    pub code: i64,
+    /// Why its removal failed, for [`WaitCondition::Removed`].
+    pub error: Option<String>,
+}
+
+/// Which containers to list. The filters are those of `GET /containers/json`, each key with its
+/// values; unknown keys are refused.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ListOptions {
+    /// Those that do not run, too.
+    pub all: bool,
+    /// At most so many, the newest; those that do not run, too.
+    pub limit: Option<usize>,
+    /// Filters by key.
+    pub filters: BTreeMap<String, Vec<String>>,
+}
+
+/// Which log lines to read.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct LogOptions {
+    /// Lines of standard output.
+    pub stdout: bool,
+    /// Lines of standard error.
+    pub stderr: bool,
+    /// Go on as the container writes.
+    pub follow: bool,
+    /// Put the time in front of each line.
+    pub timestamps: bool,
+    /// Only the last so many.
+    pub tail: Option<usize>,
+    /// Only from then on.
+    pub since: Option<Timestamp>,
+    /// Only until then.
+    pub until: Option<Timestamp>,
+}
+
+/// Which output stream bytes came from. With a terminal all is [`Stream::Stdout`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stream {
+    /// Standard output.
+    Stdout,
+    /// Standard error.
+    Stderr,
+}
+
+/// Output as it came.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Chunk {
+    /// Where it came from.
+    pub stream: Stream,
+    /// What came.
+    pub bytes: Bytes,
+}
+
+/// What to attach to.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct AttachOptions {
+    /// First what was logged until now.
+    pub logs: bool,
+    /// Then what comes.
+    pub stream: bool,
+    /// Standard input.
+    pub stdin: bool,
+    /// Standard output.
+    pub stdout: bool,
+    /// Standard error.
+    pub stderr: bool,
+}
+
+/// The open streams of a container or an exec. The output ends when the process does; dropping
+/// it detaches.
+#[derive(Debug)]
+pub struct Attached {
+    /// Whether there is a terminal: then the wire has no frames.
+    pub tty: bool,
+    /// What the process writes.
+    pub output: mpsc::Receiver<Chunk>,
+    /// What it reads, if asked for and open; dropping it closes the process's standard input
+    /// where that was made with `StdinOnce`.
+    pub input: Option<mpsc::Sender<Bytes>>,
+}
+
+/// The log of a container. It ends with the log, or with the container if followed.
+#[derive(Debug)]
+pub struct Logs {
+    /// Whether there is a terminal: then the wire has no frames.
+    pub tty: bool,
+    /// The lines.
+    pub output: mpsc::Receiver<Chunk>,
+}
+
+/// The size of a terminal, in characters.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TerminalSize {
+    /// Rows.
+    pub height: u16,
+    /// Columns.
+    pub width: u16,
+}
+
+/// How to start an exec.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ExecStart {
+    /// Nobody listens.
+    pub detach: bool,
+    /// Whether the request says there is a terminal; it must agree with the exec's own.
+    pub tty: bool,
+    /// The size of the caller's terminal.
+    pub size: Option<TerminalSize>,
+}
+
+/// What a prune removed.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Pruned {
+    /// The ids of the containers.
+    pub containers: Vec<Id>,
+    /// Bytes that are free again.
+    pub space: u64,
+}
+
+/// An operation on a container to be planned only.
+#[derive(Clone, Debug, PartialEq)]
+pub enum PlanRequest {
+    /// `start NAME`
+    Start(String),
+    /// `stop NAME`
+    Stop(String),
+    /// `rm NAME`
+    Remove(String),
+    /// `connect NETWORK NAME`
+    Connect {
+        /// The network, by id, name or prefix.
+        network: String,
+        /// The container, likewise.
+        container: String,
+        /// The endpoint wanted.
+        settings: Box<EndpointSettings>,
+    },
+    /// `disconnect NETWORK NAME`
+    Disconnect {
+        /// The network, by id, name or prefix.
+        network: String,
+        /// The container, likewise.
+        container: String,
+    },
+    /// `run`: a container that is not made yet.
+    Run(Box<CreateRequest>),
+}
+
+/// What the daemon's flags decide about containers.
+#[derive(Clone, Debug)]
+pub struct ContainersConfig {
+    /// Where containers keep their files: `<data root>/containers/<id>/`.
+    pub data_root: std::path::PathBuf,
+    /// Whether running containers outlive the daemon (`--live-restore`). A kill -9 never harms
+    /// them; this only decides about an orderly end.
+    pub live_restore: bool,
+    /// How long an orderly end waits for containers (`--shutdown-timeout`).
+    pub shutdown_timeout: Duration,
+    /// Whether containers have an init process unless they say otherwise (`--init`).
+    pub init: bool,
+}
