@@ -1,0 +1,32 @@
+//! Names: what the resolver of a sandbox answers, and what its resolv.conf and hosts files say.
+//!
+//! Pure: queries are bytes, snapshots are values, time and the shuffling seed are arguments. The
+//! sockets are in the `sealane-nameserver` crate.
+//!
+//! Start at [`answer`]. What it looks in is a [`View`] (of one sandbox) over the [`Zones`] (of all
+//! networks). What it does not know is relayed: [`Race`] says whom to ask when, [`Cache`] what need
+//! not be asked again, and `wire` reads just as much of a message as a relay must.
+
+mod answer;
+mod hosts;
+mod query;
+mod resolv_conf;
+mod view;
+mod wire;
+mod zone;
+
+pub use answer::{Outcome, Transport, answer, refusal, server_failure};
+
+pub use hosts::{HostsFile, InvalidExtraHost, extra_host};
+pub use query::{Edns, Query};
+
+pub use resolv_conf::{
+    ExternalServer, InternalResolvConf, ResolvConf, Server, render_host, render_internal,
+    render_legacy,
+};
+pub use view::{Forwarding, NetworkView, View};
+pub use wire::{Malformed, Reply};
+pub use zone::{EndpointNames, Service, Zone, Zones};
+
+/// The address of the resolver in every sandbox that has one.
+pub const RESOLVER_ADDRESS: std::net::Ipv4Addr = std::net::Ipv4Addr::new(127, 0, 0, 11);

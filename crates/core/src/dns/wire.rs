@@ -1,0 +1,159 @@
+//! As much of the DNS message format as a relay must read: the header, the question, and where
+//! the TTLs of the records are. Everything else is passed on byte for byte.
+//!
+//! Every read is bounded by the message; nothing here can panic on any input.
+
+use std::ops::Range;
+use thiserror::Error;
+
+/// The bytes of the fixed header.
+pub(super) const HEADER: usize = 12;
+/// The type of the EDNS pseudo record.
+pub(super) const TYPE_OPT: u16 = 41;
+/// The type of the record that says how long a name may be remembered not to exist.
+pub(super) const TYPE_SOA: u16 = 6;
+
+const MAX_NAME: usize = 255;
+const QR: u8 = 0x80;
+const TC: u8 = 0x02;
+
+/// Why a message cannot be used.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+pub enum Malformed {
+    /// It ends within something.
+    #[error("the message ends before its content does")]
+    Short,
+    /// A label or a name is longer than allowed, or of a reserved kind.
+    #[error("the message holds a name that is not one")]
+    Name,
+    /// It has not exactly one question.
+    #[error("the message has not exactly one question")]
+    Questions,
+}
+
+/// A reply of an upstream, as far as a relay looks into it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Reply<'a> {
+    bytes: &'a [u8],
+    question: &'a [u8],
+}
+
+impl<'a> Reply<'a> {
+    /// Reads the header and the question. An error also stands for a message that is no reply.
+    pub fn parse(bytes: &'a [u8]) -> Result<Self, Malformed> {
+        let header = header(bytes)?;
+        if header[2] & QR == 0 || count(header, 0) != 1 {
+            return Err(Malformed::Questions);
+        }
+        Ok(Self {
+            bytes,
+            question: question(bytes)?,
+        })
+    }
+
+    /// The id.
+    pub fn id(&self) -> u16 {
+        u16::from_be_bytes([self.bytes[0], self.bytes[1]])
+    }
+
+    /// The response code, without the upper bits of EDNS.
+    pub fn code(&self) -> u8 {
+        self.bytes[3] & 0x0f
+    }
+
+    /// Whether the upstream had more to say than fits.
+    pub fn is_truncated(&self) -> bool {
+        self.bytes[2] & TC != 0
+    }
+
+    /// Whether it denies the name or has no answer: what a server elsewhere may know better.
+    pub fn is_negative(&self) -> bool {
+        count(self.bytes, 1) == 0
+    }
+
+    /// Whether it replies to the question of `query`, whose letters may be of another case.
+    pub fn answers(&self, question: &[u8]) -> bool {
+        self.question.eq_ignore_ascii_case(question)
+    }
+}
+
+/// A resource record, located.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Record {
+    pub(super) kind: u16,
+    pub(super) class: u16,
+    pub(super) ttl: u32,
+    /// Where the four bytes of the TTL are.
+    pub(super) ttl_at: usize,
+    pub(super) data: Range<usize>,
+}
+
+/// The header, if the message has one.
+pub(super) fn header(bytes: &[u8]) -> Result<&[u8], Malformed> {
+    bytes.get(..HEADER).ok_or(Malformed::Short)
+}
+
+/// How many entries section 0 to 3 has. `header` must be a whole header.
+pub(super) fn count(header: &[u8], section: usize) -> u16 {
+    u16::from_be_bytes([header[4 + 2 * section], header[5 + 2 * section]])
+}
+
+/// The bytes of the first question: name, type, class.
+pub(super) fn question(bytes: &[u8]) -> Result<&[u8], Malformed> {
+    let end = name_end(bytes, HEADER)? + 4;
+    bytes.get(HEADER..end).ok_or(Malformed::Short)
+}
+
+/// Calls `each` for every record after the questions, with the number of its section.
+pub(super) fn records(bytes: &[u8], mut each: impl FnMut(usize, Record)) -> Result<(), Malformed> {
+    let header = header(bytes)?;
+    if count(header, 0) != 1 {
+        return Err(Malformed::Questions);
+    }
+    let mut at = HEADER + question(bytes)?.len();
+    for section in 1..=3 {
+        for _ in 0..count(header, section) {
+            let record = record(bytes, at)?;
+            at = record.data.end;
+            each(section, record);
+        }
+    }
+    Ok(())
+}
+
+fn record(bytes: &[u8], at: usize) -> Result<Record, Malformed> {
+    let fixed = name_end(bytes, at)?;
+    let [k0, k1, c0, c1, t0, t1, t2, t3, l0, l1] = *bytes
+        .get(fixed..)
+        .and_then(|rest| rest.first_chunk())
+        .ok_or(Malformed::Short)?;
+    let data = fixed + 10..fixed + 10 + usize::from(u16::from_be_bytes([l0, l1]));
+    if data.end > bytes.len() {
+        return Err(Malformed::Short);
+    }
+    Ok(Record {
+        kind: u16::from_be_bytes([k0, k1]),
+        class: u16::from_be_bytes([c0, c1]),
+        ttl: u32::from_be_bytes([t0, t1, t2, t3]),
+        ttl_at: fixed + 4,
+        data,
+    })
+}
+
+/// Where the name that begins at `at` ends. A pointer ends a name; it is not followed, because
+/// nobody here needs the name of a record.
+pub(super) fn name_end(bytes: &[u8], at: usize) -> Result<usize, Malformed> {
+    let mut end = at;
+    loop {
+        let length = *bytes.get(end).ok_or(Malformed::Short)?;
+        match length {
+            0 => return Ok(end + 1),
+            1..=63 => end += 1 + usize::from(length),
+            64..=191 => return Err(Malformed::Name),
+            192..=255 => return Ok(end + 2),
+        }
+        if end - at >= MAX_NAME {
+            return Err(Malformed::Name);
+        }
+    }
+}
