@@ -1,1 +1,22 @@
-//! What survives a restart: desired state, runtime records, and the claims journal.
+//! What survives a restart.
+//!
+//! - *Desired state* in [`Store`]: networks, containers, reservations. Under the data root, durable
+//!   before the API answers, one [`Batch`] per call.
+//! - *Runtime state* in [`Records`]: what runs, one file per sandbox. Under the exec root, and gone
+//!   with the boot that it belongs to ([`BootId`]).
+//! - *Claims* in [`Journal`]: the kernel objects that are ours, written down before they are made.
+//!
+//! Knows nothing of what it keeps: values are whatever `serde` can write. Never a second copy of
+//! what the kernel can be asked for.
+
+mod boot;
+mod fault;
+mod journal;
+mod lock;
+mod records;
+mod store;
+
+pub use boot::{BootId, BootIdError};
+pub use journal::{Journal, JournalError};
+pub use records::{LoadedRecords, RecordError, Records};
+pub use store::{Batch, Store, StoreError, Table};

@@ -1,0 +1,283 @@
+//! Claims: which kernel objects are ours.
+
+use crate::{BootId, fault};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use std::collections::BTreeSet;
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Write};
+use std::marker::PhantomData;
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use thiserror::Error;
+
+/// Dead lines that are put up with before the file is written anew.
+const DEAD_LINES: usize = 20_000;
+
+/// Why the journal cannot be read or written.
+#[derive(Debug, Error)]
+pub enum JournalError {
+    /// The system refused; the claim or release was not written.
+    #[error("cannot write the journal of claims {}", path.display())]
+    Io {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// A line in the middle is not a claim.
+    #[error(
+        "line {line} of the journal {} cannot be read; `sealane purge` removes what is ours by name",
+        path.display()
+    )]
+    Damaged {
+        /// The file.
+        path: PathBuf,
+        /// The line, counted from one.
+        line: usize,
+    },
+    /// A key cannot be written as JSON.
+    #[error("a key cannot be written to the journal {}", path.display())]
+    Encode {
+        /// The file.
+        path: PathBuf,
+        /// Why not.
+        source: serde_json::Error,
+    },
+}
+
+/// The append-only list of the keys we claimed and released. Each call is one write, which a crash
+/// of the daemon leaves behind whole or not at all; there is no sync, because the kernel objects
+/// do not outlive the machine either.
+#[derive(Debug)]
+pub struct Journal<K> {
+    path: PathBuf,
+    boot: BootId,
+    state: Mutex<State>,
+    kind: PhantomData<fn(K)>,
+}
+
+#[derive(Debug)]
+struct State {
+    file: File,
+    bytes: u64,
+    /// Lines that a compaction would leave out.
+    dead: usize,
+}
+
+/// What a journal file says.
+struct Contents<K> {
+    claimed: BTreeSet<K>,
+    lines: usize,
+    /// How much of it is sound: a torn last line is cut off.
+    bytes: u64,
+}
+
+impl<K: Serialize + DeserializeOwned + Ord> Journal<K> {
+    /// Opens the journal, and returns what is claimed. Claims of another boot are dropped: their
+    /// objects are gone with it.
+    pub fn open(path: &Path, boot: BootId) -> Result<(Self, BTreeSet<K>), JournalError> {
+        let contents = read(path, &boot)?;
+        let mut file = open_file(path).map_err(at(path))?;
+        let mut bytes = contents.bytes;
+        file.set_len(bytes).map_err(at(path))?;
+        if bytes == 0 {
+            let header = header(&boot);
+            file.write_all(header.as_bytes()).map_err(at(path))?;
+            bytes = header.len() as u64;
+        }
+        let dead = contents.lines - contents.claimed.len();
+        let state = Mutex::new(State { file, bytes, dead });
+        let journal = Self {
+            path: path.to_owned(),
+            boot,
+            state,
+            kind: PhantomData,
+        };
+        Ok((journal, contents.claimed))
+    }
+
+    /// Writes down that objects are ours; to be called before they are made.
+    pub fn claim<'a>(&self, keys: impl IntoIterator<Item = &'a K>) -> Result<(), JournalError>
+    where
+        K: 'a,
+    {
+        self.append('+', keys).map(drop)
+    }
+
+    /// Writes down that objects are no longer ours; to be called after they are gone.
+    pub fn release<'a>(&self, keys: impl IntoIterator<Item = &'a K>) -> Result<(), JournalError>
+    where
+        K: 'a,
+    {
+        // A release makes its own line and that of the claim superfluous.
+        let dead = self.append('-', keys)? * 2;
+        let mut state = self.state();
+        state.dead += dead;
+        if state.dead > DEAD_LINES {
+            self.rewrite(&mut state)
+        } else {
+            Ok(())
+        }
+    }
+
+    /// What is claimed and not released.
+    pub fn load(&self) -> Result<BTreeSet<K>, JournalError> {
+        let _state = self.state();
+        Ok(read(&self.path, &self.boot)?.claimed)
+    }
+
+    /// Writes the file anew, with nothing but what is claimed.
+    pub fn compact(&self) -> Result<(), JournalError> {
+        self.rewrite(&mut self.state())
+    }
+
+    fn append<'a>(
+        &self,
+        sign: char,
+        keys: impl IntoIterator<Item = &'a K>,
+    ) -> Result<usize, JournalError>
+    where
+        K: 'a,
+    {
+        let (lines, text) = self.encode(sign, keys)?;
+        if lines == 0 {
+            return Ok(0);
+        }
+        let mut state = self.state();
+        fault::point(if sign == '+' {
+            "journal claim"
+        } else {
+            "journal release"
+        });
+        if let Err(source) = state.file.write_all(text.as_bytes()) {
+            // What was written of it would be a torn line in front of the next one.
+            state.file.set_len(state.bytes).map_err(at(&self.path))?;
+            return Err(JournalError::Io {
+                path: self.path.clone(),
+                source,
+            });
+        }
+        state.bytes += text.len() as u64;
+        Ok(lines)
+    }
+
+    fn encode<'a>(
+        &self,
+        sign: char,
+        keys: impl IntoIterator<Item = &'a K>,
+    ) -> Result<(usize, String), JournalError>
+    where
+        K: 'a,
+    {
+        let mut text = String::new();
+        let mut lines = 0;
+        for key in keys {
+            let json = serde_json::to_string(key).map_err(|source| JournalError::Encode {
+                path: self.path.clone(),
+                source,
+            })?;
+            text.push(sign);
+            text.push_str(&json);
+            text.push('\n');
+            lines += 1;
+        }
+        Ok((lines, text))
+    }
+
+    fn rewrite(&self, state: &mut State) -> Result<(), JournalError> {
+        let claimed = read::<K>(&self.path, &self.boot)?.claimed;
+        let text = header(&self.boot) + &self.encode('+', &claimed)?.1;
+        let new = self.path.with_extension("new");
+        fault::point("journal rewrite");
+        fs::write(&new, &text).map_err(at(&new))?;
+        let file = open_file(&new).map_err(at(&new))?;
+        fs::rename(&new, &self.path).map_err(at(&self.path))?;
+        *state = State {
+            file,
+            bytes: text.len() as u64,
+            dead: 0,
+        };
+        Ok(())
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn open_file(path: &Path) -> io::Result<File> {
+    OpenOptions::new().append(true).create(true).open(path)
+}
+
+/// The first line: which boot the claims are of.
+fn header(boot: &BootId) -> String {
+    format!("boot {}\n", boot.as_str())
+}
+
+fn read<K: DeserializeOwned + Ord>(
+    path: &Path,
+    boot: &BootId,
+) -> Result<Contents<K>, JournalError> {
+    let nothing = Contents {
+        claimed: BTreeSet::new(),
+        lines: 0,
+        bytes: 0,
+    };
+    let text = match fs::read(path) {
+        Ok(text) => text,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(nothing),
+        Err(source) => {
+            return Err(JournalError::Io {
+                path: path.to_owned(),
+                source,
+            });
+        }
+    };
+    let sound = text
+        .iter()
+        .rposition(|&byte| byte == b'\n')
+        .map_or(0, |end| end + 1);
+    let header = header(boot);
+    let Some(body) = text[..sound].strip_prefix(header.as_bytes()) else {
+        return Ok(nothing);
+    };
+
+    let mut contents = Contents {
+        bytes: sound as u64,
+        ..nothing
+    };
+    for line in body.split_inclusive(|&byte| byte == b'\n') {
+        contents.lines += 1;
+        if !replay(line, &mut contents.claimed) {
+            return Err(JournalError::Damaged {
+                path: path.to_owned(),
+                line: contents.lines + 1,
+            });
+        }
+    }
+    Ok(contents)
+}
+
+/// Adds or removes what a line says; false if it says nothing we know.
+fn replay<K: DeserializeOwned + Ord>(line: &[u8], claimed: &mut BTreeSet<K>) -> bool {
+    let Some((sign, json)) = line.split_first() else {
+        return false;
+    };
+    let Ok(key) = serde_json::from_slice::<K>(json) else {
+        return false;
+    };
+    match sign {
+        b'+' => claimed.insert(key),
+        b'-' => claimed.remove(&key),
+        _ => return false,
+    };
+    true
+}
+
+fn at(path: &Path) -> impl Fn(io::Error) -> JournalError {
+    move |source| JournalError::Io {
+        path: path.to_owned(),
+        source,
+    }
+}

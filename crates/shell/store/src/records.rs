@@ -1,0 +1,170 @@
+//! Runtime state: one small file per sandbox.
+
+use crate::{BootId, fault};
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use std::fs;
+use std::io;
+use std::marker::PhantomData;
+use std::path::{Path, PathBuf};
+use thiserror::Error;
+
+const SUFFIX: &str = ".json";
+const NEW_SUFFIX: &str = ".new";
+
+/// Why a runtime record cannot be read or changed.
+#[derive(Debug, Error)]
+pub enum RecordError {
+    /// The system refused.
+    #[error("cannot use the runtime record {}", path.display())]
+    Io {
+        /// The file or folder.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// The file is not a record of this kind.
+    #[error("the runtime record {} cannot be read; remove it if its container is gone", path.display())]
+    Damaged {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        source: serde_json::Error,
+    },
+    /// The record cannot be written as JSON.
+    #[error("the runtime record {} cannot be written as JSON", path.display())]
+    Encode {
+        /// The file.
+        path: PathBuf,
+        /// Why not.
+        source: serde_json::Error,
+    },
+}
+
+/// What was found at start.
+#[derive(Debug)]
+pub struct LoadedRecords<T> {
+    /// The records of this boot, by name.
+    pub records: BTreeMap<String, T>,
+    /// Files that could not be read. They stay where they are.
+    pub damaged: Vec<RecordError>,
+}
+
+/// A folder of records, one file each, written as a whole or not at all.
+#[derive(Clone, Debug)]
+pub struct Records<T> {
+    folder: PathBuf,
+    boot: BootId,
+    kind: PhantomData<fn(T)>,
+}
+
+#[derive(Serialize)]
+struct Stamped<'a, T> {
+    boot: &'a BootId,
+    record: &'a T,
+}
+
+#[derive(Deserialize)]
+struct Stamp {
+    boot: BootId,
+}
+
+#[derive(Deserialize)]
+struct Contents<T> {
+    record: T,
+}
+
+impl<T: Serialize + DeserializeOwned> Records<T> {
+    /// Opens a folder, making it if need be. Records of another boot are removed, and so is what a
+    /// crash left half written.
+    pub fn open(folder: &Path, boot: BootId) -> Result<(Self, LoadedRecords<T>), RecordError> {
+        fs::create_dir_all(folder).map_err(at(folder))?;
+        let records = Self {
+            folder: folder.to_owned(),
+            boot,
+            kind: PhantomData,
+        };
+        let mut loaded = LoadedRecords {
+            records: BTreeMap::new(),
+            damaged: Vec::new(),
+        };
+        for entry in fs::read_dir(folder).map_err(at(folder))? {
+            let path = entry.map_err(at(folder))?.path();
+            let Some(file) = path.file_name().and_then(|name| name.to_str()) else {
+                continue;
+            };
+            if file.ends_with(NEW_SUFFIX) {
+                fs::remove_file(&path).map_err(at(&path))?;
+            } else if let Some(name) = file.strip_suffix(SUFFIX) {
+                records.load(&path, name, &mut loaded)?;
+            }
+        }
+        Ok((records, loaded))
+    }
+
+    /// Writes a record, or replaces it.
+    pub fn write(&self, name: &str, record: &T) -> Result<(), RecordError> {
+        let path = self.path(name);
+        let encode = |source| RecordError::Encode {
+            path: path.clone(),
+            source,
+        };
+        let stamped = Stamped {
+            boot: &self.boot,
+            record,
+        };
+        let text = serde_json::to_vec(&stamped).map_err(encode)?;
+        fault::point("record write");
+        let new = self.folder.join(format!("{name}{NEW_SUFFIX}"));
+        fs::write(&new, text).map_err(at(&new))?;
+        fs::rename(&new, &path).map_err(at(&path))
+    }
+
+    /// Removes a record; there need not be one.
+    pub fn remove(&self, name: &str) -> Result<(), RecordError> {
+        let path = self.path(name);
+        fault::point("record remove");
+        match fs::remove_file(&path) {
+            Err(source) if source.kind() != io::ErrorKind::NotFound => {
+                Err(RecordError::Io { path, source })
+            }
+            Ok(()) | Err(_) => Ok(()),
+        }
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.folder.join(format!("{name}{SUFFIX}"))
+    }
+
+    fn load(
+        &self,
+        path: &Path,
+        name: &str,
+        loaded: &mut LoadedRecords<T>,
+    ) -> Result<(), RecordError> {
+        let text = fs::read(path).map_err(at(path))?;
+        let damaged = |source| RecordError::Damaged {
+            path: path.to_owned(),
+            source,
+        };
+        match serde_json::from_slice::<Stamp>(&text) {
+            Err(source) => loaded.damaged.push(damaged(source)),
+            Ok(stamp) if stamp.boot != self.boot => fs::remove_file(path).map_err(at(path))?,
+            Ok(_) => match serde_json::from_slice::<Contents<T>>(&text) {
+                Ok(contents) => {
+                    loaded.records.insert(name.to_owned(), contents.record);
+                }
+                Err(source) => loaded.damaged.push(damaged(source)),
+            },
+        }
+        Ok(())
+    }
+}
+
+fn at(path: &Path) -> impl Fn(io::Error) -> RecordError {
+    move |source| RecordError::Io {
+        path: path.to_owned(),
+        source,
+    }
+}

@@ -1,0 +1,406 @@
+//! Desired state: tables of JSON values in one transactional file.
+
+use crate::fault;
+use crate::lock::{LockError, RootLock};
+use redb::{Builder, Database, ReadableDatabase, ReadableTable, TableDefinition};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use std::fs::{self, File};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use thiserror::Error;
+
+const FILE: &str = "sealane.redb";
+const NEW_FILE: &str = "sealane.redb.new";
+const LOCK_FILE: &str = "sealane.lock";
+
+/// The format of what is stored. Raise it when an older daemon could not read it any more.
+const FORMAT: u32 = 1;
+const META: TableDefinition<'static, &str, &[u8]> = TableDefinition::new("meta");
+const FORMAT_KEY: &str = "format";
+
+/// Everything we keep is read once at start, so a large cache would only hold memory.
+const CACHE_BYTES: usize = 1 << 20;
+
+/// A table, by name. `meta` is taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Table(pub &'static str);
+
+impl Table {
+    fn definition(self) -> TableDefinition<'static, &'static str, &'static [u8]> {
+        TableDefinition::new(self.0)
+    }
+}
+
+/// Why stored state cannot be used or changed. Whatever it is, nothing was changed.
+#[derive(Debug, Error)]
+pub enum StoreError {
+    /// Somebody else is at work there.
+    #[error(
+        "another daemon{} uses {}; stop it, or choose another --data-root",
+        process.map(|id| format!(" (process {id})")).unwrap_or_default(),
+        root.display()
+    )]
+    InUse {
+        /// The data root.
+        root: PathBuf,
+        /// The other daemon's process id, if it is known.
+        process: Option<u32>,
+    },
+    /// There is no room left for it.
+    #[error("no space left on the disk of {}; free some and try again, nothing was changed", path.display())]
+    Full {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        source: Box<redb::Error>,
+    },
+    /// The file is not, or no longer, what was written.
+    #[error(
+        "{} is damaged; restore it from a backup, or move it away to start with no networks and \
+         no containers", path.display()
+    )]
+    Damaged {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        source: Box<redb::Error>,
+    },
+    /// A later version wrote the file.
+    #[error(
+        "{} has format {found}, which a later version wrote; this one reads formats up to {FORMAT}",
+        path.display()
+    )]
+    Newer {
+        /// The file.
+        path: PathBuf,
+        /// Its format.
+        found: u32,
+    },
+    /// A value in it cannot be read.
+    #[error("{key} in table {table} of {} cannot be read", path.display())]
+    Value {
+        /// The file.
+        path: PathBuf,
+        /// The table.
+        table: &'static str,
+        /// The key.
+        key: String,
+        /// Why not.
+        source: serde_json::Error,
+    },
+    /// A value cannot be written as JSON.
+    #[error("{key} of table {table} cannot be written as JSON")]
+    Encode {
+        /// The table.
+        table: &'static str,
+        /// The key.
+        key: String,
+        /// Why not.
+        source: serde_json::Error,
+    },
+    /// The system refused to read or write.
+    #[error("cannot use {}", path.display())]
+    Io {
+        /// The file or folder.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// The database refused.
+    #[error("the database {} refused", path.display())]
+    Database {
+        /// The file.
+        path: PathBuf,
+        /// What it said.
+        source: Box<redb::Error>,
+    },
+}
+
+/// Changes that are made together or not at all.
+#[derive(Clone, Debug, Default)]
+pub struct Batch(Vec<Change>);
+
+#[derive(Clone, Debug)]
+struct Change {
+    table: Table,
+    key: String,
+    /// `None` deletes.
+    value: Option<Vec<u8>>,
+}
+
+impl Batch {
+    /// Adds a value, or replaces the one under the same key.
+    pub fn put<T: Serialize>(
+        &mut self,
+        table: Table,
+        key: impl ToString,
+        value: &T,
+    ) -> Result<(), StoreError> {
+        let key = key.to_string();
+        match serde_json::to_vec(value) {
+            Ok(value) => {
+                self.0.push(Change {
+                    table,
+                    key,
+                    value: Some(value),
+                });
+                Ok(())
+            }
+            Err(source) => Err(StoreError::Encode {
+                table: table.0,
+                key,
+                source,
+            }),
+        }
+    }
+
+    /// Removes a value; there need not be one.
+    pub fn delete(&mut self, table: Table, key: impl ToString) {
+        self.0.push(Change {
+            table,
+            key: key.to_string(),
+            value: None,
+        });
+    }
+
+    /// Whether there is nothing to do.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+}
+
+/// The stored desired state of one daemon. While it lives, no other daemon can open the same root.
+#[derive(Debug)]
+pub struct Store {
+    path: PathBuf,
+    /// `None` after a failed write, until the next use opens the file again: the database refuses
+    /// further work after any such failure.
+    database: Mutex<Option<Database>>,
+    _lock: RootLock,
+}
+
+impl Store {
+    /// Opens the store under a data root, or makes an empty one where there is none. A damaged one
+    /// is refused, never replaced.
+    pub fn open(data_root: &Path) -> Result<Self, StoreError> {
+        let at = |path: &Path| {
+            let path = path.to_owned();
+            move |source| StoreError::Io { path, source }
+        };
+        fs::create_dir_all(data_root).map_err(at(data_root))?;
+        let lock = lock(data_root)?;
+        let path = data_root.join(FILE);
+        if !path.try_exists().map_err(at(&path))? {
+            create(data_root)?;
+        }
+        let database = open(&path)?;
+        check_format(&database, &path)?;
+        Ok(Self {
+            path,
+            database: Mutex::new(Some(database)),
+            _lock: lock,
+        })
+    }
+
+    /// Makes all changes of a batch in one transaction, which is on the disk when this returns.
+    pub fn commit(&self, batch: &Batch) -> Result<(), StoreError> {
+        if batch.is_empty() {
+            return Ok(());
+        }
+        let mut database = self.database()?;
+        fault::point("store commit");
+        let result = database.as_ref().map_or(Ok(()), |open| write(open, batch));
+        result.map_err(|error| {
+            *database = None;
+            classify(error, &self.path)
+        })
+    }
+
+    /// Every value of a table with its key, in order of the keys.
+    pub fn load_all<T: DeserializeOwned>(
+        &self,
+        table: Table,
+    ) -> Result<Vec<(String, T)>, StoreError> {
+        let database = self.database()?;
+        let read = database
+            .as_ref()
+            .map_or(Ok(Vec::new()), |open| read_all(open, table));
+        let rows = read.map_err(|error| classify(error, &self.path))?;
+        let decode = |(key, bytes): (String, Vec<u8>)| match serde_json::from_slice(&bytes) {
+            Ok(value) => Ok((key, value)),
+            Err(source) => Err(StoreError::Value {
+                path: self.path.clone(),
+                table: table.0,
+                key,
+                source,
+            }),
+        };
+        rows.into_iter().map(decode).collect()
+    }
+
+    /// The file.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The database, opened again if a failure closed it.
+    fn database(&self) -> Result<MutexGuard<'_, Option<Database>>, StoreError> {
+        // A panic while the lock was held leaves a transaction that redb has rolled back.
+        let mut database = self.database.lock().unwrap_or_else(PoisonError::into_inner);
+        if database.is_none() {
+            *database = Some(open(&self.path)?);
+        }
+        Ok(database)
+    }
+}
+
+fn lock(root: &Path) -> Result<RootLock, StoreError> {
+    let path = root.join(LOCK_FILE);
+    RootLock::take(&path).map_err(|error| match error {
+        LockError::Held(process) => StoreError::InUse {
+            root: root.to_owned(),
+            process,
+        },
+        LockError::Io(source) => StoreError::Io { path, source },
+    })
+}
+
+/// Makes an empty store. It gets its name when it is complete, so that what bears the name and is
+/// not complete must be damaged.
+fn create(root: &Path) -> Result<(), StoreError> {
+    let new = root.join(NEW_FILE);
+    let path = root.join(FILE);
+    let io = |source| StoreError::Io {
+        path: path.clone(),
+        source,
+    };
+    match fs::remove_file(&new) {
+        Err(source) if source.kind() != io::ErrorKind::NotFound => {
+            return Err(StoreError::Io { path: new, source });
+        }
+        Ok(()) | Err(_) => {}
+    }
+    let database = builder()
+        .create(&new)
+        .map_err(|error| classify(error.into(), &new))?;
+    let format = FORMAT.to_string();
+    write_row(&database, FORMAT_KEY, format.as_bytes()).map_err(|error| classify(error, &new))?;
+    database
+        .close()
+        .map_err(|error| classify(error.into(), &new))?;
+    fault::point("store create");
+    fs::rename(&new, &path).map_err(io)?;
+    File::open(root)
+        .and_then(|folder| folder.sync_all())
+        .map_err(io)
+}
+
+fn builder() -> Builder {
+    let mut builder = Builder::new();
+    builder
+        .set_cache_size(CACHE_BYTES)
+        .set_check_integrity_on_open(true);
+    builder
+}
+
+fn open(path: &Path) -> Result<Database, StoreError> {
+    builder()
+        .open(path)
+        .map_err(|error| classify(error.into(), path))
+}
+
+fn check_format(database: &Database, path: &Path) -> Result<(), StoreError> {
+    let rows = read_all(database, Table("meta")).map_err(|error| classify(error, path))?;
+    let format = rows
+        .into_iter()
+        .find(|(key, _)| key == FORMAT_KEY)
+        .map(|(_, value)| value);
+    match format.and_then(|value| String::from_utf8(value).ok()?.parse().ok()) {
+        Some(FORMAT) => Ok(()),
+        Some(found) => Err(StoreError::Newer {
+            path: path.to_owned(),
+            found,
+        }),
+        None => Err(classify(
+            redb::Error::Corrupted("it has no format".into()),
+            path,
+        )),
+    }
+}
+
+fn write(database: &Database, batch: &Batch) -> Result<(), redb::Error> {
+    let transaction = database.begin_write()?;
+    for Change { table, key, value } in &batch.0 {
+        let mut table = transaction.open_table(table.definition())?;
+        match value {
+            Some(value) => table.insert(key.as_str(), value.as_slice())?,
+            None => table.remove(key.as_str())?,
+        };
+    }
+    Ok(transaction.commit()?)
+}
+
+fn write_row(database: &Database, key: &str, value: &[u8]) -> Result<(), redb::Error> {
+    let transaction = database.begin_write()?;
+    transaction.open_table(META)?.insert(key, value)?;
+    Ok(transaction.commit()?)
+}
+
+fn read_all(database: &Database, table: Table) -> Result<Vec<(String, Vec<u8>)>, redb::Error> {
+    let transaction = database.begin_read()?;
+    let table = match transaction.open_table(table.definition()) {
+        Ok(table) => table,
+        Err(redb::TableError::TableDoesNotExist(_)) => return Ok(Vec::new()),
+        Err(error) => return Err(error.into()),
+    };
+    let row = |row: Result<(redb::AccessGuard<'_, &str>, redb::AccessGuard<'_, &[u8]>), _>| {
+        let (key, value) = row?;
+        Ok((key.value().to_owned(), value.value().to_owned()))
+    };
+    table.iter()?.map(row).collect()
+}
+
+/// Says which of our errors one of the database is.
+fn classify(error: redb::Error, path: &Path) -> StoreError {
+    let path = path.to_owned();
+    let io = if let redb::Error::Io(source) = &error {
+        Some(source.kind())
+    } else {
+        None
+    };
+    if matches!(error, redb::Error::DatabaseAlreadyOpen) {
+        return StoreError::InUse {
+            root: path,
+            process: None,
+        };
+    }
+    let source = Box::new(error);
+    if io.is_some_and(is_full) {
+        return StoreError::Full { path, source };
+    }
+    let corrupted = matches!(
+        *source,
+        redb::Error::Corrupted(_) | redb::Error::UpgradeRequired(_)
+    );
+    if corrupted || io.is_some_and(is_foreign) {
+        return StoreError::Damaged { path, source };
+    }
+    StoreError::Database { path, source }
+}
+
+fn is_full(kind: io::ErrorKind) -> bool {
+    matches!(
+        kind,
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded
+    )
+}
+
+/// What the database says of a file that is none of its own, or cut off.
+fn is_foreign(kind: io::ErrorKind) -> bool {
+    matches!(
+        kind,
+        io::ErrorKind::InvalidData | io::ErrorKind::UnexpectedEof
+    )
+}
