@@ -11,3 +11,4 @@ pub mod ipam;
 pub mod model;
 pub mod nft;
 pub mod plan;
+pub mod scopes;

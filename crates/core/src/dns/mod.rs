@@ -8,6 +8,7 @@
 //! not be asked again, and `wire` reads just as much of a message as a relay must.
 
 mod answer;
+mod draft;
 mod hosts;
 mod query;
 mod resolv_conf;

@@ -116,6 +116,11 @@ impl<'a> Query<'a> {
         Some(name)
     }
 
+    /// The labels of the name.
+    pub fn labels(&self) -> impl Iterator<Item = &'a [u8]> {
+        labels(self.question).into_iter().flatten()
+    }
+
     /// Whether the name is a single label.
     pub fn is_single_label(&self) -> bool {
         let first = usize::from(self.question[0]);

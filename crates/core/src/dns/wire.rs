@@ -13,7 +13,10 @@ pub(super) const TYPE_OPT: u16 = 41;
 /// The type of the record that says how long a name may be remembered not to exist.
 pub(super) const TYPE_SOA: u16 = 6;
 
-const MAX_NAME: usize = 255;
+/// The most bytes a name has, the length of each label and the root included.
+pub(super) const MAX_NAME: usize = 255;
+/// The most bytes a label has.
+pub(super) const MAX_LABEL: u8 = 63;
 const QR: u8 = 0x80;
 const TC: u8 = 0x02;
 

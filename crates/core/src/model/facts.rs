@@ -14,4 +14,8 @@ pub struct Facts {
     pub ipv6_forwarding: bool,
     /// Whether the kernel has IPv6 at all.
     pub ipv6: bool,
+    /// Whether an iptables FORWARD chain for IPv4 drops what no rule accepts, as ufw leaves it.
+    pub ipv4_forward_drops: bool,
+    /// The same for IPv6.
+    pub ipv6_forward_drops: bool,
 }

@@ -45,6 +45,11 @@ impl InterfaceName {
         &self.0
     }
 
+    /// The name of every namespace's loopback.
+    pub fn loopback() -> Self {
+        Self("lo".into())
+    }
+
     /// `prefix` followed by as many digits of `id` as fit a name of `prefix.len() + digits`.
     /// The prefix is ours, so the result is always valid.
     pub(crate) fn from_id(prefix: &str, id: &super::Id, digits: usize) -> Self {

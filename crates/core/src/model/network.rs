@@ -113,6 +113,9 @@ pub struct Network {
     pub created: String,
     /// What it is. The subnets are the reserved ones.
     pub spec: NetworkSpec,
+    /// Whether its device is the user's: it is used, and neither made nor removed.
+    #[serde(default)]
+    pub adopted: bool,
 }
 
 impl Network {
@@ -121,6 +124,11 @@ impl Network {
         let enabled = if ipv6 { self.spec.enable_ipv6 } else { self.spec.enable_ipv4 };
         let family = move |subnet: &&SubnetSpec| matches!(subnet.subnet, IpNet::V6(_)) == ipv6;
         self.spec.ipam.subnets.iter().filter(move |_| enabled).filter(family)
+    }
+
+    /// Whether it is one of the three that exist from the start and cannot be removed.
+    pub fn is_predefined(&self) -> bool {
+        matches!(self.spec.name.as_str(), "bridge" | "host" | "none")
     }
 
     /// The value of a driver option.

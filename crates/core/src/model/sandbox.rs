@@ -4,6 +4,7 @@ use super::{Endpoint, NetworkId, PortMapping, SandboxId};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::net::IpAddr;
+use std::path::PathBuf;
 
 /// What a sandbox's resolver and resolv.conf are made from.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -39,4 +40,8 @@ pub struct Sandbox {
     pub extra_hosts: Vec<(String, IpAddr)>,
     /// The ports its resolver listens on, on 127.0.0.11: UDP, TCP. `None` without a resolver.
     pub resolver_ports: Option<(u16, u16)>,
+    /// Whether IPv6 is switched off in it by the user's sysctls.
+    pub ipv6_disabled: bool,
+    /// The folder with its hosts, hostname and resolv.conf.
+    pub files: PathBuf,
 }

@@ -255,3 +255,33 @@ pub enum Statement {
     /// Count packets and bytes.
     Counter,
 }
+
+impl Datum {
+    /// The type of the field.
+    pub fn data_type(&self) -> DataType {
+        match self {
+            Self::Ipv4(_) => DataType::Ipv4,
+            Self::Ipv6(_) => DataType::Ipv6,
+            Self::Protocol(_) => DataType::Protocol,
+            Self::Port(_) | Self::Ports(..) => DataType::Port,
+            Self::Interface(_) => DataType::Interface,
+            Self::NfProto(_) => DataType::NfProto,
+        }
+    }
+}
+
+impl Data {
+    /// The types of the fields.
+    pub fn types(&self) -> Vec<DataType> {
+        let address = |address: &IpAddr| match address {
+            IpAddr::V4(_) => DataType::Ipv4,
+            IpAddr::V6(_) => DataType::Ipv6,
+        };
+        match self {
+            Self::None => vec![],
+            Self::Address(ip) => vec![address(ip)],
+            Self::Socket(ip, _) => vec![address(ip), DataType::Port],
+            Self::Verdict(_) => vec![DataType::Verdict],
+        }
+    }
+}

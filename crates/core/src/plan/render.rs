@@ -1,0 +1,118 @@
+//! A plan as an operator reads it: one object a line, in the order it is made.
+
+use super::{Change, Effect, Key, Link, LinkKind, Netns, Object, Plan};
+use std::fmt;
+
+impl fmt::Display for Netns {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Host => f.write_str("host"),
+            Self::Sandbox(id) => f.write_str(&id.short(12)),
+        }
+    }
+}
+
+impl fmt::Display for Key {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Namespace(id) => write!(f, "netns  {}", id.short(12)),
+            Self::Link(netns, name) => write!(f, "link   {netns}/{name}"),
+            Self::Setting(netns, path) => write!(f, "sysctl {netns}/{path}"),
+            Self::Table(netns, name) => write!(f, "table  {netns}/{name}"),
+            Self::Element(set, key) => {
+                write!(f, "nft    host/{set} ")?;
+                for (index, field) in key.iter().enumerate() {
+                    let dot = if index == 0 { "" } else { " . " };
+                    write!(f, "{dot}{field}")?;
+                }
+                Ok(())
+            }
+            Self::Passage(bridge, ipv6) => {
+                let family = if *ipv6 { "ip6" } else { "ip" };
+                write!(f, "pass   host/{bridge} in {family} filter FORWARD")
+            }
+            Self::Address(netns, name, address) => write!(f, "addr   {netns}/{name} {address}"),
+            Self::Up(netns, name) => write!(f, "up     {netns}/{name}"),
+            Self::Neighbor(netns, name, address) => write!(f, "neigh  {netns}/{name} {address}"),
+            Self::Route(netns, to) if to.prefix_len() == 0 => {
+                let family = if to.addr().is_ipv6() { " -6" } else { "" };
+                write!(f, "route  {netns}{family} default")
+            }
+            Self::Route(netns, to) => write!(f, "route  {netns} {to}"),
+        }
+    }
+}
+
+impl fmt::Display for Object {
+    /// The settings, with a leading space; nothing where the key says it all.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Present => Ok(()),
+            Self::Link(link) => write!(f, " {link}"),
+            Self::Setting(value) => write!(f, " = {value}"),
+            Self::Table(table) => {
+                write!(f, " {} sets, {} chains", table.sets.len(), table.chains.len())
+            }
+            Self::Element(crate::nft::Data::None) => Ok(()),
+            Self::Element(data) => write!(f, " : {data}"),
+            Self::Neighbor(mac) => write!(f, " is at {mac}"),
+            Self::Route(route) => match route.via {
+                Some(via) => write!(f, " via {via} dev {}", route.interface),
+                None => write!(f, " dev {}", route.interface),
+            },
+        }
+    }
+}
+
+impl fmt::Display for Link {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.kind {
+            LinkKind::Bridge => write!(f, "bridge mtu {}", self.mtu)?,
+            LinkKind::Veth { peer: (netns, name), peer_mac, master, hairpin, isolated } => {
+                write!(f, "veth peer {netns}/{name} {peer_mac} mtu {}", self.mtu)?;
+                if let Some(master) = master {
+                    write!(f, " master {master}")?;
+                }
+                f.write_str(if *hairpin { " hairpin" } else { "" })?;
+                f.write_str(if *isolated { " isolated" } else { "" })?;
+            }
+        }
+        self.mac.map_or(Ok(()), |mac| write!(f, " mac {mac}"))
+    }
+}
+
+impl fmt::Display for Effect {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::SyncLink(netns, name) => write!(f, "then   wait for {netns}/{name}"),
+            Self::Announce(netns, name, address, mac) => {
+                write!(f, "then   announce {address} at {mac} from {netns}/{name}")
+            }
+            Self::ForgetAddress(address) => write!(f, "then   forget connections of {address}"),
+            Self::ForgetPort(protocol, port) => {
+                write!(f, "then   forget connections to port {port}/{protocol}")
+            }
+        }
+    }
+}
+
+impl fmt::Display for Change {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Create(key, object) => write!(f, "+ {key}{object}"),
+            Self::Alter(key, _, object) => write!(f, "~ {key}{object}"),
+            Self::Delete(key, object) => write!(f, "- {key}{object}"),
+        }
+    }
+}
+
+impl fmt::Display for Plan {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut objects: Vec<(&Key, &Object)> = self.objects().iter().collect();
+        objects.sort_by_key(|(key, _)| key.phase());
+        for (key, object) in objects {
+            writeln!(f, "{key}{object}")?;
+        }
+        self.effects().iter().try_for_each(|effect| writeln!(f, "{effect}"))
+    }
+}

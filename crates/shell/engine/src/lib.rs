@@ -2,138 +2,218 @@
 //!
 //! Composes the network side of the shell: IPAM and ports are reserved, a driver plans, the plan is
 //! checked, the executor claims and applies it. Knows nothing of containers; a face hands it
-//! sandboxes. Start at [`Engine`].
+//! sandboxes. Start at [`Engine`], then `sandboxes`.
 
 mod config;
+mod defaults;
 mod error;
 mod event;
+mod files;
+mod firewall;
+mod host;
+mod locks;
+mod names;
+mod networks;
+mod open;
+mod preview;
+mod recover;
 mod request;
+mod reserve;
+mod sandboxes;
+mod specify;
+mod state;
 mod view;
+mod watch;
 
 pub use config::{AddressPool, DefaultBridge, EngineConfig};
 pub use error::EngineError;
 pub use event::{EventSink, NetworkAction, NetworkEvent};
+pub use names::dns_names;
 pub use request::{
     CreateNetwork, CreatedNetwork, HostTarget, PlannedOperation, RequestedSubnet, SandboxSpec,
 };
 pub use view::{NetworkView, SubnetUsage};
 
+use locks::Locks;
+use sealane_core::dns::ResolvConf;
+use sealane_core::ipam::AddressPools;
 use sealane_core::model::{
-    Endpoint, EndpointSpec, Network, NetworkId, Sandbox, SandboxId,
+    Endpoint, EndpointSpec, Facts, Network, NetworkId, Sandbox, SandboxId,
 };
-use std::collections::BTreeSet;
+use sealane_core::plan::{Key, Netns, Plan};
+use sealane_executor::Executor;
+use sealane_kernel::Kernel;
+use sealane_nameserver::{HostWatch, Nameserver};
+use sealane_ports::Ports;
+use sealane_store::{Records, Store};
+use state::State;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, RwLock};
+use std::time::Instant;
 
 /// The engine: every network, sandbox and endpoint of one daemon. All calls block; all may be made
 /// at once from many threads.
-pub struct Engine {}
+pub struct Engine {
+    config: EngineConfig,
+    events: EventSink,
+    executor: Executor<Kernel>,
+    store: Arc<Store>,
+    records: Records<Sandbox>,
+    facts_record: Records<Facts>,
+    ports: Ports,
+    nameserver: Nameserver,
+    pools: AddressPools,
+    state: Mutex<State>,
+    /// The plan of the host as last applied.
+    host_plan: Mutex<Plan>,
+    facts: RwLock<Facts>,
+    /// The facts of the first start of this boot, if this is not it.
+    first_facts: Option<Facts>,
+    /// What an earlier run left, until [`Engine::recover`] decides about it.
+    saved: Mutex<BTreeMap<String, Sandbox>>,
+    /// What an earlier run had claimed.
+    claimed: BTreeSet<Key>,
+    host_resolver: Mutex<ResolvConf>,
+    resolver_watch: Mutex<Option<HostWatch>>,
+    /// Held for reading by operations, for writing by a sweep, which must see nothing half made.
+    operations: RwLock<()>,
+    /// Held by the one prune that may run.
+    pruning: Mutex<()>,
+    locks: Locks,
+    opened: Instant,
+}
 
 impl Engine {
     /// Loads what was saved. Changes nothing in the kernel yet: see [`Engine::recover`].
-    pub fn open(_config: EngineConfig, _events: EventSink) -> Result<Arc<Self>, EngineError> {
-        todo!()
+    pub fn open(
+        config: EngineConfig,
+        store: Arc<Store>,
+        events: EventSink,
+    ) -> Result<Arc<Self>, EngineError> {
+        open::open(config, store, events)
     }
 
     /// Takes the kernel to what was saved: keeps the sandboxes that are `alive`, sweeps the rest,
     /// makes the default networks, starts to watch for foreign changes.
-    pub fn recover(self: &Arc<Self>, _alive: &BTreeSet<SandboxId>) -> Result<(), EngineError> {
-        todo!()
+    pub fn recover(self: &Arc<Self>, alive: &BTreeSet<SandboxId>) -> Result<(), EngineError> {
+        self.recover_all(alive)
     }
 
     /// Makes a network.
-    pub fn create_network(&self, _request: CreateNetwork) -> Result<CreatedNetwork, EngineError> {
-        todo!()
+    pub fn create_network(&self, request: CreateNetwork) -> Result<CreatedNetwork, EngineError> {
+        self.make_network(&request)
     }
 
     /// Removes a network named by id, name or unique id prefix.
-    pub fn remove_network(&self, _reference: &str) -> Result<(), EngineError> {
-        todo!()
+    pub fn remove_network(&self, reference: &str) -> Result<(), EngineError> {
+        self.delete_network(reference)
     }
 
     /// Removes every user-made network without endpoints that `chosen` picks; returns their names.
     pub fn prune_networks(
         &self,
-        _chosen: &dyn Fn(&Network) -> bool,
+        chosen: &dyn Fn(&Network) -> bool,
     ) -> Result<Vec<String>, EngineError> {
-        todo!()
+        self.prune(chosen)
     }
 
     /// One network by id, name or unique id prefix.
-    pub fn network(&self, _reference: &str) -> Result<NetworkView, EngineError> {
-        todo!()
+    pub fn network(&self, reference: &str) -> Result<NetworkView, EngineError> {
+        self.view(reference)
     }
 
-    /// All networks, without their endpoints, by creation.
+    /// All networks, without their endpoints.
     pub fn networks(&self) -> Vec<Arc<Network>> {
-        todo!()
+        self.state().networks.values().map(|state| state.network.clone()).collect()
     }
 
     /// Whether any sandbox has an endpoint on the network.
-    pub fn in_use(&self, _network: &NetworkId) -> bool {
-        todo!()
+    pub fn in_use(&self, network: &NetworkId) -> bool {
+        self.state().networks.get(network).is_some_and(|state| !state.members.is_empty())
     }
 
     /// Checks an endpoint against its network, as Docker does when a container is created. Each
     /// fault is one line; an unknown network is no fault yet.
-    pub fn check_endpoint(&self, _network: &str, _spec: &EndpointSpec) -> Vec<String> {
-        todo!()
+    pub fn check_endpoint(&self, network: &str, spec: &EndpointSpec) -> Vec<String> {
+        reserve::check(&self.state(), network, spec)
     }
 
     /// Makes a sandbox with all its endpoints and ports, in one operation: its namespace, links,
     /// addresses, routes, published ports, resolver, and the files hosts, hostname and resolv.conf.
-    pub fn create_sandbox(&self, _spec: SandboxSpec) -> Result<Arc<Sandbox>, EngineError> {
-        todo!()
+    pub fn create_sandbox(&self, spec: SandboxSpec) -> Result<Arc<Sandbox>, EngineError> {
+        self.make_sandbox(spec)
     }
 
     /// Removes a sandbox and releases all that was reserved for it. One that does not exist is
     /// no error.
-    pub fn remove_sandbox(&self, _id: &SandboxId) -> Result<(), EngineError> {
-        todo!()
+    pub fn remove_sandbox(&self, id: &SandboxId) -> Result<(), EngineError> {
+        self.drop_sandbox(id)
     }
 
     /// A sandbox that exists.
-    pub fn sandbox(&self, _id: &SandboxId) -> Option<Arc<Sandbox>> {
-        todo!()
+    pub fn sandbox(&self, id: &SandboxId) -> Option<Arc<Sandbox>> {
+        self.state().sandboxes.get(id).cloned()
+    }
+
+    /// The endpoints of a sandbox that its default routes lead through: IPv4, IPv6.
+    pub fn gateways(&self, sandbox: &Sandbox) -> (Option<NetworkId>, Option<NetworkId>) {
+        let networks = self.state().joined(sandbox);
+        let gateways = sealane_core::scopes::Gateways::choose(sandbox, &networks);
+        (gateways.v4.map(|endpoint| endpoint.network), gateways.v6.map(|endpoint| endpoint.network))
     }
 
     /// Where the namespace of a sandbox is mounted; `None` for the host's.
-    pub fn namespace_path(&self, _id: &SandboxId) -> Option<PathBuf> {
-        todo!()
+    pub fn namespace_path(&self, id: &SandboxId) -> Option<PathBuf> {
+        let sandbox = self.sandbox(id).filter(|sandbox| !sandbox.host)?;
+        Some(self.executor.kernel().namespace_path(&sandbox.id))
     }
 
     /// Attaches a running sandbox to a further network.
     pub fn attach(
         &self,
-        _sandbox: &SandboxId,
-        _network: &str,
-        _spec: EndpointSpec,
+        sandbox: &SandboxId,
+        network: &str,
+        spec: EndpointSpec,
     ) -> Result<Endpoint, EngineError> {
-        todo!()
+        self.join(sandbox, network, spec)
     }
 
     /// Detaches a running sandbox from a network.
-    pub fn detach(&self, _sandbox: &SandboxId, _network: &str) -> Result<(), EngineError> {
-        todo!()
+    pub fn detach(&self, sandbox: &SandboxId, network: &str) -> Result<(), EngineError> {
+        self.leave(sandbox, network)
     }
 
     /// Gives a sandbox another name: in DNS, at once.
-    pub fn rename_sandbox(&self, _id: &SandboxId, _name: &str) -> Result<(), EngineError> {
-        todo!()
+    pub fn rename_sandbox(&self, id: &SandboxId, name: &str) -> Result<(), EngineError> {
+        self.rename(id, name)
     }
 
     /// What an operation would change, as text, one object a line; nothing is reserved or changed.
-    pub fn plan(&self, _operation: &PlannedOperation) -> Result<String, EngineError> {
-        todo!()
+    pub fn plan(&self, operation: &PlannedOperation) -> Result<String, EngineError> {
+        self.preview(operation)
     }
 
     /// Our firewall as `nft` would list it, from the live kernel, or the way iptables would say it.
-    pub fn firewall(&self, _as_iptables: bool) -> Result<String, EngineError> {
-        todo!()
+    pub fn firewall(&self, as_iptables: bool) -> Result<String, EngineError> {
+        self.show_firewall(as_iptables)
     }
 
     /// Removes every object of ours from the host: networks, sandboxes, tables. For `purge`.
     pub fn purge(&self) -> Result<(), EngineError> {
-        todo!()
+        let _alone = self.operations.write();
+        self.executor
+            .sweep(&Plan::default())
+            .map(drop)
+            .map_err(|error| EngineError::failed("not everything could be removed", error))
+    }
+
+    /// The namespace of a sandbox, for what has to be done inside.
+    pub fn in_namespace<T: Send>(
+        &self,
+        id: &SandboxId,
+        work: impl FnOnce() -> std::io::Result<T> + Send,
+    ) -> std::io::Result<T> {
+        self.executor.kernel().in_namespace(Netns::Sandbox(*id), work)
     }
 }

@@ -1,0 +1,172 @@
+//! Bridge driver: what a bridge network and its endpoints look like in the kernel.
+//!
+//! Reads the model and [`Facts`]; writes nothing; returns a [`Plan`].
+//! Invariant: equal arguments give equal plans.
+//! Start at [`plan_network`], then [`plan_endpoint`]. Published ports are the sandbox's:
+//! [`scopes`](crate::scopes).
+
+pub mod options;
+
+pub use options::{BridgeOptions, InvalidOption};
+
+use crate::model::{Endpoint, Facts, InterfaceName, Mac, Network, SandboxId};
+use crate::nft::{Data, Datum, Verdict};
+use crate::plan::{Effect, Key, Link, LinkKind, Netns, Object, Plan};
+use crate::scopes::{PUBLISHED_ONLY, set};
+use ipnet::IpNet;
+use std::net::IpAddr;
+
+/// Returns the kernel objects of a bridge network: its device, its address, who may pass.
+pub fn plan_network(network: &Network, options: &BridgeOptions, facts: &Facts) -> Plan {
+    let mut plan = Plan::default();
+    let bridge = &options.device;
+    if !network.adopted {
+        plan_device(network, options, &mut plan);
+    }
+    if !network.spec.internal && network.spec.enable_ipv4 {
+        // A connection from 127.0.0.1 to a published port leaves by the bridge.
+        let path = format!("ipv4/conf/{bridge}/route_localnet");
+        plan.add(Key::Setting(Netns::Host, path), Object::Setting("1".into()));
+    }
+    plan_filter(network, options, &mut plan);
+    plan_passage(network, bridge, facts, &mut plan);
+    plan
+}
+
+/// The bridge itself, which an adopted one already is.
+fn plan_device(network: &Network, options: &BridgeOptions, plan: &mut Plan) {
+    let bridge = &options.device;
+    plan.add(
+        Key::Link(Netns::Host, bridge.clone()),
+        Object::Link(Link {
+            mtu: options.mtu,
+            mac: Some(Mac::from_id(&network.id)), // else it changes with every port
+            kind: LinkKind::Bridge,
+        }),
+    );
+    for address in gateway_addresses(network) {
+        plan.add(Key::Address(Netns::Host, bridge.clone(), address), Object::Present);
+    }
+    plan.add(Key::Up(Netns::Host, bridge.clone()), Object::Present);
+}
+
+/// Who may talk to whom: one element for each question the table asks.
+fn plan_filter(network: &Network, options: &BridgeOptions, plan: &mut Plan) {
+    let bridge = Datum::Interface(options.device.clone());
+    let pair = vec![bridge.clone(), bridge.clone()];
+    let mut element = |set: &str, key: Vec<Datum>, data: Data| {
+        plan.add(Key::Element(set.into(), key), Object::Element(data));
+    };
+    let published_only = || Verdict::Goto(PUBLISHED_ONLY.into());
+    let within = if options.icc { Verdict::Accept } else { published_only() };
+    let entering = if network.spec.internal { Verdict::Drop } else { published_only() };
+
+    element(set::BRIDGES, vec![bridge.clone()], Data::None);
+    element(set::SIBLINGS, pair.clone(), Data::None);
+    element(set::WITHIN, pair, Data::Verdict(within));
+    element(set::ENTERING, vec![bridge.clone()], Data::Verdict(entering));
+    if network.spec.internal {
+        element(set::LEAVING, vec![bridge], Data::Verdict(Verdict::Drop));
+    } else if options.masquerade {
+        for (enabled, set) in [
+            (network.spec.enable_ipv4, set::MASQUERADE4),
+            (network.spec.enable_ipv6, set::MASQUERADE6),
+        ] {
+            if enabled {
+                element(set, vec![bridge.clone()], Data::None);
+            }
+        }
+    }
+}
+
+/// A way past a foreign FORWARD chain that drops: an accept of ours does not override its policy.
+fn plan_passage(network: &Network, bridge: &InterfaceName, facts: &Facts, plan: &mut Plan) {
+    let wanted = [
+        (false, facts.ipv4_forward_drops && network.spec.enable_ipv4),
+        (true, facts.ipv6_forward_drops && network.spec.enable_ipv6),
+    ];
+    for (ipv6, _) in wanted.into_iter().filter(|(_, wanted)| *wanted) {
+        plan.add(Key::Passage(bridge.clone(), ipv6), Object::Present);
+    }
+}
+
+/// The addresses of the bridge: the gateway of each subnet, with the subnet's prefix length.
+fn gateway_addresses(network: &Network) -> impl Iterator<Item = IpNet> {
+    let subnets = network.subnets(false).chain(network.subnets(true));
+    subnets.filter_map(|subnet| IpNet::new(subnet.gateway?, subnet.subnet.prefix_len()).ok())
+}
+
+/// Returns the kernel objects that join one endpoint to a bridge network.
+pub fn plan_endpoint(
+    network: &Network,
+    options: &BridgeOptions,
+    sandbox: &SandboxId,
+    endpoint: &Endpoint,
+    facts: &Facts,
+) -> Plan {
+    let mut plan = Plan::default();
+    let inside = Netns::Sandbox(*sandbox);
+    let interface = &endpoint.interface;
+    plan.add(
+        Key::Link(Netns::Host, endpoint.host_interface.clone()),
+        Object::Link(Link {
+            mtu: options.mtu,
+            mac: None,
+            kind: LinkKind::Veth {
+                peer: (inside, interface.clone()),
+                peer_mac: endpoint.mac,
+                master: Some(options.device.clone()),
+                hairpin: true, // so that a container reaches its own published port
+                // With br_netfilter the filter sees bridged packets; isolation would also cut
+                // published ports between siblings then.
+                isolated: !options.icc && !facts.bridge_netfilter,
+            },
+        }),
+    );
+    let v4 = endpoint.ipv4.map(IpNet::V4);
+    for address in v4.into_iter().chain(endpoint.ipv6.map(IpNet::V6)) {
+        plan.add(Key::Address(inside, interface.clone(), address), Object::Present);
+    }
+    for address in &endpoint.spec.link_local {
+        let host = IpNet::from(*address);
+        plan.add(Key::Address(inside, interface.clone(), host), Object::Present);
+    }
+    plan.add(Key::Up(inside, interface.clone()), Object::Present);
+    plan_neighbors(network, options, inside, endpoint, &mut plan);
+    plan.effect(Effect::SyncLink(Netns::Host, endpoint.host_interface.clone()));
+    plan.effect(Effect::SyncLink(inside, interface.clone()));
+    plan.effect(Effect::SyncLink(Netns::Host, options.device.clone()));
+    for address in endpoint.addresses() {
+        plan.effect(Effect::Announce(inside, interface.clone(), address, endpoint.mac));
+    }
+    plan
+}
+
+/// Both ends know each other from the start: ARP would flood every port of the bridge.
+fn plan_neighbors(
+    network: &Network,
+    options: &BridgeOptions,
+    inside: Netns,
+    endpoint: &Endpoint,
+    plan: &mut Plan,
+) {
+    let bridge_addresses: Vec<IpAddr> = gateway_addresses(network).map(|net| net.addr()).collect();
+    let families = [
+        (endpoint.ipv4.map(|net| IpAddr::V4(net.addr())), false),
+        (endpoint.ipv6.map(|net| IpAddr::V6(net.addr())), true),
+    ];
+    for (address, ipv6) in families {
+        let Some(address) = address else { continue };
+        let host = Key::Neighbor(Netns::Host, options.device.clone(), address);
+        plan.add(host, Object::Neighbor(endpoint.mac));
+        // The hardware address of an adopted bridge is not ours to know.
+        let known = |gateway: &&IpAddr| gateway.is_ipv6() == ipv6 && !network.adopted;
+        for gateway in bridge_addresses.iter().filter(known) {
+            let key = Key::Neighbor(inside, endpoint.interface.clone(), *gateway);
+            plan.add(key, Object::Neighbor(Mac::from_id(&network.id)));
+        }
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod tests;

@@ -1,0 +1,165 @@
+//! The host's firewall as text: what `nft` would list, or how iptables would say it.
+//!
+//! Reads the live elements of our table; the view for iptables is read-only and for people and
+//! tools that know no other words.
+
+use super::{PUBLISH_SETS, host_table, set};
+use crate::model::Protocol;
+use crate::nft::{Data, Datum, Verdict};
+use crate::plan::{Key, Object};
+use std::collections::BTreeMap;
+use std::fmt::Write;
+use std::net::IpAddr;
+
+/// Live elements, by set.
+type Elements<'a> = BTreeMap<&'a str, Vec<(&'a [Datum], &'a Data)>>;
+
+/// The table with its elements, as `nft list table inet sealane` prints them.
+pub fn firewall_as_nft(owned: &[(Key, Object)]) -> String {
+    let elements = elements(owned);
+    let mut table = host_table().to_string();
+    for (set, elements) in elements {
+        let lines = elements.iter().map(|(key, data)| {
+            let key: Vec<String> = key.iter().map(ToString::to_string).collect();
+            let data = match data {
+                Data::None => String::new(),
+                data => format!(" : {data}"),
+            };
+            format!("{}{data}", key.join(" . "))
+        });
+        let lines: Vec<String> = lines.collect();
+        let head = format!("{set} {{\n");
+        let filled = format!("{head}\t\telements = {{ {} }}\n", lines.join(",\n\t\t\t     "));
+        table = table.replacen(&head, &filled, 1);
+    }
+    table
+}
+
+/// The same, in the words of `iptables-save` and `ip6tables-save`.
+pub fn firewall_as_iptables(owned: &[(Key, Object)]) -> String {
+    let elements = elements(owned);
+    let mut text = String::new();
+    for (ipv6, tool) in [(false, "iptables"), (true, "ip6tables")] {
+        // Writing to a String cannot fail.
+        let _ = writeln!(text, "# what {tool}-save would say; read-only, see `nft list table inet sealane`");
+        let _ = writeln!(text, "*nat\n:PREROUTING ACCEPT\n:OUTPUT ACCEPT\n:POSTROUTING ACCEPT\n:DOCKER -");
+        text.push_str("-A PREROUTING -m addrtype --dst-type LOCAL -j DOCKER\n");
+        text.push_str("-A OUTPUT -m addrtype --dst-type LOCAL -j DOCKER\n");
+        masquerades(&elements, ipv6, &mut text);
+        translations(&elements, ipv6, &mut text);
+        text.push_str("COMMIT\n*filter\n:FORWARD ACCEPT\n");
+        text.push_str("-A FORWARD -m conntrack --ctstate RELATED,ESTABLISHED -j ACCEPT\n");
+        passing(&elements, &mut text);
+        text.push_str("COMMIT\n");
+    }
+    text
+}
+
+fn elements(owned: &[(Key, Object)]) -> Elements<'_> {
+    let mut elements = Elements::new();
+    for (key, object) in owned {
+        if let (Key::Element(set, fields), Object::Element(data)) = (key, object) {
+            elements.entry(set).or_default().push((fields, data));
+        }
+    }
+    elements
+}
+
+fn of<'a>(elements: &'a Elements<'_>, set: &str) -> &'a [(&'a [Datum], &'a Data)] {
+    elements.get(set).map_or(&[], Vec::as_slice)
+}
+
+fn masquerades(elements: &Elements<'_>, ipv6: bool, text: &mut String) {
+    let (own, bridges) =
+        if ipv6 { (set::SELF6, set::MASQUERADE6) } else { (set::SELF4, set::MASQUERADE4) };
+    for (key, _) in of(elements, own) {
+        if let [source, destination] = key {
+            let _ = writeln!(text, "-A POSTROUTING -s {source} -d {destination} -j MASQUERADE");
+        }
+    }
+    for (key, _) in of(elements, bridges) {
+        if let [Datum::Interface(bridge)] = key {
+            let _ = writeln!(text, "-A POSTROUTING -i {bridge} ! -o {bridge} -j MASQUERADE");
+        }
+    }
+}
+
+fn translations(elements: &Elements<'_>, ipv6: bool, text: &mut String) {
+    for map in PUBLISH_SETS[usize::from(ipv6)] {
+        for (key, data) in of(elements, map) {
+            let Some((protocol, address, ports)) = published(key) else { continue };
+            let address = address.map(|address| format!(" -d {address}")).unwrap_or_default();
+            let to = match data {
+                Data::Socket(IpAddr::V6(ip), port) => format!("[{ip}]:{port}"),
+                Data::Socket(ip, port) => format!("{ip}:{port}"),
+                Data::Address(ip) => ip.to_string(),
+                Data::None | Data::Verdict(_) => continue,
+            };
+            let _ = writeln!(
+                text,
+                "-A DOCKER{address} -p {protocol} -m {protocol} --dport {ports} -j DNAT \
+                 --to-destination {to}"
+            );
+        }
+    }
+}
+
+/// The protocol, the host address if there is one, and the ports of a published element.
+fn published(key: &[Datum]) -> Option<(Protocol, Option<&Datum>, String)> {
+    let (Datum::Protocol(protocol), rest) = key.split_first()? else { return None };
+    let (address, port) = match rest {
+        [port] => (None, port),
+        [address, port] => (Some(address), port),
+        _ => return None,
+    };
+    let ports = match port {
+        Datum::Port(port) => port.to_string(),
+        Datum::Ports(first, last) => format!("{first}:{last}"),
+        Datum::Ipv4(_)
+        | Datum::Ipv6(_)
+        | Datum::Protocol(_)
+        | Datum::Interface(_)
+        | Datum::NfProto(_) => return None,
+    };
+    Some((*protocol, address, ports))
+}
+
+fn passing(elements: &Elements<'_>, text: &mut String) {
+    let target = |data: &Data| match data {
+        Data::Verdict(Verdict::Accept) => Some("-j ACCEPT"),
+        Data::Verdict(Verdict::Drop) => Some("-j DROP"),
+        Data::Verdict(Verdict::Goto(_)) => Some("-m conntrack ! --ctstatus DNAT -j DROP"),
+        Data::Verdict(Verdict::Return | Verdict::Jump(_))
+        | Data::None
+        | Data::Address(_)
+        | Data::Socket(..) => None,
+    };
+    for (set, option) in [(set::WITHIN, ""), (set::LEAVING, "-i "), (set::ENTERING, "-o ")] {
+        for (key, data) in of(elements, set) {
+            let Some(target) = target(data) else { continue };
+            let links = match key {
+                [Datum::Interface(input), Datum::Interface(output)] => {
+                    format!("-i {input} -o {output}")
+                }
+                [Datum::Interface(link)] => format!("{option}{link}"),
+                _ => continue,
+            };
+            let _ = writeln!(text, "-A FORWARD {links} {target}");
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_published_port_reads_as_iptables_would_have_it() {
+        let key = vec![Datum::Protocol(Protocol::Tcp), Datum::Port(8080)];
+        let data = Data::Socket("172.17.0.2".parse().unwrap(), 80);
+        let owned = [(Key::Element("publish-port4".into(), key), Object::Element(data))];
+        let text = firewall_as_iptables(&owned);
+        let rule = "-A DOCKER -p tcp -m tcp --dport 8080 -j DNAT --to-destination 172.17.0.2:80\n";
+        assert_eq!(text.matches(rule).count(), 1, "{text}");
+    }
+}

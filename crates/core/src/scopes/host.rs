@@ -1,0 +1,189 @@
+//! The host's scope: one table with static chains, and forwarding.
+//!
+//! What a rule decides per network, endpoint or port stands in a set or map; the rules never grow.
+
+use super::publish::{publish_chain, publish_sets};
+use super::{PUBLISHED_ONLY, set};
+use crate::model::{Facts, InterfaceName};
+use crate::nft::{
+    Chain, ChainKind, Data, DataType, Datum, Family, Field, Hook, HookPoint, Match, Rule, Set,
+    Statement, Table, Verdict,
+};
+use crate::plan::{Key, Netns, Object, Plan};
+
+/// The name of the host table, of family inet.
+pub const TABLE: &str = "sealane";
+
+/// Returns the kernel objects of the host itself.
+///
+/// `forward` names the families that some network needs forwarding for.
+pub fn plan_host(facts: &Facts, forward: (bool, bool)) -> Plan {
+    let mut plan = Plan::default();
+    plan.add(Key::Table(Netns::Host, TABLE.into()), Object::Table(host_table()));
+    let families = [
+        (forward.0, false, facts.ipv4_forwarding, ["ipv4/ip_forward", "ipv4/conf/default/forwarding"]),
+        (
+            forward.1 && facts.ipv6,
+            true,
+            facts.ipv6_forwarding,
+            ["ipv6/conf/all/forwarding", "ipv6/conf/default/forwarding"],
+        ),
+    ];
+    for (wanted, ipv6, was_on, settings) in families {
+        if !wanted {
+            continue;
+        }
+        for path in settings {
+            plan.add(Key::Setting(Netns::Host, path.into()), Object::Setting("1".into()));
+        }
+        if !was_on {
+            // We switched it on for ourselves, so nobody else may be routed by it.
+            plan.add(
+                Key::Element(set::FOREIGN.into(), vec![Datum::NfProto(ipv6)]),
+                Object::Element(Data::Verdict(Verdict::Drop)),
+            );
+        }
+    }
+    plan
+}
+
+/// The table of the host. It is the same on every host and for every set of networks.
+pub fn host_table() -> Table {
+    let user = ["sealane-user-prerouting", "sealane-user-forward", "sealane-user-postrouting"];
+    let mut chains: Vec<Chain> = user.into_iter().map(user_chain).collect();
+    chains.push(Chain {
+        name: PUBLISHED_ONLY.into(),
+        hook: None,
+        rules: vec![
+            rule("a published port", vec![Match::Translated], Verdict::Accept),
+            rule("nothing else enters a network", vec![], Verdict::Drop),
+        ],
+        user: false,
+    });
+    chains.push(publish_chain());
+    chains.extend([guard(), prerouting(), output(), forward(), postrouting()]);
+    Table { family: Family::Inet, name: TABLE.into(), sets: sets(), chains }
+}
+
+fn sets() -> Vec<Set> {
+    use DataType::{Interface, Ipv4, Ipv6, NfProto, Verdict};
+    let plain = |name: &str, key: &[DataType], data: &[DataType]| Set {
+        name: name.into(),
+        key: key.to_vec(),
+        data: data.to_vec(),
+        interval: false,
+    };
+    let mut sets = vec![
+        plain(set::BRIDGES, &[Interface], &[]),
+        plain(set::SIBLINGS, &[Interface, Interface], &[]),
+        plain(set::WITHIN, &[Interface, Interface], &[Verdict]),
+        plain(set::LEAVING, &[Interface], &[Verdict]),
+        plain(set::ENTERING, &[Interface], &[Verdict]),
+        plain(set::FOREIGN, &[NfProto], &[Verdict]),
+        plain(set::MASQUERADE4, &[Interface], &[]),
+        plain(set::MASQUERADE6, &[Interface], &[]),
+        plain(set::SELF4, &[Ipv4, Ipv4], &[]),
+        plain(set::SELF6, &[Ipv6, Ipv6], &[]),
+    ];
+    sets.extend(publish_sets());
+    sets
+}
+
+/// A chain that is the user's: made once, empty, and never changed by us.
+fn user_chain(name: &str) -> Chain {
+    Chain { name: name.into(), hook: None, rules: vec![], user: true }
+}
+
+/// 127.0.0.0/8 stays on the host although bridges route it (`route_localnet`).
+fn guard() -> Chain {
+    let loopback = ipnet::Ipv4Net::new_assert(std::net::Ipv4Addr::new(127, 0, 0, 0), 8).into();
+    base("guard", ChainKind::Filter, HookPoint::Prerouting, -300, vec![rule(
+        "127.0.0.0/8 never comes from outside",
+        vec![
+            Match::IsNot(Field::InputInterface, Datum::Interface(lo())),
+            Match::Within(Field::Ip4Destination, loopback),
+        ],
+        Verdict::Drop,
+    )])
+}
+
+fn prerouting() -> Chain {
+    base("prerouting", ChainKind::Nat, HookPoint::Prerouting, -100, vec![
+        rule("the user's rules", vec![], Verdict::Jump("sealane-user-prerouting".into())),
+        rule("published ports", vec![Match::ToHost], Verdict::Jump("publish".into())),
+    ])
+}
+
+fn output() -> Chain {
+    base("output", ChainKind::Nat, HookPoint::Output, -100, vec![rule(
+        "published ports, from the host itself",
+        vec![Match::ToHost],
+        Verdict::Jump("publish".into()),
+    )])
+}
+
+fn forward() -> Chain {
+    use Field::{InputInterface, NfProto, OutputInterface};
+    let lookup = |comment: &str, fields: &[Field], map: &str| Rule {
+        matches: vec![],
+        statements: vec![Statement::VerdictMap(fields.to_vec(), map.into())],
+        comment: comment.into(),
+    };
+    base("forward", ChainKind::Filter, HookPoint::Forward, 0, vec![
+        rule("the user's rules", vec![], Verdict::Jump("sealane-user-forward".into())),
+        rule("what was once allowed", vec![Match::Established], Verdict::Accept),
+        lookup("within one network", &[InputInterface, OutputInterface], set::WITHIN),
+        lookup("out of a network", &[InputInterface], set::LEAVING),
+        lookup("into a network", &[OutputInterface], set::ENTERING),
+        rule(
+            "out of a network to anywhere else",
+            vec![Match::InSet(vec![InputInterface], set::BRIDGES.into())],
+            Verdict::Accept,
+        ),
+        lookup("between links that are not ours", &[NfProto], set::FOREIGN),
+    ])
+}
+
+fn postrouting() -> Chain {
+    use Field::{InputInterface, Ip4Destination, Ip4Source, Ip6Destination, Ip6Source};
+    use Field::{NfProto, OutputInterface};
+    let loopback = ipnet::Ipv4Net::new_assert(std::net::Ipv4Addr::new(127, 0, 0, 0), 8).into();
+    let in_set = |fields: &[Field], name: &str| Match::InSet(fields.to_vec(), name.into());
+    let siblings = || in_set(&[InputInterface, OutputInterface], set::SIBLINGS);
+    let family = |ipv6| Match::Is(NfProto, Datum::NfProto(ipv6));
+    base("postrouting", ChainKind::Nat, HookPoint::Postrouting, 100, vec![
+        rule("the user's rules", vec![], Verdict::Jump("sealane-user-postrouting".into())),
+        masquerade("an endpoint to itself", vec![in_set(&[Ip4Source, Ip4Destination], set::SELF4)]),
+        masquerade("an endpoint to itself", vec![in_set(&[Ip6Source, Ip6Destination], set::SELF6)]),
+        masquerade("a sibling by a published port", vec![siblings(), Match::Translated]),
+        rule("within one network", vec![siblings()], Verdict::Return),
+        masquerade(
+            "the host's loopback to a published port",
+            vec![
+                Match::Within(Ip4Source, loopback),
+                in_set(&[OutputInterface], set::BRIDGES),
+            ],
+        ),
+        masquerade("to the outside", vec![
+            family(false),
+            in_set(&[InputInterface], set::MASQUERADE4),
+        ]),
+        masquerade("to the outside", vec![family(true), in_set(&[InputInterface], set::MASQUERADE6)]),
+    ])
+}
+
+fn masquerade(comment: &str, matches: Vec<Match>) -> Rule {
+    Rule { matches, statements: vec![Statement::Masquerade], comment: comment.into() }
+}
+
+fn rule(comment: &str, matches: Vec<Match>, verdict: Verdict) -> Rule {
+    Rule { matches, statements: vec![Statement::Verdict(verdict)], comment: comment.into() }
+}
+
+fn base(name: &str, kind: ChainKind, point: HookPoint, priority: i32, rules: Vec<Rule>) -> Chain {
+    Chain { name: name.into(), hook: Some(Hook { kind, point, priority }), rules, user: false }
+}
+
+fn lo() -> InterfaceName {
+    InterfaceName::loopback()
+}

@@ -1,0 +1,136 @@
+//! Published ports: three maps for each family, looked up in this order.
+//!
+//! 1. a hash by protocol, host address and port, for a port on one address;
+//! 2. a hash by protocol and port, for a port on every address of the host;
+//! 3. intervals by protocol and port, whose data is the address alone, so that the port is kept:
+//!    only for runs of ports that are the same inside and outside.
+//!
+//! One interval map for all would cost ten times as much to fill, and overlaps would fail or depend
+//! on the order.
+
+use crate::model::{PortMapping, Protocol};
+use crate::nft::{Chain, Data, DataType, Datum, Field, Match, Rule, Set, Statement, Verdict};
+use crate::plan::{Key, Object, Plan};
+use std::net::{IpAddr, Ipv6Addr};
+
+/// The names of the maps: by address, by port, by range; IPv4 then IPv6.
+pub const PUBLISH_SETS: [[&str; 3]; 2] = [
+    ["publish-address4", "publish-port4", "publish-range4"],
+    ["publish-address6", "publish-port6", "publish-range6"],
+];
+
+/// Runs of at least so many ports become one interval.
+const RANGE: usize = 16;
+
+/// The maps.
+pub(super) fn publish_sets() -> Vec<Set> {
+    use DataType::{Ipv4, Ipv6, Port, Protocol};
+    let mut sets = Vec::new();
+    for ([by_address, by_port, by_range], address) in PUBLISH_SETS.into_iter().zip([Ipv4, Ipv6]) {
+        let map = |name: &str, key: &[DataType], data: &[DataType], interval| Set {
+            name: name.into(),
+            key: key.to_vec(),
+            data: data.to_vec(),
+            interval,
+        };
+        sets.push(map(by_address, &[Protocol, address, Port], &[address, Port], false));
+        sets.push(map(by_port, &[Protocol, Port], &[address, Port], false));
+        sets.push(map(by_range, &[Protocol, Port], &[address], true));
+    }
+    sets
+}
+
+/// The chain that translates what was sent to a published port of the host.
+pub(super) fn publish_chain() -> Chain {
+    use Field::{DestinationPort, Ip4Destination, Ip6Destination, L4Proto};
+    let mut rules = Vec::new();
+    for (ipv6, destination) in [(false, Ip4Destination), (true, Ip6Destination)] {
+        if ipv6 {
+            rules.extend([relayed(ipnet::Ipv6Net::from(Ipv6Addr::LOCALHOST)), relayed(link_local())]);
+        }
+        let [by_address, by_port, by_range] = PUBLISH_SETS[usize::from(ipv6)];
+        let translate = |comment: &str, fields: &[Field], map: &str, port| Rule {
+            matches: vec![],
+            statements: vec![Statement::DnatMap {
+                ipv6,
+                fields: fields.to_vec(),
+                map: map.into(),
+                port,
+            }],
+            comment: comment.into(),
+        };
+        let one = [L4Proto, destination, DestinationPort];
+        let every = [L4Proto, DestinationPort];
+        rules.push(translate("published on one address", &one, by_address, true));
+        rules.push(translate("published on every address", &every, by_port, true));
+        rules.push(translate("published as a range", &every, by_range, false));
+    }
+    Chain { name: "publish".into(), hook: None, rules, user: false }
+}
+
+/// The kernel cannot route from these addresses to another link: a relay answers on them.
+fn relayed(to: ipnet::Ipv6Net) -> Rule {
+    Rule {
+        matches: vec![Match::Within(Field::Ip6Destination, to.into())],
+        statements: vec![Statement::Verdict(Verdict::Return)],
+        comment: "relayed by the daemon".into(),
+    }
+}
+
+fn link_local() -> ipnet::Ipv6Net {
+    ipnet::Ipv6Net::new_assert(Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0, 0), 10)
+}
+
+/// Adds the elements that lead `mappings` to `target`, the address of the endpoint that has the
+/// gateway of one family.
+pub(super) fn plan_publish(mappings: &[PortMapping], target: IpAddr, plan: &mut Plan) {
+    let [by_address, by_port, by_range] = PUBLISH_SETS[usize::from(target.is_ipv6())];
+    let (mut everywhere, elsewhere): (Vec<&PortMapping>, Vec<&PortMapping>) = mappings
+        .iter()
+        .filter(|mapping| mapping.host_ip.is_none_or(|ip| ip.is_ipv6() == target.is_ipv6()))
+        .partition(|mapping| mapping.host_ip.is_none_or(|ip| ip.is_unspecified()));
+    let mut element = |set: &str, key: Vec<Datum>, data: Data| {
+        plan.add(Key::Element(set.into(), key), Object::Element(data));
+    };
+    for mapping in elsewhere {
+        let Some(host_ip) = mapping.host_ip else { continue };
+        let key = vec![
+            Datum::Protocol(mapping.protocol),
+            address(host_ip),
+            Datum::Port(mapping.host_port),
+        ];
+        element(by_address, key, Data::Socket(target, mapping.container_port));
+    }
+    everywhere.sort_by_key(|mapping| (mapping.protocol, mapping.host_port));
+    for run in everywhere.chunk_by(|a, b| continues(a, b)) {
+        let (protocol, first, last) = (run[0].protocol, run[0].host_port, run[run.len() - 1].host_port);
+        if run.len() >= RANGE {
+            element(by_range, vec![Datum::Protocol(protocol), Datum::Ports(first, last)], Data::Address(target));
+            continue;
+        }
+        for mapping in run {
+            let key = vec![Datum::Protocol(protocol), Datum::Port(mapping.host_port)];
+            element(by_port, key, Data::Socket(target, mapping.container_port));
+        }
+    }
+}
+
+/// Whether two mappings belong to one run of ports that are the same inside and outside.
+fn continues(a: &PortMapping, b: &PortMapping) -> bool {
+    let identity = |mapping: &PortMapping| mapping.host_port == mapping.container_port;
+    identity(a) && identity(b) && a.protocol == b.protocol && a.host_port.checked_add(1) == Some(b.host_port)
+}
+
+/// The UDP ports among the mappings: a sender keeps its tracked connection alive for ever.
+pub(super) fn udp_ports(mappings: &[PortMapping]) -> impl Iterator<Item = u16> {
+    let udp = mappings.iter().filter(|mapping| mapping.protocol == Protocol::Udp);
+    udp.map(|mapping| mapping.host_port)
+}
+
+/// An address as a field of an element.
+pub(super) fn address(ip: IpAddr) -> Datum {
+    match ip {
+        IpAddr::V4(ip) => Datum::Ipv4(ip),
+        IpAddr::V6(ip) => Datum::Ipv6(ip),
+    }
+}

@@ -1,0 +1,104 @@
+//! A sandbox's scope: its endpoints, and what depends on all of them together.
+
+use super::network::DriverOptions;
+use super::publish::{address, plan_publish, udp_ports};
+use super::{RESOLVER_TABLE, resolver_table, set};
+use crate::drivers::bridge::{self, InvalidOption};
+use crate::model::{Endpoint, Facts, Network, NetworkId, Protocol, Sandbox};
+use crate::nft::Data;
+use crate::plan::{Effect, Key, Netns, Object, Plan, Route};
+use ipnet::{IpNet, Ipv4Net, Ipv6Net};
+use std::cmp::Reverse;
+use std::collections::BTreeMap;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::sync::Arc;
+
+/// The endpoints that have the gateway, one for each family.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Gateways<'a> {
+    /// For IPv4.
+    pub v4: Option<&'a Endpoint>,
+    /// For IPv6.
+    pub v6: Option<&'a Endpoint>,
+}
+
+impl<'a> Gateways<'a> {
+    /// Chooses: the highest priority; then one with a gateway for both families; then by the
+    /// network's name. Networks without a way out have no gateway to choose.
+    pub fn choose(sandbox: &'a Sandbox, networks: &BTreeMap<NetworkId, Arc<Network>>) -> Self {
+        let mut endpoints: Vec<(&Endpoint, &Network)> = sandbox
+            .endpoints
+            .values()
+            .filter_map(|endpoint| Some((endpoint, networks.get(&endpoint.network)?.as_ref())))
+            .filter(|(_, network)| !network.spec.internal)
+            .collect();
+        endpoints.sort_by_key(|(endpoint, network)| {
+            let both = endpoint.gateway4.is_some() && endpoint.gateway6.is_some();
+            (Reverse(endpoint.spec.gw_priority), !both, network.spec.name.clone())
+        });
+        let mut by_rank = endpoints.iter().map(|(endpoint, _)| *endpoint);
+        let v4 = by_rank.clone().find(|endpoint| endpoint.gateway4.is_some());
+        let v6 = by_rank.find(|endpoint| endpoint.gateway6.is_some());
+        Self { v4, v6 }
+    }
+}
+
+/// Returns the kernel objects of a sandbox. `networks` holds at least those it has joined.
+pub fn plan_sandbox(
+    sandbox: &Sandbox,
+    networks: &BTreeMap<NetworkId, Arc<Network>>,
+    facts: &Facts,
+) -> Result<Plan, InvalidOption> {
+    let mut plan = Plan::default();
+    if sandbox.host {
+        return Ok(plan);
+    }
+    plan.add(Key::Namespace(sandbox.id), Object::Present);
+    for endpoint in sandbox.endpoints.values() {
+        let Some(network) = networks.get(&endpoint.network) else { continue };
+        if let DriverOptions::Bridge(options) = DriverOptions::of(network)? {
+            plan.merge(bridge::plan_endpoint(network, &options, &sandbox.id, endpoint, facts));
+        }
+    }
+    if let Some((udp, tcp)) = sandbox.resolver_ports {
+        let key = Key::Table(Netns::Sandbox(sandbox.id), RESOLVER_TABLE.into());
+        plan.add(key, Object::Table(resolver_table(udp, tcp)));
+    }
+    let gateways = Gateways::choose(sandbox, networks);
+    plan_default_routes(sandbox, gateways, &mut plan);
+    plan_ports(sandbox, gateways, &mut plan);
+    Ok(plan)
+}
+
+fn plan_default_routes(sandbox: &Sandbox, gateways: Gateways<'_>, plan: &mut Plan) {
+    let inside = Netns::Sandbox(sandbox.id);
+    let everywhere4 = IpNet::V4(Ipv4Net::new_assert(Ipv4Addr::UNSPECIFIED, 0));
+    let everywhere6 = IpNet::V6(Ipv6Net::new_assert(Ipv6Addr::UNSPECIFIED, 0));
+    let v4 = gateways.v4.and_then(|end| Some((end, everywhere4, IpAddr::V4(end.gateway4?))));
+    let v6 = gateways.v6.and_then(|end| Some((end, everywhere6, IpAddr::V6(end.gateway6?))));
+    for (endpoint, to, via) in v4.into_iter().chain(v6) {
+        let route = Route { interface: endpoint.interface.clone(), via: Some(via) };
+        plan.add(Key::Route(inside, to), Object::Route(route));
+    }
+}
+
+/// Published ports lead to the endpoints that have the gateway.
+fn plan_ports(sandbox: &Sandbox, gateways: Gateways<'_>, plan: &mut Plan) {
+    if sandbox.ports.is_empty() {
+        return;
+    }
+    let v4 = gateways.v4.and_then(|endpoint| endpoint.ipv4).map(|net| IpAddr::V4(net.addr()));
+    let v6 = gateways.v6.and_then(|endpoint| endpoint.ipv6).map(|net| IpAddr::V6(net.addr()));
+    for (target, set) in v4.into_iter().zip([set::SELF4]).chain(v6.into_iter().zip([set::SELF6])) {
+        plan_publish(&sandbox.ports, target, plan);
+        let key = Key::Element(set.into(), vec![address(target), address(target)]);
+        plan.add(key, Object::Element(Data::None));
+        plan.effect(Effect::ForgetAddress(target));
+    }
+    for port in udp_ports(&sandbox.ports) {
+        plan.effect(Effect::ForgetPort(Protocol::Udp, port));
+    }
+}
+
+#[cfg(test)]
+mod tests;

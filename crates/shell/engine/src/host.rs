@@ -1,0 +1,125 @@
+//! What the engine asks of the host it runs on.
+
+use crate::locks::LockIgnoringPoison;
+use crate::{Engine, EngineError};
+use ipnet::IpNet;
+use sealane_core::drivers::bridge::BridgeOptions;
+use sealane_core::model::{Endpoint, Facts, Network};
+use sealane_core::plan::{Plan, check};
+use sealane_core::scopes::host_table;
+use std::fs::File;
+use std::io::Read;
+use std::net::IpAddr;
+use std::sync::{MutexGuard, PoisonError};
+use std::time::Duration;
+
+use crate::state::State;
+use crate::{NetworkAction, NetworkEvent};
+
+/// The time as the API prints it: RFC 3339 with nanoseconds.
+pub(crate) fn timestamp() -> String {
+    jiff::Timestamp::now().to_string()
+}
+
+impl Engine {
+    /// The state. Held for moments only.
+    pub(crate) fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock_ignoring_poison()
+    }
+
+    /// The plan of the host as it was last applied. Held while it is applied, so that two networks
+    /// do not both switch forwarding on.
+    pub(crate) fn lock_host_plan(&self) -> MutexGuard<'_, Plan> {
+        self.host_plan.lock_ignoring_poison()
+    }
+
+    /// The facts as last read.
+    pub(crate) fn facts(&self) -> Facts {
+        self.facts.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// The time since the engine was opened.
+    pub(crate) fn uptime(&self) -> Duration {
+        self.opened.elapsed()
+    }
+
+    /// Random bytes for a new id.
+    pub(crate) fn random_bytes(&self) -> Result<[u8; 32], EngineError> {
+        let mut bytes = [0; 32];
+        File::open("/dev/urandom")
+            .and_then(|mut source| source.read_exact(&mut bytes))
+            .map_err(|error| EngineError::failed("cannot read random bytes for an id", error))?;
+        Ok(bytes)
+    }
+
+    /// Prefixes that a new subnet must not overlap: those on the host's links, but for our own
+    /// bridges, and its name servers.
+    pub(crate) fn prefixes_to_avoid(&self) -> Result<Vec<IpNet>, EngineError> {
+        let routes = self.executor.kernel().on_link_prefixes().map_err(|error| {
+            EngineError::failed("cannot read the routes of the host to choose a subnet", error)
+        })?;
+        let servers = self.host_resolv_conf().servers.into_iter();
+        let servers = servers.map(|server| server.address).filter(|server| !server.is_loopback());
+        Ok(routes.into_iter().chain(servers.map(IpNet::from)).collect())
+    }
+
+    /// The addresses that `host-gateway` stands for.
+    pub(crate) fn host_gateway(&self) -> Vec<IpAddr> {
+        if !self.config.host_gateway.is_empty() {
+            return self.config.host_gateway.clone();
+        }
+        let state = self.state();
+        let Some(default) = state.named("bridge") else { return vec![] };
+        let network = &default.network;
+        let subnets = network.subnets(false).chain(network.subnets(true));
+        subnets.filter_map(|subnet| subnet.gateway).collect()
+    }
+
+    /// Checks a plan, then applies it.
+    pub(crate) fn apply(&self, old: &Plan, new: &Plan) -> Result<(), EngineError> {
+        if let Some(fault) = check(new, &host_table()).into_iter().next() {
+            return Err(EngineError::Failed { message: fault.to_string(), source: None });
+        }
+        match self.executor.apply(old, new) {
+            Ok(_) => Ok(()),
+            Err(error) => Err(EngineError::failed("the network could not be set up", error)),
+        }
+    }
+
+    /// Takes back what was made of a plan, after a later step failed.
+    pub(crate) fn take_back(&self, plan: &Plan) {
+        if let Err(error) = self.executor.remove(plan) {
+            tracing::warn!(%error, "cannot take back a failed operation; the next sweep will");
+        }
+    }
+
+    /// The path of the host's resolver configuration, for the comments in resolv.conf.
+    pub(crate) fn resolv_conf_path(&self) -> String {
+        self.config.resolv_conf.display().to_string()
+    }
+
+    /// Tells what happened to a network.
+    pub(crate) fn tell(&self, action: NetworkAction, network: &Network) {
+        (self.events)(NetworkEvent {
+            action,
+            network: Some(network.id),
+            name: network.spec.name.clone(),
+            driver: network.spec.driver,
+        });
+    }
+
+    /// Tells what happened to an endpoint's network.
+    pub(crate) fn tell_of(&self, endpoint: &Endpoint, action: NetworkAction) {
+        let network = self.state().networks.get(&endpoint.network).map(|s| s.network.clone());
+        if let Some(network) = network {
+            self.tell(action, &network);
+        }
+    }
+
+    /// The devices of our bridge networks.
+    pub(crate) fn bridges(&self) -> Vec<String> {
+        let state = self.state();
+        let options = state.networks.values().filter_map(|s| BridgeOptions::of(&s.network).ok());
+        options.map(|options| options.device.to_string()).collect()
+    }
+}

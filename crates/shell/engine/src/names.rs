@@ -1,0 +1,157 @@
+//! Names: what each sandbox is called on its networks, and the resolver that says so inside it.
+
+use crate::{Engine, EngineError};
+use sealane_core::dns::{EndpointNames, Forwarding, NetworkView, ResolvConf, View, render_internal};
+use sealane_core::model::{Endpoint, Network, NetworkId, Sandbox, SandboxId, derive_id};
+use sealane_core::plan::Netns;
+use sealane_nameserver::{SandboxSockets, Upstream, UpstreamConfig, bind_sockets_at};
+use std::collections::BTreeMap;
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+/// How many pairs of ports are tried in a sandbox whose own programs may have taken some.
+const ATTEMPTS: u8 = 8;
+/// The ports of resolvers, an ordinary part of the ephemeral range.
+const FIRST_PORT: u16 = 33_000;
+const PORTS: u16 = 20_000;
+
+/// The ports of a sandbox's resolver, UDP and TCP. They follow from the sandbox, so that a plan can
+/// name them before anything is bound; a fresh namespace has all of them free.
+pub(crate) fn resolver_ports(sandbox: &SandboxId, attempt: u8) -> (u16, u16) {
+    let hash = derive_id(&[b"resolver", sandbox.as_bytes(), &[attempt]]);
+    let port = |high: u8, low: u8| FIRST_PORT + u16::from_be_bytes([high, low]) % PORTS;
+    let bytes = hash.as_bytes();
+    (port(bytes[0], bytes[1]), port(bytes[2], bytes[3]))
+}
+
+impl Engine {
+    /// Whether a sandbox has a resolver of its own: with any endpoint but on the default bridge.
+    pub(crate) fn wants_resolver(&self, sandbox: &Sandbox) -> bool {
+        let networks = self.state().joined(sandbox);
+        networks.values().any(|network| !network.is_predefined())
+    }
+
+    /// Opens the resolver's sockets in a sandbox that has a table for them.
+    pub(crate) fn start_resolver(&self, sandbox: &Sandbox) -> Result<(), EngineError> {
+        let Some((udp, tcp)) = sandbox.resolver_ports else { return Ok(()) };
+        let failed = |error: io::Error| {
+            EngineError::failed(format!("the resolver of {} cannot start", sandbox.name), error)
+        };
+        let sockets = self.bind_resolver(&sandbox.id, udp, tcp).map_err(failed)?;
+        let (view, upstreams) = self.view_of(sandbox);
+        self.nameserver
+            .add_sandbox(sandbox.id, sockets, view, upstreams)
+            .map_err(|error| failed(io::Error::other(error)))
+    }
+
+    fn bind_resolver(&self, id: &SandboxId, udp: u16, tcp: u16) -> io::Result<SandboxSockets> {
+        let bind = move || bind_sockets_at(udp, tcp).map_err(io::Error::other);
+        self.executor.kernel().in_namespace(Netns::Sandbox(*id), bind)
+    }
+
+    /// Ports for the resolver of a sandbox that is running already: free ones, for its own
+    /// programs may have taken the first choice.
+    pub(crate) fn free_resolver_ports(&self, id: &SandboxId) -> (u16, u16) {
+        let mut candidates = (0..ATTEMPTS).map(|attempt| resolver_ports(id, attempt));
+        let free = candidates.find(|(udp, tcp)| self.bind_resolver(id, *udp, *tcp).is_ok());
+        free.unwrap_or_else(|| resolver_ports(id, 0))
+    }
+
+    /// Tells the resolver of a changed sandbox what it now sees.
+    pub(crate) fn update_resolver(&self, sandbox: &Sandbox) {
+        let (view, upstreams) = self.view_of(sandbox);
+        self.nameserver.update_view(&sandbox.id, view);
+        self.nameserver.update_upstreams(&sandbox.id, upstreams);
+    }
+
+    fn view_of(&self, sandbox: &Sandbox) -> (Arc<View>, UpstreamConfig) {
+        let networks = self.state().joined(sandbox);
+        let host = self.host_resolv_conf();
+        let internal = render_internal(&host, &self.resolv_conf_path(), &sandbox.nameserver);
+        let upstreams = match sandbox.nameserver.servers.is_empty() {
+            true => UpstreamConfig::Host,
+            false => UpstreamConfig::Own(
+                internal
+                    .upstreams
+                    .iter()
+                    .map(|server| Upstream {
+                        address: SocketAddr::new(server.server.address, 53),
+                        from_host: server.from_host,
+                    })
+                    .collect(),
+            ),
+        };
+        (Arc::new(view(sandbox, &networks, internal.ndots_set)), upstreams)
+    }
+
+    /// Enters a sandbox's names in the zones of its networks.
+    pub(crate) fn publish_names(&self, sandbox: &Sandbox) {
+        let networks = self.state().joined(sandbox);
+        for endpoint in sandbox.endpoints.values() {
+            let Some(network) = networks.get(&endpoint.network) else { continue };
+            if network.is_predefined() {
+                continue;
+            }
+            let names = EndpointNames {
+                id: endpoint.id,
+                names: dns_names(sandbox, endpoint),
+                ipv4: endpoint.ipv4.map(|net| net.addr()),
+                ipv6: endpoint.ipv6.map(|net| net.addr()),
+                services: vec![],
+            };
+            self.nameserver.update_zone(network.id, |zone| zone.with_endpoint(names));
+        }
+    }
+
+    /// Strikes a sandbox's names from all zones.
+    pub(crate) fn withdraw_names(&self, sandbox: &Sandbox) {
+        for endpoint in sandbox.endpoints.values() {
+            self.nameserver
+                .update_zone(endpoint.network, |zone| zone.without_endpoint(&endpoint.id));
+        }
+    }
+
+    /// The host's resolver configuration as it is now; empty if it cannot be read.
+    pub(crate) fn host_resolv_conf(&self) -> ResolvConf {
+        self.host_resolver.lock_ignoring_poison().clone()
+    }
+}
+
+/// The names of an endpoint on a user-defined network, each once: the container's name, its
+/// aliases, its short id, its host name.
+pub fn dns_names(sandbox: &Sandbox, endpoint: &Endpoint) -> Vec<String> {
+    let mut names = vec![sandbox.name.clone()];
+    let further = endpoint.spec.aliases.iter().cloned();
+    for name in further.chain([sandbox.id.short(12), sandbox.hostname.clone()]) {
+        if !name.is_empty() && !names.contains(&name) {
+            names.push(name);
+        }
+    }
+    names
+}
+
+/// What a sandbox sees: its user-defined networks by name, its links, and whether it may ask out.
+fn view(
+    sandbox: &Sandbox,
+    networks: &BTreeMap<NetworkId, Arc<Network>>,
+    ndots_set: bool,
+) -> View {
+    let mut joined: Vec<(&Network, &Endpoint)> = sandbox
+        .endpoints
+        .values()
+        .filter_map(|endpoint| Some((networks.get(&endpoint.network)?.as_ref(), endpoint)))
+        .collect();
+    joined.sort_by(|(a, _), (b, _)| a.spec.name.cmp(&b.spec.name));
+    let leads_out = joined.iter().any(|(network, _)| !network.spec.internal);
+    let network_view = |(network, endpoint): &(&Network, &Endpoint)| {
+        let links = endpoint.spec.links.iter();
+        let links = links.map(|(target, alias)| (target.as_str(), alias.as_str()));
+        NetworkView::new(network.id, &network.spec.name, links)
+    };
+    View {
+        networks: joined.iter().map(network_view).collect(),
+        forwarding: if leads_out { Forwarding::Anywhere } else { Forwarding::FromSandboxOnly },
+        ndots_set,
+    }
+}

@@ -1,0 +1,257 @@
+//! Networks: made, removed, shown.
+
+use crate::host::timestamp;
+use crate::specify::{Surroundings, specify};
+use crate::state::{NetworkState, State};
+use crate::{
+    CreateNetwork, CreatedNetwork, Engine, EngineError, NetworkAction, NetworkView, SubnetUsage,
+};
+use ipnet::IpNet;
+use sealane_core::drivers::bridge::BridgeOptions;
+use sealane_core::ipam::Pool;
+use sealane_core::model::{DriverKind, Network, NetworkId, SandboxId};
+use sealane_core::plan::Plan;
+use sealane_core::scopes::{DriverOptions, plan_host, plan_network};
+use sealane_store::{Batch, StoreError, Table};
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+/// Where networks are stored.
+pub(crate) const NETWORKS: Table = Table("networks");
+
+impl Engine {
+    pub(crate) fn make_network(&self, request: &CreateNetwork) -> Result<CreatedNetwork, EngineError> {
+        let _running = self.operations.read();
+        let network = self.reserve_network(request)?;
+        let warning = self.warning_for(&network);
+        if let Err(error) = self.realize_network(&network) {
+            self.state().networks.remove(&network.id);
+            return Err(error);
+        }
+        self.tell(NetworkAction::Create, &network);
+        Ok(CreatedNetwork { id: network.id, warning })
+    }
+
+    /// Chooses what is open and holds it against others.
+    fn reserve_network(&self, request: &CreateNetwork) -> Result<Arc<Network>, EngineError> {
+        let avoid = self.prefixes_to_avoid()?;
+        let id = NetworkId::from_bytes(self.random_bytes()?);
+        let mut state = self.state();
+        let around = Surroundings {
+            state: &state,
+            pools: &self.pools,
+            avoid: &avoid,
+            defaults: self.config.default_network_options.get("bridge"),
+        };
+        let spec = specify(request, &around)?;
+        let network = Arc::new(Network { id, created: timestamp(), spec, adopted: false });
+        let options = DriverOptions::of(&network)
+            .map_err(|error| EngineError::Invalid(error.to_string()))?;
+        check_device(&network, &options, &state)?;
+        let pools = open_pools(&network)?;
+        state.networks.insert(id, NetworkState::new(network.clone(), pools));
+        Ok(network)
+    }
+
+    /// Makes a network in the kernel, then stores it: what is stored is always there, and what a
+    /// crash leaves half made is swept.
+    fn realize_network(&self, network: &Arc<Network>) -> Result<(), EngineError> {
+        let plan = self.plan_of(network)?;
+        self.apply_with_host(&Plan::default(), &plan)?;
+        if let Err(error) = self.store_network(network) {
+            let text = format!("network {} could not be stored", network.spec.name);
+            self.take_back(&plan);
+            return Err(EngineError::failed(text, error));
+        }
+        Ok(())
+    }
+
+    /// Stores a network, durably.
+    pub(crate) fn store_network(&self, network: &Network) -> Result<(), StoreError> {
+        let mut batch = Batch::default();
+        batch.put(NETWORKS, network.id, network)?;
+        self.store.commit(&batch)
+    }
+
+    pub(crate) fn delete_network(&self, reference: &str) -> Result<(), EngineError> {
+        let _running = self.operations.read();
+        let network = self.state().find(reference)?.network.clone();
+        if network.is_predefined() {
+            return Err(EngineError::Forbidden(format!(
+                "{} is a pre-defined network and cannot be removed",
+                network.spec.name
+            )));
+        }
+        self.withdraw_network(&network)
+    }
+
+    /// Takes a network out of the store, then out of the kernel. It is gone from the state before
+    /// either, so that nobody joins meanwhile.
+    fn withdraw_network(&self, network: &Arc<Network>) -> Result<(), EngineError> {
+        let removed = {
+            let mut state = self.state();
+            check_unused(network, &state)?;
+            state.networks.remove(&network.id)
+        };
+        let Some(removed) = removed else {
+            let name = &network.spec.name;
+            return Err(EngineError::NotFound(format!("network {name} not found")));
+        };
+        let mut batch = Batch::default();
+        batch.delete(NETWORKS, network.id);
+        if let Err(error) = self.store.commit(&batch) {
+            self.state().networks.insert(network.id, removed);
+            let text = format!("the removal of network {} could not be stored", network.spec.name);
+            return Err(EngineError::failed(text, error));
+        }
+        let applied = self.apply_with_host(&self.plan_of(network)?, &Plan::default());
+        self.tell(NetworkAction::Destroy, network);
+        applied
+    }
+
+    pub(crate) fn prune(
+        &self,
+        chosen: &dyn Fn(&Network) -> bool,
+    ) -> Result<Vec<String>, EngineError> {
+        let _running = self.operations.read();
+        let Ok(_pruning) = self.pruning.try_lock() else {
+            return Err(EngineError::Conflict("a prune operation is already running".into()));
+        };
+        let candidates: Vec<Arc<Network>> = {
+            let state = self.state();
+            let unused = state.networks.values().filter(|state| state.members.is_empty());
+            unused.map(|state| state.network.clone()).collect()
+        };
+        let mut pruned = Vec::new();
+        for network in candidates.iter().filter(|network| !network.is_predefined()) {
+            // One that was joined or removed meanwhile is left alone.
+            if chosen(network) && self.withdraw_network(network).is_ok() {
+                pruned.push(network.spec.name.clone());
+            }
+        }
+        Ok(pruned)
+    }
+
+    /// Applies a network's plan together with what it changes for the host.
+    pub(crate) fn apply_with_host(&self, old: &Plan, new: &Plan) -> Result<(), EngineError> {
+        let mut host = self.lock_host_plan();
+        let wanted = self.host_plan();
+        let (mut from, mut to) = (host.clone(), wanted.clone());
+        from.merge(old.clone());
+        to.merge(new.clone());
+        self.apply(&from, &to)?;
+        *host = wanted;
+        Ok(())
+    }
+
+    /// What the host should be like, given the networks there are.
+    pub(crate) fn host_plan(&self) -> Plan {
+        let state = self.state();
+        let bridges = || {
+            let networks = state.networks.values().map(|state| &state.network.spec);
+            networks.filter(|spec| spec.driver == DriverKind::Bridge && !spec.config_only)
+        };
+        let forward = (bridges().any(|spec| spec.enable_ipv4), bridges().any(|spec| spec.enable_ipv6));
+        let wanted = self.config.ip_forward;
+        plan_host(&self.facts(), (forward.0 && wanted, forward.1 && wanted))
+    }
+
+    /// What a network should be like.
+    pub(crate) fn plan_of(&self, network: &Network) -> Result<Plan, EngineError> {
+        plan_network(network, &self.facts())
+            .map_err(|error| EngineError::Invalid(error.to_string()))
+    }
+
+    pub(crate) fn view(&self, reference: &str) -> Result<NetworkView, EngineError> {
+        let state = self.state();
+        let found = state.find(reference)?;
+        let endpoint = |id: &SandboxId| {
+            let sandbox = state.sandboxes.get(id)?;
+            let endpoint = sandbox.endpoints.get(&found.network.id)?;
+            Some((*id, sandbox.name.clone(), endpoint.clone()))
+        };
+        let usage = found.pools.iter().map(|(subnet, pool)| {
+            let usage = pool.usage();
+            SubnetUsage { subnet: *subnet, in_use: usage.in_use, available: usage.available }
+        });
+        Ok(NetworkView {
+            network: found.network.clone(),
+            endpoints: found.members.iter().filter_map(endpoint).collect(),
+            usage: usage.collect(),
+        })
+    }
+
+    /// Something the user should know about a new network.
+    fn warning_for(&self, network: &Network) -> String {
+        let facts = self.facts();
+        let passed = self.config.firewall_integration;
+        let drops = facts.ipv4_forward_drops && network.spec.enable_ipv4
+            || facts.ipv6_forward_drops && network.spec.enable_ipv6;
+        match drops && !passed {
+            true => "the host's firewall drops forwarded packets; accept those of this network \
+                     there, or start the daemon with --firewall-integration=auto"
+                .into(),
+            false => String::new(),
+        }
+    }
+}
+
+/// A second network must not take the device of another.
+fn check_device(
+    network: &Network,
+    options: &DriverOptions,
+    state: &State,
+) -> Result<(), EngineError> {
+    let DriverOptions::Bridge(options) = options else { return Ok(()) };
+    let others = state.networks.values().map(|state| &state.network);
+    let same = |other: &&Arc<Network>| {
+        other.spec.driver == DriverKind::Bridge
+            && BridgeOptions::of(other).is_ok_and(|theirs| theirs.device == options.device)
+    };
+    match others.into_iter().find(same) {
+        None => Ok(()),
+        Some(other) => Err(EngineError::Forbidden(format!(
+            "cannot create network {id} ({device}): conflicts with network {} ({device}): \
+             networks have same bridge name",
+            other.id,
+            id = network.id,
+            device = options.device,
+        ))),
+    }
+}
+
+/// A pool for each subnet, its gateway and auxiliary addresses reserved.
+pub(crate) fn open_pools(network: &Network) -> Result<Vec<(IpNet, Pool)>, EngineError> {
+    if network.spec.config_only {
+        return Ok(vec![]);
+    }
+    let subnets = network.subnets(false).chain(network.subnets(true));
+    let open = |spec: &_| Pool::open(spec).map_err(|error| EngineError::Forbidden(error.to_string()));
+    subnets.map(|spec| Ok((spec.subnet, open(spec)?))).collect()
+}
+
+fn check_unused(network: &Network, state: &State) -> Result<(), EngineError> {
+    let Some(found) = state.networks.get(&network.id) else { return Ok(()) };
+    let name = &network.spec.name;
+    let depends = |other: &NetworkState| other.network.spec.config_from.as_ref() == Some(name);
+    if network.spec.config_only && state.networks.values().any(depends) {
+        return Err(EngineError::Forbidden(format!("configuration network \"{name}\" is in use")));
+    }
+    let active: BTreeSet<String> = found
+        .members
+        .iter()
+        .filter_map(|id| {
+            let sandbox = state.sandboxes.get(id)?;
+            let endpoint = sandbox.endpoints.get(&network.id)?;
+            Some(format!("name:\"{}\" id:\"{}\"", sandbox.name, endpoint.id.short(12)))
+        })
+        .collect();
+    if found.members.is_empty() {
+        return Ok(());
+    }
+    let active: Vec<String> = active.into_iter().collect();
+    Err(EngineError::Forbidden(format!(
+        "error while removing network: network {name} has active endpoints ({})",
+        active.join(", ")
+    )))
+}

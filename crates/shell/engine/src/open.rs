@@ -1,0 +1,128 @@
+//! Opening: every part of the engine put together, from what the disk says.
+
+use crate::locks::Locks;
+use crate::state::State;
+use crate::{Engine, EngineConfig, EngineError, EventSink};
+use sealane_core::dns::ResolvConf;
+use sealane_core::ipam::{AddressPool, AddressPools};
+use sealane_core::model::{Facts, SandboxId};
+use sealane_core::plan::{Netns, Plan};
+use sealane_executor::Executor;
+use sealane_kernel::Kernel;
+use sealane_nameserver::{Nameserver, OpenSocket, SocketKind, open_socket};
+use sealane_ports::Ports;
+use sealane_store::{BootId, Journal, Records, Store};
+use std::error::Error;
+use std::fs;
+use std::io;
+use std::os::fd::OwnedFd;
+use std::path::Path;
+use std::sync::{Arc, Mutex, RwLock};
+use std::time::Instant;
+
+/// The host before anything was read.
+const UNREAD: Facts = Facts {
+    bridge_netfilter: false,
+    ipv4_forwarding: true,
+    ipv6_forwarding: true,
+    ipv6: true,
+    ipv4_forward_drops: false,
+    ipv6_forward_drops: false,
+};
+
+/// Opens every part, in the order they need each other.
+pub(crate) fn open(
+    config: EngineConfig,
+    store: Arc<Store>,
+    events: EventSink,
+) -> Result<Arc<Engine>, EngineError> {
+    let exec_root = config.exec_root.clone();
+    fs::create_dir_all(&exec_root).map_err(because("cannot make", &exec_root))?;
+    let boot = BootId::current().map_err(because("cannot read the boot id for", &exec_root))?;
+    let folder = exec_root.join("sandboxes");
+    let (records, saved) =
+        Records::open(&folder, boot.clone()).map_err(because("cannot open", &folder))?;
+    for damaged in &saved.damaged {
+        tracing::warn!(error = %damaged, "a saved sandbox cannot be read; it will be swept");
+    }
+    let folder = exec_root.join("host");
+    let (facts_record, first) =
+        Records::<Facts>::open(&folder, boot.clone()).map_err(because("cannot open", &folder))?;
+    let path = exec_root.join("claims");
+    let (journal, claimed) = Journal::open(&path, boot).map_err(because("cannot open", &path))?;
+    let folder = exec_root.join("netns");
+    let kernel = Arc::new(Kernel::open(folder.clone()).map_err(because("cannot use", &folder))?);
+    let nameserver = start_nameserver(kernel.clone())?;
+    let resolver = fs::read_to_string(&config.resolv_conf).unwrap_or_default();
+    let engine = Arc::new(Engine {
+        pools: address_pools(&config)?,
+        executor: Executor::new(kernel, journal),
+        store,
+        records,
+        facts_record,
+        ports: Ports::open(config.userland_proxy)
+            .map_err(because("cannot serve ports under", &exec_root))?,
+        nameserver,
+        state: Mutex::new(State::default()),
+        host_plan: Mutex::new(Plan::default()),
+        facts: RwLock::new(UNREAD),
+        first_facts: first.records.into_values().next(),
+        saved: Mutex::new(saved.records),
+        claimed,
+        host_resolver: Mutex::new(ResolvConf::parse(&resolver)),
+        resolver_watch: Mutex::new(None),
+        operations: RwLock::new(()),
+        pruning: Mutex::new(()),
+        locks: Locks::default(),
+        opened: Instant::now(),
+        config,
+        events,
+    });
+    engine.load_networks()?;
+    Ok(engine)
+}
+
+/// The resolver opens its sockets to upstreams in the sandbox that asks.
+fn start_nameserver(kernel: Arc<Kernel>) -> Result<Nameserver, EngineError> {
+    let open = move |id: &SandboxId, kind: SocketKind| -> io::Result<OwnedFd> {
+        kernel.in_namespace(Netns::Sandbox(*id), move || open_socket(kind))
+    };
+    let open: OpenSocket = Arc::new(open);
+    Nameserver::start(open)
+        .map_err(|error| EngineError::failed("the name server cannot start", error))
+}
+
+/// The pools of the flags, or Docker's.
+fn address_pools(config: &EngineConfig) -> Result<AddressPools, EngineError> {
+    let id = daemon_id(&config.data_root)?;
+    if config.pools.is_empty() {
+        return Ok(AddressPools::predefined(&id));
+    }
+    let pools = config.pools.iter().map(|pool| AddressPool { base: pool.base, size: pool.size });
+    AddressPools::new(pools.collect(), &id)
+        .map_err(|error| EngineError::Invalid(error.to_string()))
+}
+
+/// What tells this daemon from all others: made once, kept in the data root.
+fn daemon_id(data_root: &Path) -> Result<Vec<u8>, EngineError> {
+    let path = data_root.join("engine-id");
+    match fs::read(&path) {
+        Ok(id) if !id.is_empty() => Ok(id),
+        Ok(_) | Err(_) => {
+            let id = fs::read_to_string("/proc/sys/kernel/random/uuid")
+                .map_err(because("cannot make an id for", &path))?;
+            fs::create_dir_all(data_root).map_err(because("cannot make", data_root))?;
+            fs::write(&path, id.trim()).map_err(because("cannot write", &path))?;
+            Ok(id.trim().into())
+        }
+    }
+}
+
+/// Says what could not be done with which file.
+fn because<E: Error + Send + Sync + 'static>(
+    what: &'static str,
+    path: &Path,
+) -> impl FnOnce(E) -> EngineError {
+    let path = path.display().to_string();
+    move |error| EngineError::failed(format!("{what} {path}"), error)
+}

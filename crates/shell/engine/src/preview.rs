@@ -1,0 +1,77 @@
+//! What an operation would change: the same reservations and the same plans, given back at once.
+
+use crate::{Engine, EngineError, PlannedOperation};
+use sealane_core::model::{Network, Sandbox};
+use sealane_core::plan::{Effect, Plan};
+use sealane_kernel::Kernel;
+
+type Executor = sealane_executor::Executor<Kernel>;
+
+impl Engine {
+    pub(crate) fn preview(&self, operation: &PlannedOperation) -> Result<String, EngineError> {
+        let (old, new) = match operation {
+            PlannedOperation::CreateNetwork(request) => self.preview_network(request)?,
+            PlannedOperation::RemoveNetwork(reference) => {
+                let network = self.state().find(reference)?.network.clone();
+                (self.plan_of(&network)?, Plan::default())
+            }
+            PlannedOperation::CreateSandbox(spec) => {
+                let sandbox = self.reserve_sandbox(spec)?;
+                let plan = self.plan_of_sandbox(&sandbox);
+                self.unreserve(&sandbox);
+                (Plan::default(), plan?)
+            }
+            PlannedOperation::RemoveSandbox(id) => {
+                (self.plan_of_sandbox(&*self.existing(id)?)?, Plan::default())
+            }
+            PlannedOperation::Attach(id, reference, spec) => {
+                let old = self.existing(id)?;
+                let (network, endpoint) = self.reserve_endpoint(&old, reference, spec.clone())?;
+                let mut new = Sandbox::clone(&old);
+                new.endpoints.insert(network.id, endpoint.clone());
+                if new.resolver_ports.is_none() && self.wants_resolver(&new) {
+                    new.resolver_ports = Some(self.free_resolver_ports(id));
+                }
+                let plans = self.plan_of_sandbox(&old).and_then(|from| {
+                    Ok((from, self.plan_of_sandbox(&new)?))
+                });
+                self.release_endpoint(id, &endpoint, false);
+                plans?
+            }
+            PlannedOperation::Detach(id, reference) => {
+                let old = self.existing(id)?;
+                let network = self.state().find(reference)?.network.id;
+                let mut new = Sandbox::clone(&old);
+                new.endpoints.remove(&network);
+                (self.plan_of_sandbox(&old)?, self.plan_of_sandbox(&new)?)
+            }
+        };
+        Ok(render(&old, &new))
+    }
+
+    fn preview_network(
+        &self,
+        request: &crate::CreateNetwork,
+    ) -> Result<(Plan, Plan), EngineError> {
+        let network = self.reserve_network(request)?;
+        let plans = self.plan_of(&network).map(|plan| {
+            let (from, mut to) = (self.lock_host_plan().clone(), self.host_plan());
+            to.merge(plan);
+            (from, to)
+        });
+        self.unreserve_network(&network);
+        plans
+    }
+
+    fn unreserve_network(&self, network: &Network) {
+        self.state().networks.remove(&network.id);
+    }
+}
+
+/// One change a line, in the order they are made, then what is done once.
+fn render(old: &Plan, new: &Plan) -> String {
+    let changes = Executor::preview(old, new).into_iter().map(|change| change.to_string());
+    let effects = new.effects().iter().filter(|effect| !old.effects().contains(effect));
+    let lines: Vec<String> = changes.chain(effects.map(Effect::to_string)).collect();
+    lines.join("\n") + "\n"
+}

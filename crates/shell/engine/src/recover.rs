@@ -1,0 +1,151 @@
+//! After a start, and after something else changed what is ours: back to what was saved.
+
+use crate::host::timestamp;
+use crate::locks::LockIgnoringPoison;
+use crate::networks::{NETWORKS, open_pools};
+use crate::state::NetworkState;
+use crate::{Engine, EngineError, NetworkAction, NetworkEvent};
+use sealane_core::model::{DriverKind, Facts, Network, Sandbox, SandboxId};
+use sealane_core::plan::{Change, Plan};
+use sealane_core::scopes::{plan_network, plan_sandbox};
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, PoisonError};
+
+/// The name under which the facts of this boot are kept.
+const FACTS: &str = "facts";
+
+impl Engine {
+    /// Knows the stored networks again.
+    pub(crate) fn load_networks(&self) -> Result<(), EngineError> {
+        let stored: BTreeMap<String, Network> = self.store.load_all(NETWORKS).map_err(|error| {
+            EngineError::failed("the stored networks cannot be read", error)
+        })?;
+        let mut state = self.state();
+        for network in stored.into_values() {
+            let pools = open_pools(&network)?;
+            state.networks.insert(network.id, NetworkState::new(Arc::new(network), pools));
+        }
+        Ok(())
+    }
+
+    pub(crate) fn recover_all(
+        self: &Arc<Self>,
+        alive: &BTreeSet<SandboxId>,
+    ) -> Result<(), EngineError> {
+        self.read_facts()?;
+        self.ensure_default_networks()?;
+        let kept = self.adopt_sandboxes(alive)?;
+        self.sweep()?;
+        for sandbox in &kept {
+            self.resume(sandbox);
+        }
+        self.follow_host_resolver()?;
+        self.watch()
+    }
+
+    /// Reads the facts. Whether the host forwarded packets before us is remembered from the first
+    /// start of this boot: afterwards it does so because of us.
+    pub(crate) fn read_facts(&self) -> Result<(), EngineError> {
+        let read = self.executor.kernel().facts();
+        let mut facts =
+            read.map_err(|error| EngineError::failed("cannot read facts of the host", error))?;
+        match &self.first_facts {
+            Some(first) => {
+                facts.ipv4_forwarding = first.ipv4_forwarding;
+                facts.ipv6_forwarding = first.ipv6_forwarding;
+            }
+            None => self.remember_facts(&facts)?,
+        }
+        if !self.config.firewall_integration {
+            facts.ipv4_forward_drops = false;
+            facts.ipv6_forward_drops = false;
+        }
+        *self.facts.write().unwrap_or_else(PoisonError::into_inner) = facts;
+        Ok(())
+    }
+
+    fn remember_facts(&self, facts: &Facts) -> Result<(), EngineError> {
+        self.facts_record.write(FACTS, facts).map_err(|error| {
+            EngineError::failed("cannot remember what the host was like before", error)
+        })
+    }
+
+    /// Keeps the saved sandboxes whose processes live, and forgets the others.
+    fn adopt_sandboxes(
+        &self,
+        alive: &BTreeSet<SandboxId>,
+    ) -> Result<Vec<Arc<Sandbox>>, EngineError> {
+        let saved = std::mem::take(&mut *self.saved.lock_ignoring_poison());
+        let (kept, ended): (Vec<_>, Vec<_>) =
+            saved.into_values().partition(|sandbox: &Sandbox| alive.contains(&sandbox.id));
+        for sandbox in ended {
+            self.records.remove(&sandbox.id.to_string()).map_err(|error| {
+                EngineError::failed(format!("cannot forget sandbox {}", sandbox.name), error)
+            })?;
+        }
+        let kept: Vec<Arc<Sandbox>> = kept.into_iter().map(Arc::new).collect();
+        for sandbox in &kept {
+            self.adopt_endpoints(sandbox);
+            if let Err(error) = self.ports.adopt(&sandbox.ports, &sandbox.id) {
+                tracing::warn!(sandbox = sandbox.name, %error, "a published port was lost");
+            }
+        }
+        Ok(kept)
+    }
+
+    /// Serves a sandbox of an earlier run again. What fails is told and does not stop the others.
+    fn resume(&self, sandbox: &Sandbox) {
+        let resumed = self.start_resolver(sandbox).and_then(|()| self.activate_ports(sandbox));
+        if let Err(error) = resumed {
+            tracing::warn!(sandbox = sandbox.name, %error, "cannot serve a running sandbox again");
+        }
+        self.publish_names(sandbox);
+    }
+
+    /// Compares everything ours with what was saved, and repairs it. No operation runs meanwhile.
+    pub(crate) fn sweep(&self) -> Result<Vec<Change>, EngineError> {
+        let _alone = self.operations.write().unwrap_or_else(PoisonError::into_inner);
+        let wanted = self.everything()?;
+        *self.lock_host_plan() = self.host_plan();
+        self.executor
+            .sweep(&wanted)
+            .map_err(|error| EngineError::failed("the host could not be brought in line", error))
+    }
+
+    /// The plan of all scopes together.
+    pub(crate) fn everything(&self) -> Result<Plan, EngineError> {
+        let facts = self.facts();
+        let mut plan = self.host_plan();
+        let state = self.state();
+        let networks = state.all_networks();
+        let invalid = |error: sealane_core::drivers::bridge::InvalidOption| {
+            EngineError::Invalid(error.to_string())
+        };
+        for network in networks.values() {
+            plan.merge(plan_network(network, &facts).map_err(invalid)?);
+        }
+        for sandbox in state.sandboxes.values() {
+            plan.merge(plan_sandbox(sandbox, &networks, &facts).map_err(invalid)?);
+        }
+        Ok(plan)
+    }
+
+    /// Looks again after something else changed the host, and tells what had to be put back.
+    pub(crate) fn repair(&self) -> Result<bool, EngineError> {
+        self.read_facts()?;
+        let changes = self.sweep()?;
+        if changes.is_empty() {
+            return Ok(false);
+        }
+        let lines: Vec<String> = changes.iter().map(ToString::to_string).collect();
+        let text = lines.join("\n");
+        tracing::warn!(at = timestamp(), "something changed what is ours; put back:\n{text}");
+        (self.events)(NetworkEvent {
+            action: NetworkAction::Repair(text),
+            network: None,
+            name: "host".into(),
+            driver: DriverKind::Host,
+        });
+        Ok(true)
+    }
+}

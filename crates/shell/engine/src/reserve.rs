@@ -1,0 +1,214 @@
+//! Reservations: an endpoint's addresses, MAC and names, chosen before anything is planned.
+
+use crate::state::{NetworkState, State};
+use crate::{Engine, EngineError};
+use ipnet::{IpNet, Ipv4Net, Ipv6Net};
+use sealane_core::model::{
+    Endpoint, EndpointSpec, InterfaceName, Mac, Network, Sandbox, SandboxId,
+};
+use std::collections::BTreeSet;
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// `com.docker.network.endpoint.ifname`: what the link is called in the sandbox.
+const IFNAME: &str = "com.docker.network.endpoint.ifname";
+
+impl Engine {
+    /// Reserves an endpoint of `sandbox` on the network that `reference` names.
+    pub(crate) fn reserve_endpoint(
+        &self,
+        sandbox: &Sandbox,
+        reference: &str,
+        spec: EndpointSpec,
+    ) -> Result<(Arc<Network>, Endpoint), EngineError> {
+        let now = self.uptime();
+        let mut state = self.state();
+        let network = state.find(reference)?.network.clone();
+        if sandbox.endpoints.contains_key(&network.id) {
+            return Err(EngineError::Forbidden(format!(
+                "endpoint with name {} already exists in network {}",
+                sandbox.name, network.spec.name
+            )));
+        }
+        if let Some(fault) = faults(&network, &spec).into_iter().next() {
+            return Err(EngineError::Invalid(fault));
+        }
+        let interface = interface(sandbox, &spec)?;
+        let Some(found) = state.networks.get_mut(&network.id) else {
+            return Err(EngineError::NotFound(format!("network {reference} not found")));
+        };
+        let (v4, v6) = reserve_addresses(found, sandbox, &spec, now)?;
+        found.members.insert(sandbox.id);
+        let id = Endpoint::id_of(&sandbox.id, &network.id);
+        let endpoint = Endpoint {
+            id,
+            network: network.id,
+            interface,
+            host_interface: Endpoint::host_interface_of(&id),
+            mac: spec.mac.unwrap_or_else(|| Mac::from_id(&id)),
+            ipv4: v4.and_then(only_v4),
+            ipv6: v6.and_then(only_v6),
+            gateway4: gateway(&network, false).and_then(only_v4).map(|net| net.addr()),
+            gateway6: gateway(&network, true).and_then(only_v6).map(|net| net.addr()),
+            spec,
+        };
+        Ok((network, endpoint))
+    }
+
+    /// Gives back what an endpoint had. `used` says whether its link ever existed: then the
+    /// addresses rest for a while.
+    pub(crate) fn release_endpoint(&self, sandbox: &SandboxId, endpoint: &Endpoint, used: bool) {
+        let now = self.uptime();
+        let mut state = self.state();
+        let Some(found) = state.networks.get_mut(&endpoint.network) else { return };
+        found.members.remove(sandbox);
+        found.remember(*sandbox, endpoint.addresses().collect());
+        for address in endpoint.addresses() {
+            for (subnet, pool) in &mut found.pools {
+                if subnet.contains(&address) && used {
+                    pool.release(address, now);
+                } else if subnet.contains(&address) {
+                    pool.cancel(address);
+                }
+            }
+        }
+    }
+
+    /// Reserves again what a sandbox of an earlier run has.
+    pub(crate) fn adopt_endpoints(&self, sandbox: &Arc<Sandbox>) {
+        let mut state = self.state();
+        state.sandboxes.insert(sandbox.id, sandbox.clone());
+        for endpoint in sandbox.endpoints.values() {
+            let Some(found) = state.networks.get_mut(&endpoint.network) else { continue };
+            found.members.insert(sandbox.id);
+            for address in endpoint.addresses() {
+                let pools = found.pools.iter_mut().filter(|(subnet, _)| subnet.contains(&address));
+                for (_, pool) in pools {
+                    if let Err(error) = pool.reserve(address) {
+                        tracing::warn!(%address, %error, "an address of a running sandbox is taken");
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// What is wrong with an endpoint on a network, a line each, in Docker's words.
+pub(crate) fn faults(network: &Network, spec: &EndpointSpec) -> Vec<String> {
+    let mut faults = Vec::new();
+    let v4 = spec.ipv4.map(IpAddr::V4);
+    let asked: Vec<IpAddr> = v4.into_iter().chain(spec.ipv6.map(IpAddr::V6)).collect();
+    if !asked.is_empty() && network.is_predefined() {
+        faults.push(
+            "user-specified IP address is supported on user-defined networks only".into(),
+        );
+    } else {
+        for address in asked {
+            let subnets = network.subnets(false).chain(network.subnets(true));
+            if !subnets.into_iter().any(|subnet| subnet.subnet.contains(&address)) {
+                faults.push(format!("no configured subnet contains IP address {address}"));
+            }
+        }
+    }
+    if !spec.aliases.is_empty() && network.is_predefined() {
+        faults.push(
+            "network-scoped aliases are only supported for user-defined networks".into(),
+        );
+    }
+    faults
+}
+
+/// The addresses of both families; if the second cannot be had, the first is given back.
+fn reserve_addresses(
+    found: &mut NetworkState,
+    sandbox: &Sandbox,
+    spec: &EndpointSpec,
+    now: Duration,
+) -> Result<(Option<IpNet>, Option<IpNet>), EngineError> {
+    let v4 = reserve_address(found, &sandbox.id, spec.ipv4.map(IpAddr::V4), false, now)?;
+    if sandbox.ipv6_disabled {
+        return Ok((v4, None));
+    }
+    match reserve_address(found, &sandbox.id, spec.ipv6.map(IpAddr::V6), true, now) {
+        Ok(v6) => Ok((v4, v6)),
+        Err(error) => {
+            for (subnet, pool) in found.pools_of(false) {
+                if let Some(net) = v4.filter(|net| subnet.contains(net)) {
+                    pool.cancel(net.addr());
+                }
+            }
+            Err(error)
+        }
+    }
+}
+
+/// One address of a family the network has: the one asked for, or the one the sandbox had, or the
+/// lowest. A network with several subnets gives from the first that has one.
+fn reserve_address(
+    found: &mut NetworkState,
+    sandbox: &SandboxId,
+    asked: Option<IpAddr>,
+    ipv6: bool,
+    now: Duration,
+) -> Result<Option<IpNet>, EngineError> {
+    let previous = found.remembered(sandbox, ipv6);
+    let mut refused = None;
+    for (subnet, pool) in found.pools_of(ipv6) {
+        let reserved = match (asked, previous) {
+            (Some(address), _) if !subnet.contains(&address) => continue,
+            (Some(address), _) => pool.reserve(address).map(|()| address),
+            (None, Some(had)) if subnet.contains(&had) => pool.allocate_again(had, now),
+            (None, _) => pool.allocate(now),
+        };
+        match reserved {
+            Ok(address) => return Ok(IpNet::new(address, subnet.prefix_len()).ok()),
+            Err(error) => refused = Some(error),
+        }
+    }
+    refused.map_or(Ok(None), |error| Err(EngineError::Forbidden(error.to_string())))
+}
+
+/// The name asked for, or the first `eth` that is free.
+fn interface(sandbox: &Sandbox, spec: &EndpointSpec) -> Result<InterfaceName, EngineError> {
+    let taken: BTreeSet<&str> =
+        sandbox.endpoints.values().map(|endpoint| endpoint.interface.as_str()).collect();
+    let invalid = |error: sealane_core::model::InvalidInterfaceName| {
+        EngineError::Invalid(error.to_string())
+    };
+    if let Some(name) = spec.driver_opts.get(IFNAME) {
+        if taken.contains(name.as_str()) {
+            return Err(EngineError::Invalid(format!(
+                "interface name \"{name}\" is already used in the container; choose another"
+            )));
+        }
+        return InterfaceName::try_from(name.as_str()).map_err(invalid);
+    }
+    let free = (0..=taken.len()).map(|n| format!("eth{n}")).find(|name| !taken.contains(&**name));
+    InterfaceName::try_from(free.unwrap_or_default()).map_err(invalid)
+}
+
+/// The gateway of the first subnet of a family, unless the network leads nowhere.
+fn gateway(network: &Network, ipv6: bool) -> Option<IpNet> {
+    let mut subnets = network.subnets(ipv6).filter(|_| !network.spec.internal);
+    subnets.find_map(|subnet| subnet.gateway).map(IpNet::from)
+}
+
+fn only_v4(net: IpNet) -> Option<Ipv4Net> {
+    match net {
+        IpNet::V4(net) => Some(net),
+        IpNet::V6(_) => None,
+    }
+}
+
+fn only_v6(net: IpNet) -> Option<Ipv6Net> {
+    match net {
+        IpNet::V4(_) => None,
+        IpNet::V6(net) => Some(net),
+    }
+}
+
+/// The checks of [`faults`], for a network that may not exist yet.
+pub(crate) fn check(state: &State, reference: &str, spec: &EndpointSpec) -> Vec<String> {
+    state.find(reference).map_or_else(|_| vec![], |found| faults(&found.network, spec))
+}

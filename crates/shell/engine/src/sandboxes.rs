@@ -1,0 +1,333 @@
+//! Sandboxes: made with all their endpoints and ports, attached, detached, removed.
+//!
+//! What is saved is always there: a sandbox is saved after the kernel has it, and forgotten before
+//! the kernel loses it. What a crash leaves in between is swept.
+
+use crate::{Engine, EngineError, HostTarget, NetworkAction, SandboxSpec};
+use sealane_core::model::{
+    Endpoint, EndpointSpec, NameserverConfig, Network, PortRequest, Sandbox, SandboxId,
+};
+use sealane_core::plan::Plan;
+use sealane_core::scopes::{Gateways, plan_sandbox};
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+use std::path::Path;
+use std::sync::Arc;
+
+impl Engine {
+    pub(crate) fn make_sandbox(&self, spec: SandboxSpec) -> Result<Arc<Sandbox>, EngineError> {
+        let _running = self.operations.read();
+        let lock = self.locks.of(spec.id);
+        let _own = lock.lock();
+        let sandbox = Arc::new(self.reserve_sandbox(&spec)?);
+        match self.realize_sandbox(&sandbox, &spec.files) {
+            Ok(()) => Ok(sandbox),
+            Err(error) => {
+                self.forget_sandbox(&sandbox, false);
+                Err(error)
+            }
+        }
+    }
+
+    /// Reserves addresses and ports for a whole sandbox, or nothing.
+    pub(crate) fn reserve_sandbox(&self, spec: &SandboxSpec) -> Result<Sandbox, EngineError> {
+        if self.state().sandboxes.contains_key(&spec.id) {
+            return Err(EngineError::Conflict(format!(
+                "container {} has a sandbox already; stop it first",
+                spec.id.short(12)
+            )));
+        }
+        let mut sandbox = self.empty_sandbox(spec);
+        let reserved = self.reserve_endpoints(&mut sandbox, spec);
+        let reserved = reserved.and_then(|()| self.reserve_ports(&mut sandbox, &spec.ports));
+        match reserved {
+            Ok(()) => {
+                if self.wants_resolver(&sandbox) {
+                    sandbox.resolver_ports = Some(crate::names::resolver_ports(&sandbox.id, 0));
+                }
+                Ok(sandbox)
+            }
+            Err(error) => {
+                self.forget_sandbox(&sandbox, false);
+                Err(error)
+            }
+        }
+    }
+
+    /// A sandbox before anything is reserved.
+    fn empty_sandbox(&self, spec: &SandboxSpec) -> Sandbox {
+        let gateways = self.host_gateway();
+        let extra_hosts = spec.extra_hosts.iter().flat_map(|(name, target)| match target {
+            HostTarget::Address(address) => vec![(name.clone(), *address)],
+            HostTarget::Gateway => gateways.iter().map(|ip| (name.clone(), *ip)).collect(),
+        });
+        Sandbox {
+            id: spec.id,
+            name: spec.name.clone(),
+            hostname: spec.hostname.clone(),
+            domainname: spec.domainname.clone(),
+            host: spec.host,
+            endpoints: BTreeMap::new(),
+            ports: vec![],
+            nameserver: with_defaults(&spec.nameserver, &self.config.nameserver),
+            extra_hosts: extra_hosts.collect(),
+            resolver_ports: None,
+            files: spec.files.clone(),
+            ipv6_disabled: spec.ipv6_disabled,
+        }
+    }
+
+    fn reserve_endpoints(
+        &self,
+        sandbox: &mut Sandbox,
+        spec: &SandboxSpec,
+    ) -> Result<(), EngineError> {
+        for (reference, endpoint) in &spec.endpoints {
+            let (network, endpoint) =
+                self.reserve_endpoint(sandbox, reference, endpoint.clone())?;
+            sandbox.endpoints.insert(network.id, endpoint);
+        }
+        Ok(())
+    }
+
+    /// Binds the ports, if the sandbox has a way out at all.
+    fn reserve_ports(
+        &self,
+        sandbox: &mut Sandbox,
+        requests: &[PortRequest],
+    ) -> Result<(), EngineError> {
+        let networks = self.state().joined(sandbox);
+        let gateways = Gateways::choose(sandbox, &networks);
+        let Some(endpoint) = gateways.v4.or(gateways.v6) else { return Ok(()) };
+        if requests.is_empty() {
+            return Ok(());
+        }
+        let binding = networks.get(&endpoint.network).and_then(|network| host_binding(network));
+        let binding = binding.or(self.config.default_bridge.host_binding);
+        let (name, id) = (&sandbox.name, endpoint.id);
+        sandbox.ports = self.ports.reserve(requests, &sandbox.id, binding).map_err(|error| {
+            EngineError::Failed {
+                message: format!(
+                    "driver failed programming external connectivity on endpoint {name} ({id}): \
+                     {error}"
+                ),
+                source: None,
+            }
+        })?;
+        Ok(())
+    }
+
+    /// Makes a reserved sandbox in the kernel, starts its resolver, publishes its ports, saves it.
+    fn realize_sandbox(&self, sandbox: &Arc<Sandbox>, files: &Path) -> Result<(), EngineError> {
+        self.write_files(sandbox, files)?;
+        if !sandbox.host {
+            let plan = self.plan_of_sandbox(sandbox)?;
+            self.apply(&Plan::default(), &plan)?;
+            let finished = self.start_services(sandbox);
+            if let Err(error) = finished.and_then(|()| self.save_sandbox(sandbox)) {
+                self.take_back(&plan);
+                return Err(error);
+            }
+        } else {
+            self.save_sandbox(sandbox)?;
+        }
+        self.state().sandboxes.insert(sandbox.id, sandbox.clone());
+        for endpoint in sandbox.endpoints.values() {
+            self.tell_of(endpoint, NetworkAction::Connect(sandbox.id));
+        }
+        Ok(())
+    }
+
+    /// What needs a process of ours: the resolver, and ports that the kernel alone cannot serve.
+    fn start_services(&self, sandbox: &Arc<Sandbox>) -> Result<(), EngineError> {
+        self.start_resolver(sandbox)?;
+        self.activate_ports(sandbox)?;
+        self.publish_names(sandbox);
+        Ok(())
+    }
+
+    pub(crate) fn drop_sandbox(&self, id: &SandboxId) -> Result<(), EngineError> {
+        let _running = self.operations.read();
+        let lock = self.locks.of(*id);
+        let _own = lock.lock();
+        let Some(sandbox) = self.state().sandboxes.get(id).cloned() else { return Ok(()) };
+        let plan = self.plan_of_sandbox(&sandbox)?;
+        self.records.remove(&id.to_string()).map_err(|error| {
+            EngineError::failed(format!("cannot forget sandbox {}", id.short(12)), error)
+        })?;
+        let removed = self.apply(&plan, &Plan::default());
+        self.forget_sandbox(&sandbox, true);
+        for endpoint in sandbox.endpoints.values() {
+            self.tell_of(endpoint, NetworkAction::Disconnect(*id));
+        }
+        removed
+    }
+
+    /// Gives back everything reserved for a sandbox that the kernel does not have any more.
+    fn forget_sandbox(&self, sandbox: &Sandbox, used: bool) {
+        self.withdraw_names(sandbox);
+        self.nameserver.remove_sandbox(&sandbox.id);
+        self.ports.release(&sandbox.id);
+        self.state().sandboxes.remove(&sandbox.id);
+        for endpoint in sandbox.endpoints.values() {
+            self.release_endpoint(&sandbox.id, endpoint, used);
+        }
+        self.locks.forget(&sandbox.id);
+    }
+
+    pub(crate) fn join(
+        &self,
+        id: &SandboxId,
+        reference: &str,
+        spec: EndpointSpec,
+    ) -> Result<Endpoint, EngineError> {
+        let _running = self.operations.read();
+        let lock = self.locks.of(*id);
+        let _own = lock.lock();
+        let old = self.existing(id)?;
+        let (network, endpoint) = self.reserve_endpoint(&old, reference, spec)?;
+        let mut new = Sandbox::clone(&old);
+        new.endpoints.insert(network.id, endpoint.clone());
+        if new.resolver_ports.is_none() && self.wants_resolver(&new) {
+            new.resolver_ports = Some(crate::names::resolver_ports(id, 0));
+        }
+        match self.change_sandbox(&old, &Arc::new(new)) {
+            Ok(()) => {
+                self.tell_of(&endpoint, NetworkAction::Connect(*id));
+                Ok(endpoint)
+            }
+            Err(error) => {
+                self.release_endpoint(id, &endpoint, false);
+                Err(error)
+            }
+        }
+    }
+
+    pub(crate) fn leave(&self, id: &SandboxId, reference: &str) -> Result<(), EngineError> {
+        let _running = self.operations.read();
+        let lock = self.locks.of(*id);
+        let _own = lock.lock();
+        let old = self.existing(id)?;
+        let network = self.state().find(reference)?.network.clone();
+        let mut new = Sandbox::clone(&old);
+        let Some(endpoint) = new.endpoints.remove(&network.id) else {
+            return Err(EngineError::Failed {
+                message: format!(
+                    "container {id} is not connected to network {}",
+                    network.spec.name
+                ),
+                source: None,
+            });
+        };
+        self.change_sandbox(&old, &Arc::new(new))?;
+        self.release_endpoint(id, &endpoint, true);
+        self.tell_of(&endpoint, NetworkAction::Disconnect(*id));
+        Ok(())
+    }
+
+    /// Takes a sandbox from what it is to what it should be.
+    ///
+    /// What goes away is forgotten before the kernel loses it, what comes is saved after the kernel
+    /// has it: in between, the saved sandbox has only what both have.
+    fn change_sandbox(&self, old: &Arc<Sandbox>, new: &Arc<Sandbox>) -> Result<(), EngineError> {
+        let (from, to) = (self.plan_of_sandbox(old)?, self.plan_of_sandbox(new)?);
+        let shrinks = new.endpoints.len() < old.endpoints.len();
+        if shrinks {
+            self.save_sandbox(new)?;
+        }
+        if let Err(error) = self.apply(&from, &to) {
+            if shrinks {
+                self.save_sandbox(old)?;
+            }
+            return Err(error);
+        }
+        let finished = self.follow_change(old, new);
+        let finished = finished.and_then(|()| if shrinks { Ok(()) } else { self.save_sandbox(new) });
+        if let Err(error) = finished {
+            if let Err(error) = self.apply(&to, &from) {
+                tracing::warn!(%error, "cannot take back a change; the next sweep will");
+            }
+            return Err(error);
+        }
+        self.state().sandboxes.insert(new.id, new.clone());
+        Ok(())
+    }
+
+    /// Brings everything outside the kernel in line with a changed sandbox.
+    fn follow_change(&self, old: &Arc<Sandbox>, new: &Arc<Sandbox>) -> Result<(), EngineError> {
+        if old.resolver_ports.is_none() {
+            self.start_resolver(new)?;
+        } else {
+            self.update_resolver(new);
+        }
+        self.update_files(old, new)?;
+        self.activate_ports(new)?;
+        self.withdraw_names(old);
+        self.publish_names(new);
+        Ok(())
+    }
+
+    pub(crate) fn rename(&self, id: &SandboxId, name: &str) -> Result<(), EngineError> {
+        let _running = self.operations.read();
+        let lock = self.locks.of(*id);
+        let _own = lock.lock();
+        let Some(old) = self.state().sandboxes.get(id).cloned() else { return Ok(()) };
+        let new = Arc::new(Sandbox { name: name.into(), ..Sandbox::clone(&old) });
+        self.save_sandbox(&new)?;
+        self.withdraw_names(&old);
+        self.publish_names(&new);
+        self.state().sandboxes.insert(*id, new);
+        Ok(())
+    }
+
+    pub(crate) fn existing(&self, id: &SandboxId) -> Result<Arc<Sandbox>, EngineError> {
+        let found = self.state().sandboxes.get(id).cloned();
+        found.ok_or_else(|| {
+            EngineError::NotFound(format!("container {} is not running", id.short(12)))
+        })
+    }
+
+    pub(crate) fn plan_of_sandbox(&self, sandbox: &Sandbox) -> Result<Plan, EngineError> {
+        let networks = self.state().joined(sandbox);
+        plan_sandbox(sandbox, &networks, &self.facts())
+            .map_err(|error| EngineError::Invalid(error.to_string()))
+    }
+
+    fn save_sandbox(&self, sandbox: &Sandbox) -> Result<(), EngineError> {
+        self.records.write(&sandbox.id.to_string(), sandbox).map_err(|error| {
+            EngineError::failed(format!("cannot save sandbox {}", sandbox.id.short(12)), error)
+        })
+    }
+
+    /// Leads published ports to the addresses the sandbox now has.
+    pub(crate) fn activate_ports(&self, sandbox: &Sandbox) -> Result<(), EngineError> {
+        if sandbox.ports.is_empty() {
+            return Ok(());
+        }
+        let networks = self.state().joined(sandbox);
+        let gateways = Gateways::choose(sandbox, &networks);
+        let v4 = gateways.v4.and_then(|endpoint| endpoint.ipv4).map(|net| net.addr());
+        let v6 = gateways.v6.and_then(|endpoint| endpoint.ipv6).map(|net| net.addr());
+        self.ports.activate(&sandbox.id, v4, v6).map_err(|error| {
+            EngineError::failed(format!("cannot serve the ports of {}", sandbox.name), error)
+        })
+    }
+}
+
+/// Settings that the container leaves open are the daemon's.
+fn with_defaults(own: &NameserverConfig, daemon: &NameserverConfig) -> NameserverConfig {
+    let or = |own: &Vec<String>, daemon: &Vec<String>| {
+        if own.is_empty() { daemon.clone() } else { own.clone() }
+    };
+    NameserverConfig {
+        servers: if own.servers.is_empty() { daemon.servers.clone() } else { own.servers.clone() },
+        search: or(&own.search, &daemon.search),
+        options: or(&own.options, &daemon.options),
+    }
+}
+
+/// Where a network publishes ports that name no address.
+fn host_binding(network: &Network) -> Option<IpAddr> {
+    let options = sealane_core::drivers::bridge::BridgeOptions::of(network).ok()?;
+    options.host_binding.filter(|ip| !ip.is_unspecified())
+}

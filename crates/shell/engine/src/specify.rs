@@ -1,0 +1,229 @@
+//! From a request to a network's specification: every subnet chosen, every gateway known.
+//!
+//! Reads the state and the host's routes; changes nothing. The texts are Docker's.
+
+use crate::state::State;
+use crate::{CreateNetwork, EngineError, RequestedSubnet};
+use ipnet::IpNet;
+use sealane_core::drivers::bridge::options::parse_flag;
+use sealane_core::ipam::{AddressPools, check_overlap, default_gateway, validate};
+use sealane_core::model::{DriverKind, IpamSpec, NetworkSpec, Scope, SubnetSpec};
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+
+/// `com.docker.network.enable_ipv4` and `6`: the families, as driver options.
+const ENABLE: [&str; 2] = ["com.docker.network.enable_ipv4", "com.docker.network.enable_ipv6"];
+
+/// What a specification depends on besides the request.
+pub(crate) struct Surroundings<'a> {
+    /// What there is already.
+    pub(crate) state: &'a State,
+    /// Where subnets come from.
+    pub(crate) pools: &'a AddressPools,
+    /// On-link prefixes of the host, and its name servers.
+    pub(crate) avoid: &'a [IpNet],
+    /// Options for networks of the driver that do not set them.
+    pub(crate) defaults: Option<&'a BTreeMap<String, String>>,
+}
+
+/// Checks a request and completes it.
+pub(crate) fn specify(
+    request: &CreateNetwork,
+    around: &Surroundings<'_>,
+) -> Result<NetworkSpec, EngineError> {
+    check_name(&request.name, around.state)?;
+    let driver = driver(request)?;
+    let mut options = around.defaults.cloned().unwrap_or_default();
+    options.extend(request.options.clone());
+    let enable_ipv4 = enabled(request.enable_ipv4, &options, ENABLE[0], true)?;
+    let enable_ipv6 = enabled(request.enable_ipv6, &options, ENABLE[1], false)?;
+    if !enable_ipv4 && !enable_ipv6 && !request.config_only {
+        return Err(EngineError::Invalid("IPv4 or IPv6 must be enabled".into()));
+    }
+    let subnets = subnets(request, enable_ipv4, enable_ipv6, around)?;
+    Ok(NetworkSpec {
+        name: request.name.clone(),
+        driver,
+        scope: scope(&request.scope)?,
+        internal: request.internal,
+        attachable: request.attachable,
+        ingress: request.ingress,
+        config_only: request.config_only,
+        config_from: request.config_from.clone(),
+        enable_ipv4,
+        enable_ipv6,
+        ipam: IpamSpec {
+            driver: match request.ipam_driver.as_str() {
+                "" => "default".into(),
+                name => name.into(),
+            },
+            options: request.ipam_options.clone(),
+            subnets,
+        },
+        options,
+        labels: request.labels.clone(),
+    })
+}
+
+fn check_name(name: &str, state: &State) -> Result<(), EngineError> {
+    if name.trim().is_empty() {
+        return Err(EngineError::Invalid("invalid name: name is empty".into()));
+    }
+    if ["bridge", "host", "none", "default"].contains(&name) {
+        return Err(EngineError::Forbidden(format!(
+            "operation is not permitted on predefined {name} network "
+        )));
+    }
+    match state.named(name) {
+        Some(_) => Err(EngineError::Conflict(format!("network with name {name} already exists"))),
+        None => Ok(()),
+    }
+}
+
+fn driver(request: &CreateNetwork) -> Result<DriverKind, EngineError> {
+    let ipam = request.ipam_driver.as_str();
+    if !["", "default"].contains(&ipam) {
+        return Err(EngineError::NotFound(format!("plugin \"{ipam}\" not found")));
+    }
+    match request.driver.as_str() {
+        "" | "bridge" | "default" => Ok(DriverKind::Bridge),
+        kind @ ("host" | "null") => Err(EngineError::Forbidden(format!(
+            "only one instance of \"{kind}\" network is allowed"
+        ))),
+        other => Err(EngineError::NotFound(format!("plugin \"{other}\" not found"))),
+    }
+}
+
+fn scope(scope: &str) -> Result<Scope, EngineError> {
+    match scope {
+        "" | "local" => Ok(Scope::Local),
+        "swarm" => Err(EngineError::Forbidden(
+            "cannot create a swarm scoped network when swarm is not active".into(),
+        )),
+        other => Err(EngineError::Invalid(format!(
+            "invalid scope \"{other}\": a bridge network has scope local"
+        ))),
+    }
+}
+
+/// Whether a family is on: the request says so, or an option, or it is the default.
+fn enabled(
+    request: Option<bool>,
+    options: &BTreeMap<String, String>,
+    key: &str,
+    default: bool,
+) -> Result<bool, EngineError> {
+    let option = |value: &String| {
+        parse_flag(value).ok_or_else(|| {
+            EngineError::Invalid(format!(
+                "failed to parse {key} value: {value} (strconv.ParseBool: parsing \"{value}\": \
+                 invalid syntax)"
+            ))
+        })
+    };
+    match request {
+        Some(enabled) => Ok(enabled),
+        None => options.get(key).map_or(Ok(default), option),
+    }
+}
+
+/// The subnets asked for, completed, and one chosen for each family that none was asked for.
+fn subnets(
+    request: &CreateNetwork,
+    ipv4: bool,
+    ipv6: bool,
+    around: &Surroundings<'_>,
+) -> Result<Vec<SubnetSpec>, EngineError> {
+    let mut subnets = Vec::new();
+    let mut taken: Vec<IpNet> = taken(around.state);
+    for asked in &request.subnets {
+        let wanted_family = |subnet: &IpNet| if subnet.addr().is_ipv6() { ipv6 } else { ipv4 };
+        let subnet = parse(asked)?;
+        if wanted_family(&subnet.subnet) {
+            subnets.push(size_only(subnet, &taken, around)?);
+        }
+    }
+    validate(&subnets, ipv6).map_err(|fault| EngineError::Invalid(fault.to_string()))?;
+    if request.config_only {
+        return Ok(subnets);
+    }
+    for (index, subnet) in subnets.iter().enumerate() {
+        let earlier = subnets[..index].iter().map(|other| &other.subnet);
+        check_overlap(subnet.subnet, taken.iter().chain(earlier))
+            .map_err(|overlap| EngineError::Forbidden(overlap.to_string()))?;
+    }
+    taken.extend(subnets.iter().map(|subnet| subnet.subnet));
+    for (enabled, family_v6) in [(ipv4, false), (ipv6, true)] {
+        let there = subnets.iter().any(|subnet| subnet.subnet.addr().is_ipv6() == family_v6);
+        if enabled && !there {
+            let chosen = choose(family_v6, None, &taken, around)?;
+            let at = if family_v6 { subnets.len() } else { 0 };
+            subnets.insert(at, bare(chosen));
+        }
+    }
+    for subnet in &mut subnets {
+        if subnet.gateway.is_none() {
+            subnet.gateway = default_gateway(subnet.subnet, subnet.ip_range);
+        }
+    }
+    Ok(subnets)
+}
+
+/// The subnets of all networks.
+fn taken(state: &State) -> Vec<IpNet> {
+    let networks = state.networks.values();
+    networks.flat_map(|state| state.pools.iter().map(|(subnet, _)| *subnet)).collect()
+}
+
+/// `0.0.0.0/24` and `::/64` ask for a size only.
+fn size_only(
+    asked: SubnetSpec,
+    taken: &[IpNet],
+    around: &Surroundings<'_>,
+) -> Result<SubnetSpec, EngineError> {
+    let subnet = asked.subnet;
+    if !subnet.addr().is_unspecified() || subnet.prefix_len() == 0 {
+        return Ok(asked);
+    }
+    let size = Some(subnet.prefix_len());
+    Ok(SubnetSpec { subnet: choose(subnet.addr().is_ipv6(), size, taken, around)?, ..asked })
+}
+
+fn choose(
+    ipv6: bool,
+    size: Option<u8>,
+    taken: &[IpNet],
+    around: &Surroundings<'_>,
+) -> Result<IpNet, EngineError> {
+    let chosen = around.pools.choose(ipv6, taken, around.avoid, size);
+    chosen.map_err(|error| EngineError::Invalid(error.to_string()))
+}
+
+fn bare(subnet: IpNet) -> SubnetSpec {
+    SubnetSpec { subnet, ip_range: None, gateway: None, auxiliary: BTreeMap::new() }
+}
+
+fn parse(asked: &RequestedSubnet) -> Result<SubnetSpec, EngineError> {
+    let prefix = |text: &str| {
+        text.parse::<IpNet>().map_err(|_| {
+            EngineError::Invalid(format!(
+                "invalid JSON: netip.ParsePrefix(\"{text}\"): write it as ADDRESS/LENGTH"
+            ))
+        })
+    };
+    let address = |text: &str| {
+        text.parse::<IpAddr>().map_err(|_| {
+            EngineError::Invalid(format!("invalid JSON: ParseAddr(\"{text}\"): unable to parse IP"))
+        })
+    };
+    let optional = |text: &str| Some(text.to_owned()).filter(|text| !text.is_empty());
+    let auxiliary = asked.auxiliary.iter().filter(|(_, text)| !text.is_empty());
+    Ok(SubnetSpec {
+        subnet: prefix(&asked.subnet)?,
+        ip_range: optional(&asked.ip_range).map(|text| prefix(&text)).transpose()?,
+        gateway: optional(&asked.gateway).map(|text| address(&text)).transpose()?,
+        auxiliary: auxiliary
+            .map(|(name, text)| Ok((name.clone(), address(text)?)))
+            .collect::<Result<_, EngineError>>()?,
+    })
+}

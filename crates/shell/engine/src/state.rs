@@ -1,0 +1,97 @@
+//! What the engine knows, in memory: networks with their pools, sandboxes, and who has what.
+//!
+//! Behind one short lock: nothing here waits for a kernel, a disk or a socket.
+
+use crate::EngineError;
+use ipnet::IpNet;
+use sealane_core::ipam::Pool;
+use sealane_core::model::{Network, NetworkId, Sandbox, SandboxId};
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
+use std::sync::Arc;
+
+/// Addresses remembered for sandboxes that are gone, so that a restarted one gets its own back.
+const REMEMBERED: usize = 4096;
+
+/// A network, its addresses, and who joined.
+pub(crate) struct NetworkState {
+    pub(crate) network: Arc<Network>,
+    /// One pool for each subnet in use, IPv4 and IPv6.
+    pub(crate) pools: Vec<(IpNet, Pool)>,
+    /// The sandboxes with an endpoint on it, half-made ones too.
+    pub(crate) members: BTreeSet<SandboxId>,
+    /// The addresses that sandboxes had when they left.
+    previous: BTreeMap<SandboxId, Vec<IpAddr>>,
+}
+
+impl NetworkState {
+    /// A network without members.
+    pub(crate) fn new(network: Arc<Network>, pools: Vec<(IpNet, Pool)>) -> Self {
+        Self { network, pools, members: BTreeSet::new(), previous: BTreeMap::new() }
+    }
+
+    /// The pools of one family.
+    pub(crate) fn pools_of(&mut self, ipv6: bool) -> impl Iterator<Item = &mut (IpNet, Pool)> {
+        self.pools.iter_mut().filter(move |(subnet, _)| subnet.addr().is_ipv6() == ipv6)
+    }
+
+    /// Remembers what a sandbox had.
+    pub(crate) fn remember(&mut self, sandbox: SandboxId, addresses: Vec<IpAddr>) {
+        if self.previous.len() >= REMEMBERED {
+            self.previous.pop_first();
+        }
+        self.previous.insert(sandbox, addresses);
+    }
+
+    /// What a sandbox had of one family when it left.
+    pub(crate) fn remembered(&self, sandbox: &SandboxId, ipv6: bool) -> Option<IpAddr> {
+        let addresses = self.previous.get(sandbox)?;
+        addresses.iter().copied().find(|address| address.is_ipv6() == ipv6)
+    }
+}
+
+/// Everything there is.
+#[derive(Default)]
+pub(crate) struct State {
+    pub(crate) networks: BTreeMap<NetworkId, NetworkState>,
+    pub(crate) sandboxes: BTreeMap<SandboxId, Arc<Sandbox>>,
+}
+
+impl State {
+    /// Finds a network: by full id, then by name, then by unique prefix of an id.
+    pub(crate) fn find(&self, reference: &str) -> Result<&NetworkState, EngineError> {
+        let by_id = NetworkId::try_from(reference).ok().and_then(|id| self.networks.get(&id));
+        if let Some(found) = by_id.or_else(|| self.named(reference)) {
+            return Ok(found);
+        }
+        let digits = !reference.is_empty() && reference.bytes().all(|b| b.is_ascii_hexdigit());
+        let starts = |state: &&NetworkState| {
+            digits && state.network.id.to_string().starts_with(&reference.to_ascii_lowercase())
+        };
+        let mut matches = self.networks.values().filter(starts);
+        match (matches.next(), matches.count()) {
+            (Some(found), 0) => Ok(found),
+            (Some(_), others) => Err(EngineError::Invalid(format!(
+                "network {reference} is ambiguous ({} matches found on ID prefix)",
+                others + 1
+            ))),
+            (None, _) => Err(EngineError::NotFound(format!("network {reference} not found"))),
+        }
+    }
+
+    /// The network of this name.
+    pub(crate) fn named(&self, name: &str) -> Option<&NetworkState> {
+        self.networks.values().find(|state| state.network.spec.name == name)
+    }
+
+    /// The networks that a sandbox has joined, as plans want them.
+    pub(crate) fn joined(&self, sandbox: &Sandbox) -> BTreeMap<NetworkId, Arc<Network>> {
+        let network = |id: &NetworkId| Some((*id, self.networks.get(id)?.network.clone()));
+        sandbox.endpoints.keys().filter_map(network).collect()
+    }
+
+    /// All networks, as plans want them.
+    pub(crate) fn all_networks(&self) -> BTreeMap<NetworkId, Arc<Network>> {
+        self.networks.iter().map(|(id, state)| (*id, state.network.clone())).collect()
+    }
+}

@@ -1,0 +1,112 @@
+//! Watching the host: whatever else changes what is ours is put back within a second.
+//!
+//! With manners: changes are gathered for 50 ms, and if somebody keeps undoing us, we come back
+//! less and less often.
+
+use crate::locks::LockIgnoringPoison;
+use crate::{Engine, EngineError};
+use sealane_core::dns::{ExternalServer, ResolvConf};
+use sealane_kernel::watch::{Noticed, Watcher};
+use std::sync::{Arc, Weak};
+use std::thread;
+use std::time::{Duration, Instant};
+
+const DEBOUNCE: Duration = Duration::from_millis(50);
+const LONGEST_PAUSE: Duration = Duration::from_secs(5);
+/// How long nothing must have been repaired for the pauses to be short again.
+const CALM: Duration = Duration::from_secs(30);
+
+impl Engine {
+    /// Starts to watch, until the engine is dropped.
+    pub(crate) fn watch(self: &Arc<Self>) -> Result<(), EngineError> {
+        let failed = |error| EngineError::failed("cannot watch the host for changes", error);
+        let watcher = Watcher::open(self.executor.kernel()).map_err(failed)?;
+        let engine = Arc::downgrade(self);
+        let run = move || follow(watcher, &engine);
+        thread::Builder::new().name("watch".into()).spawn(run).map_err(failed)?;
+        Ok(())
+    }
+
+    /// Takes the host's resolver configuration, now and whenever it changes.
+    pub(crate) fn follow_host_resolver(self: &Arc<Self>) -> Result<(), EngineError> {
+        let text = std::fs::read_to_string(&self.config.resolv_conf).unwrap_or_default();
+        self.take_host_resolver(ResolvConf::parse(&text));
+        let engine = Arc::downgrade(self);
+        let changed = move |conf| {
+            if let Some(engine) = Weak::upgrade(&engine) {
+                engine.take_host_resolver(conf);
+            }
+        };
+        let watch = sealane_nameserver::watch_host(&self.config.resolv_conf, changed);
+        match watch {
+            Ok(watch) => *self.resolver_watch.lock_ignoring_poison() = Some(watch),
+            Err(error) => {
+                tracing::warn!(%error, "changes of the host's resolv.conf will not be followed");
+            }
+        }
+        Ok(())
+    }
+
+    fn take_host_resolver(&self, conf: ResolvConf) {
+        let servers: Vec<ExternalServer> = conf.upstreams();
+        self.nameserver.set_host_servers(&servers);
+        *self.host_resolver.lock_ignoring_poison() = conf;
+    }
+
+    /// Whether a change could concern something of ours.
+    fn concerned(&self, noticed: &Noticed) -> bool {
+        match noticed {
+            Noticed::Link { name, gone } => *gone && self.wants_link(name.as_str()),
+            Noticed::Address { link } => self.bridges().iter().any(|bridge| bridge == link.as_str()),
+            Noticed::Route | Noticed::Nftables | Noticed::Overrun => true,
+        }
+    }
+
+    /// Whether a link of the host belongs to a network or an endpoint.
+    fn wants_link(&self, name: &str) -> bool {
+        let endpoint = || {
+            let state = self.state();
+            let mut endpoints = state.sandboxes.values().flat_map(|s| s.endpoints.values());
+            endpoints.any(|endpoint| endpoint.host_interface.as_str() == name)
+        };
+        endpoint() || self.bridges().iter().any(|bridge| bridge == name)
+    }
+}
+
+/// Waits for changes and repairs, until the engine is gone.
+fn follow(mut watcher: Watcher, engine: &Weak<Engine>) {
+    let mut pause = DEBOUNCE;
+    let mut last_repair: Option<Instant> = None;
+    loop {
+        let noticed = match watcher.next(None) {
+            Ok(Some(noticed)) => noticed,
+            Ok(None) => continue,
+            Err(error) => {
+                tracing::error!(%error, "no longer watching the host: restart the daemon");
+                return;
+            }
+        };
+        let Some(strong) = Weak::upgrade(engine) else { return };
+        if !strong.concerned(&noticed) {
+            continue;
+        }
+        drop(strong);
+        thread::sleep(pause);
+        drain(&mut watcher);
+        let Some(strong) = Weak::upgrade(engine) else { return };
+        let calm = last_repair.is_none_or(|at| at.elapsed() > CALM);
+        match strong.repair() {
+            Ok(true) => {
+                pause = if calm { DEBOUNCE } else { (pause * 2).min(LONGEST_PAUSE) };
+                last_repair = Some(Instant::now());
+            }
+            Ok(false) => {}
+            Err(error) => tracing::warn!(%error, "a repair failed; the next change tries again"),
+        }
+    }
+}
+
+/// Takes what has gathered: one look answers all of it.
+fn drain(watcher: &mut Watcher) {
+    while let Ok(Some(_)) = watcher.next(Some(Duration::ZERO)) {}
+}

@@ -1,0 +1,144 @@
+//! The one writer: takes the kernel from one plan to another.
+//!
+//! Only this crate names the writing half of the kernel crate. Every object is claimed in the
+//! journal before it is made, so that after a crash the journal may name too much, never too
+//! little; a refused change is answered by going back to the old plan. Start at
+//! [`Executor::apply`]; [`Executor::sweep`] compares everything and repairs it.
+
+mod announce;
+mod schedule;
+mod sweep;
+
+pub use sweep::Sweep;
+
+use announce::Announcer;
+use schedule::Schedule;
+use sealane_core::plan::{Change, Effect, Key, Netns, Plan};
+use sealane_kernel::read::Observe;
+use sealane_kernel::write::{Refused, Write};
+use sealane_store::{Journal, JournalError};
+use std::fmt;
+use std::io;
+use std::sync::Arc;
+use thiserror::Error;
+
+/// Why a plan was not applied. The kernel is as the old plan says, or the text says what is not.
+#[derive(Debug, Error)]
+pub enum ApplyError {
+    /// The claims could not be written down, so nothing was changed.
+    #[error("cannot write down what is about to be made, so nothing was changed")]
+    Journal(#[source] JournalError),
+    /// The kernel refused a change; what had been done was taken back.
+    #[error("the kernel refused {key}; {untried} later changes were not tried")]
+    Refused {
+        /// The object.
+        key: Key,
+        /// How many changes were left.
+        untried: usize,
+        /// The kernel's answer.
+        source: io::Error,
+    },
+    /// Objects could not be removed; all the others were.
+    #[error("{}", Lines(.0))]
+    Remaining(Vec<(Key, io::Error)>),
+    /// The kernel could not be read.
+    #[error("cannot read what the kernel has")]
+    Observe(#[source] io::Error),
+}
+
+/// Several objects and why each is still there.
+struct Lines<'a>(&'a [(Key, io::Error)]);
+
+impl fmt::Display for Lines<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("could not remove")?;
+        self.0.iter().try_for_each(|(key, error)| write!(f, " {key} ({error});"))
+    }
+}
+
+/// Applies plans to a kernel, real or fake.
+pub struct Executor<K> {
+    kernel: Arc<K>,
+    journal: Journal<Key>,
+    announcer: Announcer,
+}
+
+impl<K: Write + Observe + Send + Sync + 'static> Executor<K> {
+    /// An executor that claims in `journal` and writes to `kernel`.
+    pub fn new(kernel: Arc<K>, journal: Journal<Key>) -> Self {
+        Self { announcer: Announcer::new(kernel.clone()), kernel, journal }
+    }
+
+    /// The kernel, for reading.
+    pub fn kernel(&self) -> &Arc<K> {
+        &self.kernel
+    }
+
+    /// Takes the kernel from `old` to `new` and returns what had to change.
+    ///
+    /// What is made stops at the first refusal, and the kernel is taken back to `old`. What is
+    /// removed carries on past errors, which are all returned.
+    pub fn apply(&self, old: &Plan, new: &Plan) -> Result<Vec<Change>, ApplyError> {
+        let schedule = Schedule::between(old, new);
+        self.journal.claim(schedule.claims()).map_err(ApplyError::Journal)?;
+        if let Err(refused) = self.kernel.write(&schedule.made) {
+            let untried = schedule.made.len() - refused.index - 1;
+            self.take_back(old, new);
+            return Err(ApplyError::Refused { key: refused.key, untried, source: refused.source });
+        }
+        let remaining = self.kernel.write_all(&schedule.removed);
+        self.journal.release(schedule.released(&remaining)).map_err(ApplyError::Journal)?;
+        self.run_effects(old, new);
+        if remaining.is_empty() { Ok(schedule.into_changes()) } else { Err(still_there(remaining)) }
+    }
+
+    /// Removes everything in `old`, past errors.
+    pub fn remove(&self, old: &Plan) -> Result<Vec<Change>, ApplyError> {
+        self.apply(old, &Plan::default())
+    }
+
+    /// What [`Executor::apply`] would change, in its order. Pure: the kernel is not asked.
+    pub fn preview(old: &Plan, new: &Plan) -> Vec<Change> {
+        Schedule::between(old, new).into_changes()
+    }
+
+    /// Reconciles to the old plan after a refusal. Its own failures are only logged: the next
+    /// sweep tries again, because what was claimed stays claimed.
+    fn take_back(&self, old: &Plan, new: &Plan) {
+        let back = Schedule::between(new, old);
+        let mut failures = self.kernel.write_all(&back.removed);
+        failures.extend(self.kernel.write_all(&back.made));
+        if let Err(error) = self.journal.release(back.released(&failures)) {
+            tracing::warn!(%error, "cannot release claims after a refusal; the next sweep will");
+        }
+        for Refused { key, source, .. } in failures {
+            tracing::warn!(%key, error = %source, "cannot take back after a refusal; the next sweep will");
+        }
+    }
+
+    /// Does once what the new plan asks for and the old did not.
+    fn run_effects(&self, old: &Plan, new: &Plan) {
+        for effect in new.effects().iter().filter(|effect| !old.effects().contains(effect)) {
+            if let Effect::Announce(..) = effect {
+                self.announcer.announce(effect.clone());
+            } else if let Err(error) = self.kernel.run(effect) {
+                tracing::warn!(%effect, %error, "the effect of a change failed");
+            }
+        }
+    }
+}
+
+fn still_there(remaining: Vec<Refused>) -> ApplyError {
+    ApplyError::Remaining(
+        remaining.into_iter().map(|refused| (refused.key, refused.source)).collect(),
+    )
+}
+
+/// Whether an object outlives its sandbox's namespace, so that it has to be claimed. Elements
+/// stand in a table that is ours as a whole; settings are never taken back.
+fn outlives_namespace(key: &Key) -> bool {
+    key.netns() == Netns::Host && !matches!(key, Key::Element(..) | Key::Setting(..))
+}
+
+#[cfg(test)]
+mod tests;

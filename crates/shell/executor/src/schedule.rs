@@ -1,0 +1,129 @@
+//! The order of one operation's changes, without those that follow from others.
+
+use crate::outlives_namespace;
+use sealane_core::model::{InterfaceName, SandboxId};
+use sealane_core::plan::{Change, Key, LinkKind, Netns, Object, Phase, Plan, diff};
+use sealane_kernel::write::Refused;
+use std::collections::BTreeSet;
+
+/// The changes of one operation.
+pub(crate) struct Schedule {
+    /// What is made or altered, in phase order; with it what leaves a set of nftables, so that an
+    /// operation is one transaction.
+    pub(crate) made: Vec<Change>,
+    /// What is removed, backwards.
+    pub(crate) removed: Vec<Change>,
+}
+
+impl Schedule {
+    /// What leads from `old` to `new`.
+    pub(crate) fn between(old: &Plan, new: &Plan) -> Self {
+        let changes = without_implied(diff(old, new));
+        let removal = |change: &Change| matches!(change, Change::Delete(..));
+        let (removed, made): (Vec<_>, Vec<_>) = changes.into_iter().partition(removal);
+        let mut schedule = Self { made, removed };
+        schedule.join_filter();
+        schedule
+    }
+
+    /// Joins removals in the filter phase to the transaction that makes its objects, if there is
+    /// one: a port that moves is never published twice, nor not at all.
+    fn join_filter(&mut self) {
+        let filter = |change: &Change| change.key().phase() == Phase::Filter;
+        let Some(first) = self.made.iter().position(filter) else { return };
+        let (joined, removed): (Vec<_>, Vec<_>) = self.removed.drain(..).partition(filter);
+        self.removed = removed;
+        self.made.splice(first..first, joined);
+    }
+
+    /// The keys to claim before the first write.
+    pub(crate) fn claims(&self) -> impl Iterator<Item = &Key> {
+        let made = self.made.iter().filter(|change| !matches!(change, Change::Delete(..)));
+        made.map(Change::key).filter(|key| outlives_namespace(key))
+    }
+
+    /// The keys whose claims end, given what could not be removed.
+    pub(crate) fn released<'a>(&'a self, remaining: &[Refused]) -> impl Iterator<Item = &'a Key> {
+        let remaining: BTreeSet<Key> =
+            remaining.iter().map(|refused| refused.key.clone()).collect();
+        let removed = self.removed.iter().chain(&self.made);
+        let removed = removed.filter(|change| matches!(change, Change::Delete(..)));
+        removed
+            .map(Change::key)
+            .filter(move |key| outlives_namespace(key) && !remaining.contains(*key))
+    }
+
+    /// All changes in their order.
+    pub(crate) fn into_changes(self) -> Vec<Change> {
+        let mut changes = self.made;
+        changes.extend(self.removed);
+        changes
+    }
+}
+
+/// Drops removals that follow from others: a namespace takes with it all that is inside and the
+/// veth pairs that lead there, a link takes its addresses, neighbors and routes.
+///
+/// Releasing a namespace costs a fraction of a millisecond, deleting a link waits 25.
+fn without_implied(mut changes: Vec<Change>) -> Vec<Change> {
+    let mut namespaces: BTreeSet<SandboxId> = BTreeSet::new();
+    let mut links: BTreeSet<(Netns, InterfaceName)> = BTreeSet::new();
+    for change in &changes {
+        match change {
+            Change::Delete(Key::Namespace(id), _) => {
+                namespaces.insert(*id);
+            }
+            Change::Delete(Key::Link(netns, name), object) => {
+                links.insert((*netns, name.clone()));
+                links.extend(peer(object));
+            }
+            Change::Create(..) | Change::Alter(..) | Change::Delete(..) => {}
+        }
+    }
+    changes.retain(|change| {
+        let Change::Delete(key, object) = change else { return true };
+        !follows(key, object, &namespaces, &links)
+    });
+    changes
+}
+
+fn follows(
+    key: &Key,
+    object: &Object,
+    namespaces: &BTreeSet<SandboxId>,
+    links: &BTreeSet<(Netns, InterfaceName)>,
+) -> bool {
+    let gone = |netns: Netns| match netns {
+        Netns::Host => false,
+        Netns::Sandbox(id) => namespaces.contains(&id),
+    };
+    match key {
+        Key::Namespace(_) | Key::Element(..) | Key::Passage(..) => false,
+        Key::Link(netns, _) => gone(*netns) || peer(object).is_some_and(|(netns, _)| gone(netns)),
+        Key::Setting(netns, _) | Key::Table(netns, _) => gone(*netns),
+        Key::Address(netns, name, _) | Key::Up(netns, name) | Key::Neighbor(netns, name, _) => {
+            gone(*netns) || links.contains(&(*netns, name.clone()))
+        }
+        Key::Route(netns, _) => {
+            let by = |object: &Object| match object {
+                Object::Route(route) => links.contains(&(*netns, route.interface.clone())),
+                Object::Present
+                | Object::Link(_)
+                | Object::Setting(_)
+                | Object::Table(_)
+                | Object::Element(_)
+                | Object::Neighbor(_) => false,
+            };
+            gone(*netns) || by(object)
+        }
+    }
+}
+
+/// The other end of a veth pair.
+pub(crate) fn peer(object: &Object) -> Option<(Netns, InterfaceName)> {
+    let Object::Link(link) = object else { return None };
+    match &link.kind {
+        LinkKind::Veth { peer, .. } => Some(peer.clone()),
+        LinkKind::Bridge => None,
+    }
+}
