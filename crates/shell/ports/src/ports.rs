@@ -1,0 +1,294 @@
+//! Reservations, by owner.
+
+use crate::PortError;
+use crate::bind::{self, Ipv6};
+use crate::binding::Binding;
+use crate::ephemeral::Ephemeral;
+use crate::relay::{Relay, Route};
+use crate::table::Table;
+use sealane_core::model::{PortMapping, PortRequest, Protocol, SandboxId};
+use sealane_kernel::port_socket;
+use std::collections::BTreeMap;
+use std::io;
+use std::net::{IpAddr, SocketAddrV4, SocketAddrV6};
+use std::os::fd::OwnedFd;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+/// How many ephemeral ports are tried when other processes have them.
+const ATTEMPTS: usize = 10;
+
+/// Where a published port leads to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Target {
+    /// The published port.
+    pub mapping: PortMapping,
+    /// The container's address and port.
+    pub ipv4: Option<SocketAddrV4>,
+    /// The container's IPv6 address and port.
+    pub ipv6: Option<SocketAddrV6>,
+}
+
+/// All host ports of this daemon.
+#[derive(Debug)]
+pub struct Ports {
+    state: Mutex<State>,
+    relay: Relay,
+    ipv6: Ipv6,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    table: Table,
+    owners: BTreeMap<SandboxId, Vec<Held>>,
+    /// The last ephemeral port given, by protocol.
+    last: BTreeMap<Protocol, u16>,
+}
+
+/// A reserved port.
+#[derive(Debug)]
+struct Held {
+    mapping: PortMapping,
+    /// `None` where the kernel does not have the protocol, or another process has taken the port
+    /// while no daemon was there to hold it.
+    socket: Option<Arc<OwnedFd>>,
+}
+
+impl Held {
+    fn binding(&self) -> Binding {
+        Binding::of(self.mapping.host_ip)
+    }
+}
+
+impl Ports {
+    /// Nothing reserved, and the relay waiting.
+    pub fn open() -> Result<Self, PortError> {
+        Ok(Self {
+            state: Mutex::default(),
+            relay: Relay::start()?,
+            ipv6: Ipv6::probe(),
+        })
+    }
+
+    /// Reserves a port for each request, in the order of the requests, or none at all. Requests
+    /// without an address get `default_ip`, and all addresses of both families where that is
+    /// `None`. The ports are mute until [`Ports::activate`].
+    pub fn reserve(
+        &self,
+        requests: &[PortRequest],
+        owner: &SandboxId,
+        default_ip: Option<IpAddr>,
+    ) -> Result<Vec<PortMapping>, PortError> {
+        let mut state = self.state();
+        let mut order: Vec<usize> = (0..requests.len()).collect();
+        // Those that can have one port only choose before those who could have taken it.
+        order.sort_by_key(|&index| freedom(&requests[index]));
+        let mut taken: Vec<(usize, Held)> = Vec::new();
+        for index in order {
+            let request = &requests[index];
+            let host_ip = request.host_ip.or(default_ip);
+            match state.take(request, host_ip, self.ipv6) {
+                Ok(held) => taken.push((index, held)),
+                Err(error) => {
+                    taken.iter().for_each(|(_, held)| state.forget(held));
+                    return Err(error);
+                }
+            }
+        }
+        taken.sort_by_key(|(index, _)| *index);
+        let held: Vec<Held> = taken.into_iter().map(|(_, held)| held).collect();
+        let mappings = held.iter().map(|held| held.mapping.clone()).collect();
+        state.owners.entry(*owner).or_default().extend(held);
+        Ok(mappings)
+    }
+
+    /// Reserves ports again that `owner` had before the daemon was started. What cannot be bound,
+    /// because another process has taken it meanwhile, stays reserved all the same, since the
+    /// kernel still translates it; it is reported.
+    pub fn adopt(&self, mappings: &[PortMapping], owner: &SandboxId) -> Vec<PortError> {
+        let mut state = self.state();
+        let mut refused = Vec::new();
+        for mapping in mappings {
+            let (protocol, port) = (mapping.protocol, mapping.host_port);
+            let binding = Binding::of(mapping.host_ip);
+            let socket = match bind::bind(protocol, binding, port, self.ipv6) {
+                Ok(socket) => socket.map(Arc::new),
+                Err(error) => {
+                    refused.push(error);
+                    None
+                }
+            };
+            state.table.add(protocol, port, binding);
+            let held = Held {
+                mapping: mapping.clone(),
+                socket,
+            };
+            state.owners.entry(*owner).or_default().push(held);
+        }
+        refused
+    }
+
+    /// Opens the ports of `owner` that `targets` names, now that the rules for them are in, and
+    /// closes the others of `owner`. Called again when ports lead elsewhere; what is under way
+    /// then is not interrupted.
+    pub fn activate(&self, owner: &SandboxId, targets: &[Target]) -> Result<(), PortError> {
+        let state = self.state();
+        for held in state.owners.get(owner).into_iter().flatten() {
+            let Some(socket) = &held.socket else { continue };
+            let target = targets.iter().find(|target| target.mapping == held.mapping);
+            match target {
+                Some(target) => self.open_port(owner, held.mapping.protocol, socket, target)?,
+                None => self.close_port(socket)?,
+            }
+        }
+        Ok(())
+    }
+
+    /// Makes the ports of `owner` mute again, and ends what is relayed. They stay reserved.
+    pub fn deactivate(&self, owner: &SandboxId) -> Result<(), PortError> {
+        let state = self.state();
+        let held = state.owners.get(owner).into_iter().flatten();
+        let result = held
+            .filter_map(|held| held.socket.as_ref())
+            .try_for_each(|socket| self.close_port(socket));
+        self.relay.end(owner);
+        result
+    }
+
+    /// Gives all ports of `owner` back, and ends what is relayed. They are free when this returns.
+    pub fn release(&self, owner: &SandboxId) {
+        let mut state = self.state();
+        for held in state.owners.remove(owner).unwrap_or_default() {
+            state.forget(&held);
+            if let Some(socket) = held.socket {
+                self.relay.remove(&socket);
+            }
+        }
+        self.relay.end(owner);
+    }
+
+    /// The ports that `owner` has.
+    pub fn of(&self, owner: &SandboxId) -> Vec<PortMapping> {
+        let state = self.state();
+        let held = state.owners.get(owner).into_iter().flatten();
+        held.map(|held| held.mapping.clone()).collect()
+    }
+
+    fn open_port(
+        &self,
+        owner: &SandboxId,
+        protocol: Protocol,
+        socket: &Arc<OwnedFd>,
+        target: &Target,
+    ) -> Result<(), PortError> {
+        let route = Route {
+            owner: *owner,
+            protocol,
+            ipv4: target.ipv4,
+            ipv6: target.ipv6,
+        };
+        self.relay.add(socket, route)?;
+        port_socket::unmute(socket).map_err(|source| relay_error("open a port", source))
+    }
+
+    fn close_port(&self, socket: &Arc<OwnedFd>) -> Result<(), PortError> {
+        self.relay.remove(socket);
+        port_socket::mute(socket).map_err(|source| relay_error("close a port", source))
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    fn take(
+        &mut self,
+        request: &PortRequest,
+        host_ip: Option<IpAddr>,
+        ipv6: Ipv6,
+    ) -> Result<Held, PortError> {
+        match request.host_ports {
+            Some((first, last)) if first == 0 || first > last => Err(PortError::Range(first, last)),
+            Some((first, last)) if first == last => self.take_port(request, host_ip, first, ipv6),
+            Some((first, last)) => {
+                let attempts = usize::from(last - first) + 1;
+                self.take_first(request, host_ip, first..=last, attempts, ipv6)
+            }
+            None => {
+                let last = self.last.get(&request.protocol).copied();
+                let candidates = Ephemeral::read()?;
+                let ports = candidates.after(last);
+                let held = self.take_first(request, host_ip, ports, ATTEMPTS, ipv6)?;
+                self.last.insert(request.protocol, held.mapping.host_port);
+                Ok(held)
+            }
+        }
+    }
+
+    /// Takes the first port that is free, past those that we have, and past `attempts` less one
+    /// that other processes have.
+    fn take_first(
+        &mut self,
+        request: &PortRequest,
+        host_ip: Option<IpAddr>,
+        ports: impl Iterator<Item = u16>,
+        attempts: usize,
+        ipv6: Ipv6,
+    ) -> Result<Held, PortError> {
+        let binding = Binding::of(host_ip);
+        let mut refused = PortError::Exhausted;
+        let mut left = attempts;
+        for port in ports {
+            if self.table.clash(request.protocol, port, binding).is_some() {
+                continue;
+            }
+            match self.take_port(request, host_ip, port, ipv6) {
+                Err(error) if error.is_taken() && left > 1 => (refused, left) = (error, left - 1),
+                other => return other,
+            }
+        }
+        Err(refused)
+    }
+
+    fn take_port(
+        &mut self,
+        request: &PortRequest,
+        host_ip: Option<IpAddr>,
+        port: u16,
+        ipv6: Ipv6,
+    ) -> Result<Held, PortError> {
+        let (protocol, binding) = (request.protocol, Binding::of(host_ip));
+        if let Some(address) = self.table.clash(protocol, port, binding) {
+            return Err(PortError::Allocated { address, port });
+        }
+        let socket = bind::bind(protocol, binding, port, ipv6)?.map(Arc::new);
+        self.table.add(protocol, port, binding);
+        let container_port = request.container_port;
+        let mapping = PortMapping {
+            protocol,
+            host_ip,
+            host_port: port,
+            container_port,
+        };
+        Ok(Held { mapping, socket })
+    }
+
+    fn forget(&mut self, held: &Held) {
+        self.table.remove(
+            held.mapping.protocol,
+            held.mapping.host_port,
+            held.binding(),
+        );
+    }
+}
+
+/// How many ports would do for a request.
+fn freedom(request: &PortRequest) -> u16 {
+    request
+        .host_ports
+        .map_or(u16::MAX, |(first, last)| last.saturating_sub(first))
+}
+
+fn relay_error(what: &'static str, source: io::Error) -> PortError {
+    PortError::Relay { what, source }
+}
