@@ -96,7 +96,13 @@ impl<'a> Asked<'a> {
             Transport::Udp => query.udp_payload().min(MAX_UDP),
             Transport::Tcp => MAX_TCP,
         };
-        Self { query, largest, view, zones, seed }
+        Self {
+            query,
+            largest,
+            view,
+            zones,
+            seed,
+        }
     }
 
     /// The reply, or `None` if nobody here knows.
@@ -112,7 +118,10 @@ impl<'a> Asked<'a> {
             TYPE_A => self.addresses(&name, |endpoint| endpoint.ipv4.map(|v4| v4.octets())),
             TYPE_AAAA => self.addresses(&name, |endpoint| endpoint.ipv6.map(|v6| v6.octets())),
             // Empty, so that mail goes to the address of the name itself (RFC 5321, 5.1).
-            TYPE_MX => self.view.find(self.zones, &name).map(|_| self.draft(Code::NoError)),
+            TYPE_MX => self
+                .view
+                .find(self.zones, &name)
+                .map(|_| self.draft(Code::NoError)),
             TYPE_PTR => self.pointer(&name),
             TYPE_SRV => self.services(&name),
             _ => None,
@@ -157,7 +166,12 @@ impl<'a> Asked<'a> {
         };
         let endpoints = self.view.find(self.zones, host)?;
         let mut found: Vec<_> = (endpoints.iter())
-            .flat_map(|e| e.services.iter().filter(asked).map(move |service| (e, service.port)))
+            .flat_map(|e| {
+                e.services
+                    .iter()
+                    .filter(asked)
+                    .map(move |service| (e, service.port))
+            })
             .collect();
         shuffle(&mut found, self.seed);
         if found.is_empty() {
@@ -165,10 +179,17 @@ impl<'a> Asked<'a> {
         }
         let mut draft = self.draft(Code::NoError);
         let target = |endpoint: &EndpointNames| encode_name(endpoint.names.first()?);
-        let found: Vec<_> = found.into_iter().filter_map(|(e, p)| Some((e, p, target(e)?))).collect();
+        let found: Vec<_> = found
+            .into_iter()
+            .filter_map(|(e, p)| Some((e, p, target(e)?)))
+            .collect();
         for (_, port, target) in &found {
             let no_preference = [0; 4]; // priority and weight
-            draft.answer(TYPE_SRV, TTL, &[&no_preference, &port.to_be_bytes(), target]);
+            draft.answer(
+                TYPE_SRV,
+                TTL,
+                &[&no_preference, &port.to_be_bytes(), target],
+            );
         }
         for (endpoint, _, target) in &found {
             if let Some(address) = endpoint.ipv4 {
@@ -186,7 +207,11 @@ fn reversed(name: &str) -> Option<IpAddr> {
         return Some(exactly::<u8, 4>(octets.collect::<Option<Vec<_>>>()?)?.into());
     }
     let digits = name.strip_suffix(".ip6.arpa")?.rsplit('.');
-    let digit = |text: &str| u8::from_str_radix(text, 16).ok().filter(|_| text.len() == 1);
+    let digit = |text: &str| {
+        u8::from_str_radix(text, 16)
+            .ok()
+            .filter(|_| text.len() == 1)
+    };
     let digits: [u8; 32] = exactly(digits.map(digit).collect::<Option<Vec<_>>>()?)?;
     Some(std::array::from_fn::<u8, 16, _>(|i| digits[2 * i] << 4 | digits[2 * i + 1]).into())
 }
@@ -199,7 +224,9 @@ fn exactly<T, const N: usize>(items: impl IntoIterator<Item = T>) -> Option<[T; 
 /// Fisher and Yates' shuffle, with Knuth's generator (MMIX) for its choices.
 fn shuffle<T>(items: &mut [T], mut seed: u64) {
     for last in (1..items.len()).rev() {
-        seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        seed = seed
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1_442_695_040_888_963_407);
         items.swap(last, (seed >> 33) as usize % (last + 1));
     }
 }

@@ -8,19 +8,23 @@
 //! not be asked again, and `wire` reads just as much of a message as a relay must.
 
 mod answer;
+mod cache;
 mod draft;
+mod health;
 mod hosts;
 mod query;
+mod race;
 mod resolv_conf;
 mod view;
 mod wire;
 mod zone;
 
 pub use answer::{Outcome, Transport, answer, refusal, server_failure};
-
+pub use cache::{Cache, CacheKey, CacheScope};
+pub use health::Health;
 pub use hosts::{HostsFile, InvalidExtraHost, extra_host};
 pub use query::{Edns, Query};
-
+pub use race::{Next, Race, Verdict};
 pub use resolv_conf::{
     ExternalServer, InternalResolvConf, ResolvConf, Server, render_host, render_internal,
     render_legacy,
@@ -31,3 +35,13 @@ pub use zone::{EndpointNames, Service, Zone, Zones};
 
 /// The address of the resolver in every sandbox that has one.
 pub const RESOLVER_ADDRESS: std::net::Ipv4Addr = std::net::Ipv4Addr::new(127, 0, 0, 11);
+
+/// A point in time for tests to count from.
+#[cfg(test)]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "an Instant can be had from nowhere else"
+)]
+fn some_instant() -> std::time::Instant {
+    std::time::Instant::now()
+}

@@ -69,20 +69,35 @@ impl<'a> Reply<'a> {
         self.bytes[2] & TC != 0
     }
 
-    /// Whether it denies the name or has no answer: what a server elsewhere may know better.
+    /// Whether it gives no answer, be it that the name does not exist or has no such record.
     pub fn is_negative(&self) -> bool {
         count(self.bytes, 1) == 0
     }
 
-    /// Whether it replies to the question of `query`, whose letters may be of another case.
+    /// The message as it came.
+    pub fn bytes(&self) -> &'a [u8] {
+        self.bytes
+    }
+
+    /// Whether it replies to this question, whose letters may be of another case.
     pub fn answers(&self, question: &[u8]) -> bool {
-        self.question.eq_ignore_ascii_case(question)
+        match (
+            self.question.split_last_chunk::<4>(),
+            question.split_last_chunk::<4>(),
+        ) {
+            (Some((name, kind)), Some((asked, asked_kind))) => {
+                name.eq_ignore_ascii_case(asked) && kind == asked_kind
+            }
+            (None, _) | (_, None) => false,
+        }
     }
 }
 
 /// A resource record, located.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Record {
+    /// Where it begins.
+    pub(super) start: usize,
     pub(super) kind: u16,
     pub(super) class: u16,
     pub(super) ttl: u32,
@@ -135,6 +150,7 @@ fn record(bytes: &[u8], at: usize) -> Result<Record, Malformed> {
         return Err(Malformed::Short);
     }
     Ok(Record {
+        start: at,
         kind: u16::from_be_bytes([k0, k1]),
         class: u16::from_be_bytes([c0, c1]),
         ttl: u32::from_be_bytes([t0, t1, t2, t3]),
