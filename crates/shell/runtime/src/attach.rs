@@ -5,10 +5,16 @@
 //! asynchronous front takes the socket with [`Attach::into_fd`] and uses [`decode_frame`] and
 //! [`stdin_chunks`].
 
-use crate::{Result, RuntimeError};
+use crate::layout::Folder;
+use crate::{Result, RuntimeError, files};
+use rustix::fs::{Mode, OFlags, open};
 use rustix::io::Errno;
-use rustix::net::{RecvFlags, SendFlags, Shutdown, recv, send, shutdown};
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use rustix::net::{
+    AddressFamily, RecvFlags, SendFlags, Shutdown, SocketAddrUnix, SocketFlags, SocketType,
+    connect as connect_socket, recv, send, shutdown, socket_with,
+};
+use sealane_core::model::Id;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::path::PathBuf;
 
 /// The longest message conmon sends.
@@ -51,10 +57,6 @@ pub struct Attach {
 }
 
 impl Attach {
-    pub(crate) fn new(socket: OwnedFd) -> Self {
-        Self { socket }
-    }
-
     /// Waits for output; `None` once the process has ended and everything was read.
     pub fn read(&self) -> Result<Option<(Stream, Vec<u8>)>> {
         let mut buffer = vec![0; MAX_FRAME];
@@ -102,6 +104,43 @@ impl AsFd for Attach {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.socket.as_fd()
     }
+}
+
+/// Connects to the conmon that has its files here.
+pub(crate) fn connect(folder: &Folder) -> Result<Attach> {
+    let path = folder.path().join("attach");
+    let failed = |errno: Errno| files::failed("connect to", &path)(errno.into());
+    let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    let opened = open(folder.path(), flags, Mode::empty()).map_err(failed)?;
+    // By way of the descriptor, because the address of a socket holds 107 bytes only.
+    let short = format!("/proc/self/fd/{}/attach", opened.as_raw_fd());
+    let address = SocketAddrUnix::new(short.as_str()).map_err(failed)?;
+    let socket = socket_with(
+        AddressFamily::UNIX,
+        SocketType::SEQPACKET,
+        SocketFlags::CLOEXEC,
+        None,
+    )
+    .map_err(failed)?;
+    connect_socket(&socket, &address).map_err(failed)?;
+    Ok(Attach { socket })
+}
+
+/// Sets the size of the terminal, by way of conmon's control fifo.
+pub(crate) fn resize(id: &Id, folder: &Folder, height: u16, width: u16) -> Result<()> {
+    let control = folder.control();
+    let flags = OFlags::WRONLY | OFlags::NONBLOCK | OFlags::CLOEXEC;
+    let fifo = match open(&control, flags, Mode::empty()) {
+        Ok(fifo) => fifo,
+        Err(Errno::NOENT) => return Err(RuntimeError::NotFound(*id)),
+        // Nobody has it open for reading: conmon has ended.
+        Err(Errno::NXIO) => return Err(RuntimeError::Ended(*id)),
+        Err(errno) => return Err(files::failed("open", &control)(errno.into())),
+    };
+    let message = format!("1 {height} {width}\n");
+    rustix::io::write(&fifo, message.as_bytes())
+        .map(drop)
+        .map_err(|errno| files::failed("write to", &control)(errno.into()))
 }
 
 fn broken(action: &'static str, errno: Errno) -> RuntimeError {

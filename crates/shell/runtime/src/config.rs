@@ -7,7 +7,7 @@ use std::path::PathBuf;
 pub struct RuntimeConfig {
     /// Bundles, pids and exit files; gone after a reboot.
     pub exec_root: PathBuf,
-    /// Log files are kept in `containers` below it.
+    /// Log files are kept in `logs` below it.
     pub data_root: PathBuf,
     /// The cgroup that containers' cgroups are made in; `/sealane` if `None`.
     pub cgroup_parent: Option<String>,

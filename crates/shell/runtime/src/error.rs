@@ -41,6 +41,14 @@ pub enum RuntimeError {
     /// The OCI runtime refused to run another program in the container.
     #[error("OCI runtime exec failed: {0}: unknown")]
     Exec(String),
+    /// conmon ended or hung without saying whether there is a process.
+    #[error("{} did not do its work: {words}", conmon.display())]
+    Supervisor {
+        /// Where it is.
+        conmon: PathBuf,
+        /// What it and the OCI runtime left in their logs.
+        words: String,
+    },
     /// A program other than the runtime's create, start and exec failed.
     #[error("{what} of {id} failed: {message}")]
     Program {
@@ -94,6 +102,7 @@ impl RuntimeError {
             Self::Create(_)
             | Self::Start(_)
             | Self::Exec(_)
+            | Self::Supervisor { .. }
             | Self::Program { .. }
             | Self::File { .. }
             | Self::Damaged { .. } => ErrorClass::Internal,
@@ -110,6 +119,7 @@ impl RuntimeError {
             | Self::NoneWorks { .. }
             | Self::User(_)
             | Self::InvalidSpec(_)
+            | Self::Supervisor { .. }
             | Self::Program { .. }
             | Self::NotFound(_)
             | Self::Ended(_)

@@ -7,15 +7,26 @@
 //! Start at [`Runtime`].
 
 mod attach;
+mod bundle;
+mod cgroups;
 mod config;
+mod conmon;
 mod error;
+mod exec;
 mod exits;
+mod fault;
+mod files;
+mod identity;
+mod layout;
 mod logs;
 mod process;
+mod programs;
 mod runtime;
 mod spec;
+mod top;
 
 pub use attach::{Attach, MAX_FRAME, MAX_STDIN, Stream, decode_frame, stdin_chunks};
+pub use bundle::check_capabilities;
 pub use config::{RuntimeChoice, RuntimeConfig};
 pub use error::RuntimeError;
 pub use exits::{Exit, ExitOf};

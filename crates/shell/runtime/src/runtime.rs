@@ -1,27 +1,107 @@
-//! The operations on container processes.
+//! The operations on containers' first processes.
 
+use crate::bundle::{Available, Host};
+use crate::cgroups::Cgroups;
+use crate::conmon::{Failure, Kind, Launch, Programs};
+use crate::exits::{self, Watchers};
+use crate::identity::Identity;
+use crate::layout::{Folder, Layout};
 use crate::{
-    Attach, Created, ExecSpec, Exit, LogQuery, LogReader, ProcessSpec, ProcessTable, Result,
-    RunningExec, RuntimeChoice, RuntimeConfig, RuntimeError, State,
+    Attach, Created, Exit, LogQuery, LogReader, ProcessSpec, ProcessTable, Result, RuntimeChoice,
+    RuntimeConfig, RuntimeError, State, attach, bundle, files, programs, top,
 };
+use rustix::io::Errno;
+use rustix::process::{Resource, Signal, getrlimit};
 use sealane_core::model::Id;
+use serde::{Deserialize, Serialize};
+use std::fs;
+use std::os::unix::fs::symlink;
+use std::sync::Arc;
 use std::sync::mpsc::Receiver;
+use std::time::Duration;
 
-/// Container processes under one exec root. Usable from many threads.
+/// How long a killed process and its conmon may take to end.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// Soft limit of open files in containers, as the kernel gives it to its first process.
+const SOFT_OPEN_FILES: u64 = 1024;
+
+/// Container processes under one exec root. Usable from many threads; operations on one
+/// container are put in order by the caller.
 #[derive(Debug)]
 pub struct Runtime {
+    pub(crate) layout: Arc<Layout>,
+    pub(crate) host: Host,
+    pub(crate) cgroups: Cgroups,
+    pub(crate) programs: Programs,
+    pub(crate) watchers: Watchers,
     choice: RuntimeChoice,
 }
 
-fn unfinished<T>() -> Result<T> {
-    Err(RuntimeError::InvalidSpec("being written".into()))
+/// Who runs in a container.
+#[derive(Debug, Serialize, Deserialize)]
+struct Record {
+    process: Identity,
+    conmon: Option<Identity>,
 }
 
 impl Runtime {
-    /// Finds conmon and an OCI runtime that passes a trial.
+    /// Finds conmon and an OCI runtime that passes a trial: one throw-away container is created
+    /// and deleted.
     pub fn open(config: RuntimeConfig) -> Result<Self> {
-        let _ = config;
-        unfinished()
+        let search = programs::search_path(&config);
+        let conmon = programs::conmon(&config, &search)?;
+        let (_, conmon_version) = programs::version(&conmon)?;
+        let mut attempts = Vec::new();
+        for path in programs::runtimes(&config, &search)? {
+            let (name, version) = programs::version(&path)?;
+            let (conmon, conmon_version) = (conmon.clone(), conmon_version.clone());
+            let choice = RuntimeChoice {
+                name,
+                version,
+                path,
+                conmon,
+                conmon_version,
+            };
+            let runtime = Self::with(&config, choice, search.clone())?;
+            match runtime.trial() {
+                Ok(()) => return Ok(runtime),
+                Err(error) => {
+                    attempts.push(format!("{}: {error}", runtime.choice.path.display()));
+                }
+            }
+        }
+        Err(RuntimeError::NoneWorks {
+            attempts: attempts.join("; "),
+        })
+    }
+
+    fn with(
+        config: &RuntimeConfig,
+        choice: RuntimeChoice,
+        search: Vec<std::path::PathBuf>,
+    ) -> Result<Self> {
+        let layout = Arc::new(Layout::open(&config.exec_root, &config.data_root)?);
+        let cgroups = Cgroups::open(config.cgroup_parent.as_deref())?;
+        let host = Host {
+            available: Available::of_this_process()?,
+            open_files: config.open_files.unwrap_or_else(open_files),
+            search,
+            cgroup_namespace: cgroups.unified(),
+        };
+        let programs = Programs {
+            conmon: choice.conmon.clone(),
+            runtime: choice.path.clone(),
+            is_runc: choice.name == "runc",
+            runtime_root: layout.runtime_root(),
+        };
+        Ok(Self {
+            layout,
+            host,
+            cgroups,
+            programs,
+            watchers: Watchers::default(),
+            choice,
+        })
     }
 
     /// The programs that were found to work.
@@ -32,115 +112,281 @@ impl Runtime {
     /// Makes a container; its program waits for [`Self::start`]. What it will print is logged,
     /// and can be read from an [`Self::attach`] made before the start.
     pub fn create(&self, spec: &ProcessSpec) -> Result<Created> {
-        let _ = spec;
-        unfinished()
+        if self.state(&spec.id)?.is_some_and(|state| state.alive) {
+            return Err(RuntimeError::Exists(spec.id));
+        }
+        self.delete(&spec.id)?;
+        let created = self.create_new(spec);
+        if created.is_err()
+            && let Err(error) = self.delete(&spec.id)
+        {
+            tracing::error!(%error, id = %spec.id, "a container that failed to start left something");
+        }
+        created
+    }
+
+    fn create_new(&self, spec: &ProcessSpec) -> Result<Created> {
+        let config = bundle::container(spec, &self.host, &self.cgroups.path(&spec.id))?;
+        let _parent = self.cgroups.hold();
+        let folder = self.layout.container(&spec.id);
+        let log = self.layout.log(&spec.id);
+        files::make_folder(folder.path())?;
+        files::write_json(&folder.config(), &config)?;
+        symlink(&log, folder.log_link()).map_err(files::failed("link", &folder.log_link()))?;
+        let launch = Launch {
+            folder: &folder,
+            container: spec.id.to_string(),
+            exits: self.layout.exits(),
+            tty: spec.tty,
+            stdin: spec.stdin,
+            kind: Kind::Container,
+        };
+        let pid = self
+            .programs
+            .launch(&launch, &self.cgroups, || Ok(()))
+            .map_err(|failure| match failure {
+                Failure::Refused(reason) => RuntimeError::Create(reason),
+                Failure::Other(error) => error,
+            })?;
+        let process = Identity::of(pid).ok_or(RuntimeError::Ended(spec.id))?;
+        let conmon = Identity::in_file(&folder.conmon_pid());
+        files::write_json(&folder.record(), &Record { process, conmon })?;
+        Ok(Created {
+            pid,
+            start_time: process.start_time,
+        })
     }
 
     /// Lets a created container's program run.
     pub fn start(&self, id: &Id) -> Result<()> {
-        let _ = id;
-        unfinished()
+        match self
+            .programs
+            .command("exec runtime start", &["start", &id.to_string()])?
+        {
+            None => Ok(()),
+            Some(reason) if self.state(id)?.is_none() => {
+                tracing::debug!(reason, "start of an unknown container");
+                Err(RuntimeError::NotFound(*id))
+            }
+            Some(reason) => Err(RuntimeError::Start(reason)),
+        }
     }
 
     /// Connects to a container's output and input.
     pub fn attach(&self, id: &Id) -> Result<Attach> {
-        let _ = id;
-        unfinished()
+        match attach::connect(&self.layout.container(id)) {
+            Err(_) if self.state(id)?.is_none() => Err(RuntimeError::NotFound(*id)),
+            Err(_) if !self.is_alive(id)? => Err(RuntimeError::Ended(*id)),
+            connected => connected,
+        }
     }
 
     /// Sets the size of a container's terminal.
     pub fn resize(&self, id: &Id, height: u16, width: u16) -> Result<()> {
-        let _ = (id, height, width);
-        unfinished()
-    }
-
-    /// Runs a program in a container.
-    pub fn exec_start(&self, spec: &ExecSpec) -> Result<RunningExec> {
-        let _ = spec;
-        unfinished()
-    }
-
-    /// Sets the size of an exec's terminal.
-    pub fn exec_resize(&self, exec: &Id, height: u16, width: u16) -> Result<()> {
-        let _ = (exec, height, width);
-        unfinished()
-    }
-
-    /// How an exec ended; `None` while it runs.
-    pub fn exec_exit_code(&self, exec: &Id) -> Result<Option<Exit>> {
-        let _ = exec;
-        unfinished()
-    }
-
-    /// Forgets an exec, and kills it if it runs.
-    pub fn exec_delete(&self, exec: &Id) -> Result<()> {
-        let _ = exec;
-        unfinished()
+        attach::resize(id, &self.layout.container(id), height, width)
     }
 
     /// Reads what a container has printed since it exists, over all its starts.
     pub fn read_logs(&self, id: &Id, query: LogQuery) -> Result<LogReader> {
-        let _ = (id, query);
-        unfinished()
+        LogReader::open(self.layout.log(id), query)
     }
 
     /// Removes a container's log.
     pub fn remove_logs(&self, id: &Id) -> Result<()> {
-        let _ = id;
-        unfinished()
+        files::remove(&self.layout.log(id))
     }
 
     /// Sends a signal to a container's first process.
     pub fn kill(&self, id: &Id, signal: i32) -> Result<()> {
-        let _ = (id, signal);
-        unfinished()
+        let record = self.record(id)?.ok_or(RuntimeError::NotFound(*id))?;
+        let alive = match Signal::from_named_raw(signal) {
+            Some(signal) => record
+                .process
+                .signal(signal)
+                .map_err(|errno| self.refused(id, errno))?,
+            // Signals without a name, the real-time ones.
+            None if record.process.is_alive() => {
+                let arguments = ["kill", &id.to_string(), &signal.to_string()];
+                self.programs.must("exec runtime kill", id, &arguments)?;
+                true
+            }
+            None => false,
+        };
+        if alive {
+            Ok(())
+        } else {
+            Err(RuntimeError::Ended(*id))
+        }
+    }
+
+    fn refused(&self, id: &Id, errno: Errno) -> RuntimeError {
+        let folder = self.layout.container(id);
+        files::failed("signal the process of", folder.path())(errno.into())
     }
 
     /// A container's first process; `None` if none was created.
     pub fn state(&self, id: &Id) -> Result<Option<State>> {
-        let _ = id;
-        unfinished()
+        let Some(record) = self.record(id)? else {
+            return Ok(None);
+        };
+        let alive = record.process.is_alive();
+        Ok(Some(State {
+            pid: record.process.pid,
+            start_time: record.process.start_time,
+            alive,
+            started: !self.layout.start_fifo(id).exists(),
+            oom: self.layout.container(id).oom().exists(),
+        }))
+    }
+
+    fn is_alive(&self, id: &Id) -> Result<bool> {
+        Ok(self.state(id)?.is_some_and(|state| state.alive))
     }
 
     /// The pids of all processes in a container, as the host numbers them.
     pub fn pids(&self, id: &Id) -> Result<Vec<i32>> {
-        let _ = id;
-        unfinished()
+        self.cgroups.pids(id)
     }
 
     /// What `ps` says about the processes in a container; `-ef` if no arguments are given.
     pub fn top(&self, id: &Id, ps_args: &[String]) -> Result<ProcessTable> {
-        let _ = (id, ps_args);
-        unfinished()
+        if !self.is_alive(id)? {
+            return Err(RuntimeError::Ended(*id));
+        }
+        top::table(&self.pids(id)?, ps_args)
     }
 
     /// How a container ended, also while nobody watched; `None` while it lives.
     pub fn exit_code(&self, id: &Id) -> Result<Option<Exit>> {
-        let _ = id;
-        unfinished()
+        exits::of_container(&self.layout, id)
     }
 
     /// Tells of every end of a container or exec from now on. Then ask [`Self::exit_code`] for
     /// those that ended before.
     pub fn watch_exits(&self) -> Result<Receiver<Exit>> {
-        unfinished()
+        self.watchers.add(self.layout.clone())
     }
 
     /// Kills what is left of a container and removes everything but its log: bundle, exit file,
-    /// cgroups. Does nothing if there is nothing.
+    /// cgroups, and its execs. Does nothing if there is nothing.
     pub fn delete(&self, id: &Id) -> Result<()> {
-        let _ = id;
-        unfinished()
+        let folder = self.layout.container(id);
+        if folder.path().exists() {
+            self.end(id, &folder)?;
+        }
+        if self.layout.runtime_root().join(id.to_string()).exists() {
+            let arguments = ["delete", "--force", &id.to_string()];
+            self.programs.must("exec runtime delete", id, &arguments)?;
+        }
+        self.cgroups.remove(id)?;
+        self.delete_execs(id)?;
+        files::remove(&self.layout.exit_file(id))?;
+        files::remove_folder(folder.path())
+    }
+
+    /// Ends the process and waits for conmon, which still writes down how it ended.
+    fn end(&self, id: &Id, folder: &Folder) -> Result<()> {
+        let record: Option<Record> = files::read_json(&folder.record())?;
+        if let Some(record) = &record {
+            record.process.kill(PATIENCE);
+        }
+        let known = record.and_then(|record| record.conmon);
+        match known.or_else(|| Identity::in_file(&folder.conmon_pid())) {
+            Some(conmon) if known.is_some() && conmon.wait(PATIENCE) => {}
+            Some(conmon) => drop(conmon.kill(PATIENCE)),
+            None => self.end_unknown_conmon(id)?,
+        }
+        Ok(())
+    }
+
+    /// A daemon that died right after starting conmon does not know its pid.
+    fn end_unknown_conmon(&self, id: &Id) -> Result<()> {
+        let everyone = files::names(std::path::Path::new("/proc"))?;
+        let pids: Vec<i32> = everyone
+            .iter()
+            .filter_map(|name| name.parse().ok())
+            .collect();
+        for conmon in programs::conmon_of(&id.to_string(), &pids) {
+            conmon.kill(PATIENCE);
+        }
+        Ok(())
     }
 
     /// The containers with a bundle here.
     pub fn list(&self) -> Result<Vec<Id>> {
-        unfinished()
+        let names = files::names(&self.layout.containers())?;
+        Ok(names
+            .iter()
+            .filter_map(|name| Id::try_from(name.as_str()).ok())
+            .collect())
     }
 
     /// Kills containers whose cgroup exists but whose bundle is gone, as when the exec root was
     /// emptied under them. Returns them.
     pub fn stop_strays(&self) -> Result<Vec<Id>> {
-        unfinished()
+        let known = self.list()?;
+        let mut strays = self.cgroups.containers()?;
+        strays.retain(|id| !known.contains(id));
+        for id in &strays {
+            self.cgroups.remove(id)?;
+            for conmon in programs::conmon_of(&id.to_string(), &self.cgroups.supervisors()?) {
+                conmon.kill(PATIENCE);
+            }
+        }
+        self.cgroups.remove_parent();
+        Ok(strays)
     }
+
+    /// The record, or what can be found out if the daemon died before it was written: the pid
+    /// that the OCI runtime wrote down, if that process is in the container's cgroup.
+    fn record(&self, id: &Id) -> Result<Option<Record>> {
+        let folder = self.layout.container(id);
+        let written = files::read_json(&folder.record())?;
+        if written.is_some() {
+            return Ok(written);
+        }
+        let Some(process) = Identity::in_file(&folder.pid()) else {
+            return Ok(None);
+        };
+        if !self.pids(id)?.contains(&process.pid) {
+            return Ok(None);
+        }
+        let record = Record {
+            process,
+            conmon: Identity::in_file(&folder.conmon_pid()),
+        };
+        files::write_json(&folder.record(), &record)?;
+        Ok(Some(record))
+    }
+
+    /// Creates and deletes a container whose program is an empty file: it is never run.
+    fn trial(&self) -> Result<()> {
+        let mut id = [0; 32];
+        getrandom::fill(&mut id).map_err(|error| RuntimeError::InvalidSpec(error.to_string()))?;
+        let id = Id::from_bytes(id);
+        let rootfs = self.layout.trial().join(id.short(12));
+        files::make_folder(&rootfs)?;
+        let program = rootfs.join("trial");
+        let written = files::write(&program, b"")
+            .and_then(|()| make_executable(&program))
+            .and_then(|()| {
+                let spec = ProcessSpec::new(id, rootfs.clone(), vec!["/trial".into()]);
+                self.create(&spec).map(drop)
+            });
+        let removed = self
+            .delete(&id)
+            .and_then(|()| self.remove_logs(&id))
+            .and_then(|()| files::remove_folder(&self.layout.trial()));
+        written.and(removed)
+    }
+}
+
+fn make_executable(path: &std::path::Path) -> Result<()> {
+    let mode = std::os::unix::fs::PermissionsExt::from_mode(0o755);
+    fs::set_permissions(path, mode).map_err(files::failed("make executable", path))
+}
+
+fn open_files() -> (u64, u64) {
+    let hard = getrlimit(Resource::Nofile).maximum.unwrap_or(u64::MAX);
+    (SOFT_OPEN_FILES.min(hard), hard)
 }

@@ -1,0 +1,326 @@
+//! Starting conmon, which starts the OCI runtime and stays with the process it makes.
+//!
+//! conmon reads from one pipe when it may go on, and reports on another: one JSON line with the
+//! pid, or with a negative number and a message. It detaches itself: nothing of ours stays open
+//! in it, and nothing of it is our child.
+
+use crate::cgroups::Cgroups;
+use crate::identity::readable;
+use crate::layout::Folder;
+use crate::{Result, RuntimeError, Stdin, fault, files};
+use command_fds::{CommandFdExt, FdMapping};
+use rustix::pipe::{PipeFlags, pipe_with};
+use serde::Deserialize;
+use std::ffi::OsStr;
+use std::fs::File;
+use std::io::{self, Write};
+use std::os::fd::OwnedFd;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+/// How long an OCI runtime may take. Beyond this it hangs.
+const DEADLINE: Duration = Duration::from_secs(120);
+
+// The descriptors in conmon.
+const START: i32 = 3;
+const REPORT: i32 = 4;
+const ATTACHED: i32 = 5;
+
+/// The programs, and the state they share.
+#[derive(Clone, Debug)]
+pub(crate) struct Programs {
+    pub(crate) conmon: PathBuf,
+    pub(crate) runtime: PathBuf,
+    /// `runc` logs to a file of its own and says on standard error only why it failed.
+    pub(crate) is_runc: bool,
+    pub(crate) runtime_root: PathBuf,
+}
+
+/// One process to be made.
+#[derive(Debug)]
+pub(crate) struct Launch<'a> {
+    /// Where its files are.
+    pub(crate) folder: &'a Folder,
+    /// The container's id, in both cases.
+    pub(crate) container: String,
+    /// Where the exit code goes.
+    pub(crate) exits: PathBuf,
+    pub(crate) tty: bool,
+    pub(crate) stdin: Stdin,
+    pub(crate) kind: Kind,
+}
+
+/// What is to be made.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
+    /// A container, which will wait for its start.
+    Container,
+    /// A program in a container, which runs at once.
+    Exec,
+}
+
+/// What conmon said instead of a pid.
+#[derive(Debug)]
+pub(crate) enum Failure {
+    /// The OCI runtime refused, in these words.
+    Refused(String),
+    /// Something else went wrong.
+    Other(RuntimeError),
+}
+
+impl From<RuntimeError> for Failure {
+    fn from(error: RuntimeError) -> Self {
+        Self::Other(error)
+    }
+}
+
+#[derive(Deserialize)]
+struct Report {
+    data: i32,
+    #[serde(default)]
+    message: String,
+}
+
+/// Our ends of conmon's pipes.
+struct Pipes {
+    start: File,
+    report: OwnedFd,
+    attached: Option<OwnedFd>,
+}
+
+impl Programs {
+    /// Starts conmon and waits until the process exists; returns its pid. `listening` is called
+    /// for an exec once conmon accepts connections and before the program runs.
+    pub(crate) fn launch(
+        &self,
+        launch: &Launch<'_>,
+        cgroups: &Cgroups,
+        listening: impl FnOnce() -> Result<()>,
+    ) -> Result<i32, Failure> {
+        let mut pipes = self.spawn(launch, cgroups)?;
+        let path = launch.folder.path();
+        let go_on = |start: &mut File| {
+            start
+                .write_all(b"0")
+                .map_err(files::failed("let conmon go on in", path))
+        };
+        if let Some(attached) = pipes.attached.take() {
+            if read_line(attached, path)?.is_none() {
+                return Err(Failure::Other(self.silent(launch)));
+            }
+            listening()?;
+            go_on(&mut pipes.start)?;
+        }
+        let Some(line) = read_line(pipes.report, path)? else {
+            return Err(Failure::Other(self.silent(launch)));
+        };
+        let report: Report = serde_json::from_str(&line).unwrap_or(Report {
+            data: -1,
+            message: line,
+        });
+        match report.data {
+            pid @ 1.. => Ok(pid),
+            _ => Err(Failure::Refused(reason(&report.message))),
+        }
+    }
+
+    fn spawn(&self, launch: &Launch<'_>, cgroups: &Cgroups) -> Result<Pipes> {
+        let path = launch.folder.path();
+        let pipe = || {
+            pipe_with(PipeFlags::CLOEXEC)
+                .map_err(io::Error::from)
+                .map_err(files::failed("make a pipe for", path))
+        };
+        let (their_start, start) = pipe()?;
+        let (report, their_report) = pipe()?;
+        let mut mappings = vec![
+            FdMapping {
+                parent_fd: their_start,
+                child_fd: START,
+            },
+            FdMapping {
+                parent_fd: their_report,
+                child_fd: REPORT,
+            },
+        ];
+        let mut attached = None;
+        if launch.kind == Kind::Exec {
+            let (ours, theirs) = pipe()?;
+            mappings.push(FdMapping {
+                parent_fd: theirs,
+                child_fd: ATTACHED,
+            });
+            attached = Some(ours);
+        }
+        let mut command = self.conmon_command(launch)?;
+        command
+            .fd_mappings(mappings)
+            .map_err(|error| RuntimeError::File {
+                action: "pass pipes to conmon for",
+                path: path.into(),
+                source: io::Error::other(error),
+            })?;
+        fault::point("exec conmon");
+        let mut child = command
+            .spawn()
+            .map_err(files::failed("run", &self.conmon))?;
+        // Our copies of conmon's ends: with them open, its death would not be seen.
+        drop(command);
+        let mut start = File::from(start);
+        if let Err(error) = cgroups.adopt_supervisor(child.id()) {
+            tracing::warn!(%error, "conmon stays in the daemon's cgroup");
+        }
+        let went_on = start.write_all(b"0");
+        // It forks and ends at once.
+        child
+            .wait()
+            .map_err(files::failed("wait for", &self.conmon))?;
+        went_on.map_err(|_| self.silent(launch))?;
+        Ok(Pipes {
+            start,
+            report,
+            attached,
+        })
+    }
+
+    fn conmon_command(&self, launch: &Launch<'_>) -> Result<Command> {
+        let folder = launch.folder;
+        let log = folder.conmon_log();
+        let stderr = File::create(&log).map_err(files::failed("create", &log))?;
+        let mut command = Command::new(&self.conmon);
+        command
+            .env_clear()
+            .env(
+                "PATH",
+                "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+            )
+            .env("_OCI_STARTPIPE", START.to_string())
+            .env("_OCI_SYNCPIPE", REPORT.to_string())
+            .env("TMPDIR", folder.path())
+            .current_dir(folder.path())
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(stderr);
+        command.args([
+            "--api-version",
+            "--full-attach",
+            "--no-sync-log",
+            "--log-level",
+            "warn",
+        ]);
+        command.args(["-c", &launch.container, "-u", &launch.container]);
+        let option = |command: &mut Command, name: &str, value: &Path| {
+            command.arg(name).arg(value);
+        };
+        option(&mut command, "-r", &self.runtime);
+        option(&mut command, "-b", folder.path());
+        option(&mut command, "-p", &folder.pid());
+        option(&mut command, "-P", &folder.conmon_pid());
+        option(&mut command, "--exit-dir", &launch.exits);
+        self.runtime_arguments(&mut command, folder);
+        match &launch.kind {
+            Kind::Container => {
+                command.args(["-l", "k8s-file:log"]);
+            }
+            Kind::Exec => {
+                command.env("_OCI_ATTACHPIPE", ATTACHED.to_string());
+                command.args(["-l", "none", "-e", "--exec-attach"]);
+                option(&mut command, "--exec-process-spec", &folder.process());
+            }
+        }
+        if launch.tty {
+            command.arg("-t");
+        }
+        match launch.stdin {
+            Stdin::Closed => {}
+            Stdin::Once => drop(command.arg("-i")),
+            Stdin::Open => drop(command.args(["-i", "--leave-stdin-open"])),
+        }
+        Ok(command)
+    }
+
+    fn runtime_arguments(&self, command: &mut Command, folder: &Folder) {
+        let mut argument = |value: &OsStr| {
+            command.arg("--runtime-arg").arg(value);
+        };
+        argument(OsStr::new("--root"));
+        argument(self.runtime_root.as_os_str());
+        if self.is_runc {
+            argument(OsStr::new("--log"));
+            argument(folder.runtime_log().as_os_str());
+        }
+    }
+
+    /// The error when conmon ended without a word on its pipe.
+    fn silent(&self, launch: &Launch<'_>) -> RuntimeError {
+        let said = |path: PathBuf| {
+            let bytes = files::read(&path).ok().flatten().unwrap_or_default();
+            String::from_utf8_lossy(&bytes).trim().to_owned()
+        };
+        let words = [
+            said(launch.folder.conmon_log()),
+            said(launch.folder.runtime_log()),
+        ];
+        let words: Vec<_> = words
+            .into_iter()
+            .filter(|words| !words.is_empty())
+            .collect();
+        let words = if words.is_empty() {
+            "it said nothing".into()
+        } else {
+            words.join("; ")
+        };
+        RuntimeError::Supervisor {
+            conmon: self.conmon.clone(),
+            words,
+        }
+    }
+}
+
+/// Reads one line from a pipe; `None` if the other end went away or said nothing in time.
+fn read_line(pipe: OwnedFd, path: &Path) -> Result<Option<String>> {
+    let mut line = Vec::new();
+    let mut buffer = [0; 4096];
+    while !line.contains(&b'\n') {
+        if !readable(&pipe, DEADLINE) {
+            return Ok(None);
+        }
+        match rustix::io::read(&pipe, &mut buffer) {
+            Ok(0) => break,
+            Ok(length) => line.extend_from_slice(&buffer[..length]),
+            Err(rustix::io::Errno::INTR) => {}
+            Err(errno) => return Err(files::failed("hear from conmon in", path)(errno.into())),
+        }
+    }
+    let text = String::from_utf8_lossy(&line).trim().to_owned();
+    Ok((!text.is_empty()).then_some(text))
+}
+
+/// The reason in what an OCI runtime printed: plain, or as a line of its log.
+pub(crate) fn reason(printed: &str) -> String {
+    let last = printed.trim().lines().last().unwrap_or_default().trim();
+    let logged = last
+        .split_once("level=error msg=\"")
+        .and_then(|(_, rest)| rest.strip_suffix('"'));
+    match logged {
+        Some(message) => message.replace("\\\"", "\""),
+        None => last.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_reason_is_found_in_plain_words_and_in_a_log_line() {
+        let plain = "runc create failed: exec: \"x\": executable file not found in $PATH\n";
+        let wanted = "runc create failed: exec: \"x\": executable file not found in $PATH";
+        assert_eq!(reason(plain), wanted);
+        let logged = r#"time="2026-11-21T20:00:00Z" level=warning msg="a"
+            time="2026-11-21T20:00:00Z" level=error msg="runc create failed: exec: \"x\": executable file not found in $PATH""#;
+        assert_eq!(reason(logged), wanted);
+        assert_eq!(reason(""), "");
+    }
+}

@@ -1,0 +1,142 @@
+//! Programs run in a container besides its first process.
+
+use crate::conmon::{Failure, Kind, Launch};
+use crate::identity::Identity;
+use crate::layout::Folder;
+use crate::{
+    Attach, ExecSpec, Exit, Result, RunningExec, Runtime, RuntimeError, Stdin, attach, bundle,
+    exits, files,
+};
+use oci_spec::runtime::Spec;
+use sealane_core::model::Id;
+use serde::{Deserialize, Serialize};
+use std::time::Duration;
+
+/// How long conmon may take to end after its exec.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// What is known about an exec: what conmon's files do not say.
+#[derive(Debug, Serialize, Deserialize)]
+struct Record {
+    container: Id,
+    process: Option<Identity>,
+}
+
+impl Runtime {
+    /// Runs a program in a container. Nothing it prints is lost: conmon lets it run once the
+    /// connection that is returned stands.
+    pub fn exec_start(&self, spec: &ExecSpec) -> Result<RunningExec> {
+        let config = self.config_of(&spec.container)?;
+        let process = bundle::exec(spec, &config, &self.host)?;
+        let folder = self.layout.exec(&spec.id);
+        if folder.path().exists() {
+            return Err(RuntimeError::Exists(spec.id));
+        }
+        files::make_folder(folder.path())?;
+        let record = Record {
+            container: spec.container,
+            process: None,
+        };
+        let started = files::write_json(&folder.process(), &process)
+            .and_then(|()| files::write_json(&folder.record(), &record))
+            .and_then(|()| self.watchers.watch_exec(&self.layout, &spec.id))
+            .and_then(|()| self.run_exec(spec, &folder));
+        if started.is_err() {
+            self.exec_delete(&spec.id)?;
+        }
+        started
+    }
+
+    fn run_exec(&self, spec: &ExecSpec, folder: &Folder) -> Result<RunningExec> {
+        let launch = Launch {
+            folder,
+            container: spec.container.to_string(),
+            exits: folder.path().into(),
+            tty: spec.tty,
+            stdin: if spec.stdin {
+                Stdin::Once
+            } else {
+                Stdin::Closed
+            },
+            kind: Kind::Exec,
+        };
+        let mut attached: Option<Attach> = None;
+        let listening = || {
+            attached = Some(attach::connect(folder)?);
+            Ok(())
+        };
+        let pid = self
+            .programs
+            .launch(&launch, &self.cgroups, listening)
+            .map_err(|failure| match failure {
+                Failure::Refused(reason) => RuntimeError::Exec(reason),
+                Failure::Other(error) => error,
+            })?;
+        let process = Identity::of(pid);
+        files::write_json(
+            &folder.record(),
+            &Record {
+                container: spec.container,
+                process,
+            },
+        )?;
+        let attach = attached.ok_or(RuntimeError::NotFound(spec.id))?;
+        Ok(RunningExec {
+            pid,
+            start_time: process.map_or(0, |process| process.start_time),
+            attach,
+        })
+    }
+
+    /// Sets the size of an exec's terminal.
+    pub fn exec_resize(&self, exec: &Id, height: u16, width: u16) -> Result<()> {
+        attach::resize(exec, &self.layout.exec(exec), height, width)
+    }
+
+    /// How an exec ended; `None` while it runs.
+    pub fn exec_exit_code(&self, exec: &Id) -> Result<Option<Exit>> {
+        let record = self
+            .exec_record(exec)?
+            .ok_or(RuntimeError::NotFound(*exec))?;
+        exits::of_exec(&self.layout, exec, &record.container)
+    }
+
+    /// Forgets an exec, and kills it if it runs.
+    pub fn exec_delete(&self, exec: &Id) -> Result<()> {
+        let folder = self.layout.exec(exec);
+        if let Some(process) = self.exec_record(exec)?.and_then(|record| record.process) {
+            process.kill(PATIENCE);
+        }
+        if let Some(conmon) = Identity::in_file(&folder.conmon_pid())
+            && !conmon.wait(PATIENCE)
+        {
+            conmon.kill(PATIENCE);
+        }
+        files::remove_folder(folder.path())
+    }
+
+    /// Forgets the execs of a container.
+    pub(crate) fn delete_execs(&self, container: &Id) -> Result<()> {
+        for name in files::names(&self.layout.execs())? {
+            let Ok(exec) = Id::try_from(name.as_str()) else {
+                continue;
+            };
+            if self
+                .exec_record(&exec)?
+                .is_none_or(|record| record.container == *container)
+            {
+                self.exec_delete(&exec)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn exec_record(&self, exec: &Id) -> Result<Option<Record>> {
+        files::read_json(&self.layout.exec(exec).record())
+    }
+
+    fn config_of(&self, container: &Id) -> Result<Spec> {
+        files::read_json(&self.layout.container(container).config())?
+            .ok_or(RuntimeError::NotFound(*container))
+    }
+}
