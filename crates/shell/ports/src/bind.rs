@@ -3,7 +3,7 @@
 use crate::PortError;
 use crate::binding::Binding;
 use rustix::io::Errno;
-use rustix::net::{self, AddressFamily, SocketFlags, SocketType, ipproto, sockopt};
+use rustix::net::{self, AddressFamily, Shutdown, SocketFlags, SocketType, ipproto, sockopt};
 use sealane_core::model::Protocol;
 use sealane_kernel::port_socket;
 use std::io;
@@ -13,60 +13,66 @@ use std::os::fd::OwnedFd;
 /// The kernel cuts it to `net.core.somaxconn`.
 const BACKLOG: i32 = i32::MAX;
 
-/// How far IPv6 is to be had.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Ipv6 {
-    Present,
-    /// The kernel has none.
-    Absent,
+/// Binds sockets as this host and this daemon need them.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Binder {
+    /// Whether the kernel has IPv6.
+    ipv6: bool,
+    /// Whether streams are accepted at all: without, a peer shall be refused, not kept waiting.
+    listens: bool,
 }
 
-impl Ipv6 {
-    pub(crate) fn probe() -> Self {
+impl Binder {
+    pub(crate) fn new(listens: bool) -> Self {
         let flags = SocketFlags::CLOEXEC;
-        match net::socket_with(AddressFamily::INET6, SocketType::DGRAM, flags, None) {
-            Err(Errno::AFNOSUPPORT) => Self::Absent,
-            Ok(_) | Err(_) => Self::Present,
+        let probe = net::socket_with(AddressFamily::INET6, SocketType::DGRAM, flags, None);
+        Self {
+            ipv6: !matches!(probe, Err(Errno::AFNOSUPPORT)),
+            listens,
+        }
+    }
+
+    /// Binds a port and returns its socket, which is mute. `None` where the kernel does not have
+    /// the protocol, so that nobody else can have the port either.
+    pub(crate) fn bind(
+        self,
+        protocol: Protocol,
+        binding: Binding,
+        port: u16,
+    ) -> Result<Option<OwnedFd>, PortError> {
+        let (v4, v6) = (Ipv4Addr::UNSPECIFIED.into(), Ipv6Addr::UNSPECIFIED.into());
+        let (address, only) = match binding {
+            Binding::Any if self.ipv6 => (v6, false),
+            Binding::Any | Binding::AnyV4 => (v4, true),
+            Binding::AnyV6 => (v6, true),
+            Binding::One(address) => (address, true),
+        };
+        match open(protocol, SocketAddr::new(address, port), only, self.listens) {
+            Ok(socket) => Ok(Some(socket)),
+            Err(Errno::PROTONOSUPPORT) if protocol == Protocol::Sctp => Ok(None),
+            Err(source) => {
+                let named = if only {
+                    address
+                } else {
+                    culprit(protocol, port, source)
+                };
+                let address = SocketAddr::new(named, port);
+                Err(PortError::Bind {
+                    address,
+                    protocol,
+                    source: source.into(),
+                })
+            }
         }
     }
 }
 
-/// Binds a port and returns its socket, which listens but is mute. `None` where the kernel does
-/// not have the protocol, so that nobody else can have the port either.
-pub(crate) fn bind(
+fn open(
     protocol: Protocol,
-    binding: Binding,
-    port: u16,
-    ipv6: Ipv6,
-) -> Result<Option<OwnedFd>, PortError> {
-    let (address, only) = match (binding, ipv6) {
-        (Binding::Any, Ipv6::Present) => (IpAddr::V6(Ipv6Addr::UNSPECIFIED), false),
-        (Binding::Any, Ipv6::Absent) | (Binding::AnyV4, _) => {
-            (IpAddr::V4(Ipv4Addr::UNSPECIFIED), true)
-        }
-        (Binding::AnyV6, _) => (IpAddr::V6(Ipv6Addr::UNSPECIFIED), true),
-        (Binding::One(address), _) => (address, true),
-    };
-    match open(protocol, SocketAddr::new(address, port), only) {
-        Ok(socket) => Ok(Some(socket)),
-        Err(Errno::PROTONOSUPPORT) if protocol == Protocol::Sctp => Ok(None),
-        Err(source) => {
-            let named = if only {
-                address
-            } else {
-                culprit(protocol, port, source)
-            };
-            let address = SocketAddr::new(named, port);
-            Err(PortError::Bind {
-                address,
-                protocol,
-                source: source.into(),
-            })
-        }
-    }
-}
-
-fn open(protocol: Protocol, address: SocketAddr, only: bool) -> Result<OwnedFd, Errno> {
+    address: SocketAddr,
+    only: bool,
+    listens: bool,
+) -> Result<OwnedFd, Errno> {
     let family = if address.is_ipv6() {
         AddressFamily::INET6
     } else {
@@ -93,8 +99,17 @@ fn open(protocol: Protocol, address: SocketAddr, only: bool) -> Result<OwnedFd, 
     }
     net::bind(&socket, &address)?;
     match protocol {
-        Protocol::Tcp | Protocol::Sctp => net::listen(&socket, BACKLOG)?,
-        Protocol::Udp => {}
+        // Listening, if only for a moment, finds a listener that was bound just as leniently; and
+        // then nobody may be lenient towards us.
+        Protocol::Tcp => {
+            net::listen(&socket, BACKLOG)?;
+            sockopt::set_socket_reuseaddr(&socket, false)?;
+            if !listens {
+                // Linux takes a listener back to being bound.
+                net::shutdown(&socket, Shutdown::Read)?;
+            }
+        }
+        Protocol::Udp | Protocol::Sctp => {}
     }
     Ok(socket)
 }
@@ -103,7 +118,7 @@ fn open(protocol: Protocol, address: SocketAddr, only: bool) -> Result<OwnedFd, 
 /// IPv6 has somebody else on the port.
 fn culprit(protocol: Protocol, port: u16, error: Errno) -> IpAddr {
     let v4 = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
-    let v4_is_free = || open(protocol, SocketAddr::new(v4, port), true).is_ok();
+    let v4_is_free = || open(protocol, SocketAddr::new(v4, port), true, true).is_ok();
     if error == Errno::ADDRINUSE && v4_is_free() {
         Ipv6Addr::UNSPECIFIED.into()
     } else {

@@ -60,6 +60,11 @@ impl PortError {
     }
 }
 
+/// The ports that could not be bound again after a restart.
+#[derive(Debug, Error)]
+#[error("{}", .0.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))]
+pub struct AdoptError(pub Vec<PortError>);
+
 /// A system error in the words of Docker: small first letter, no number.
 fn reason(error: &io::Error) -> String {
     let text = error.to_string();

@@ -17,6 +17,6 @@ mod ports;
 mod relay;
 mod table;
 
-pub use error::PortError;
+pub use error::{AdoptError, PortError};
 pub use files::{FileLimit, FileLimitError, raise_file_limit};
-pub use ports::{Ports, Target};
+pub use ports::Ports;

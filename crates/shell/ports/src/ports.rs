@@ -1,39 +1,28 @@
 //! Reservations, by owner.
 
-use crate::PortError;
-use crate::bind::{self, Ipv6};
+use crate::bind::Binder;
 use crate::binding::Binding;
 use crate::ephemeral::Ephemeral;
 use crate::relay::{Relay, Route};
 use crate::table::Table;
+use crate::{AdoptError, PortError};
 use sealane_core::model::{PortMapping, PortRequest, Protocol, SandboxId};
 use sealane_kernel::port_socket;
 use std::collections::BTreeMap;
-use std::io;
-use std::net::{IpAddr, SocketAddrV4, SocketAddrV6};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddrV4, SocketAddrV6};
 use std::os::fd::OwnedFd;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// How many ephemeral ports are tried when other processes have them.
 const ATTEMPTS: usize = 10;
 
-/// Where a published port leads to.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Target {
-    /// The published port.
-    pub mapping: PortMapping,
-    /// The container's address and port.
-    pub ipv4: Option<SocketAddrV4>,
-    /// The container's IPv6 address and port.
-    pub ipv6: Option<SocketAddrV6>,
-}
-
 /// All host ports of this daemon.
 #[derive(Debug)]
 pub struct Ports {
     state: Mutex<State>,
-    relay: Relay,
-    ipv6: Ipv6,
+    /// `None` if only the kernel shall serve.
+    relay: Option<Relay>,
+    binder: Binder,
 }
 
 #[derive(Debug, Default)]
@@ -60,12 +49,15 @@ impl Held {
 }
 
 impl Ports {
-    /// Nothing reserved, and the relay waiting.
-    pub fn open() -> Result<Self, PortError> {
+    /// Nothing reserved yet. With `relay`, what the kernel cannot translate is relayed; without, it
+    /// is refused.
+    pub fn open(relay: bool) -> Result<Self, PortError> {
+        let binder = Binder::new(relay);
+        let relay = relay.then(Relay::start).transpose()?;
         Ok(Self {
             state: Mutex::default(),
-            relay: Relay::start()?,
-            ipv6: Ipv6::probe(),
+            relay,
+            binder,
         })
     }
 
@@ -86,7 +78,7 @@ impl Ports {
         for index in order {
             let request = &requests[index];
             let host_ip = request.host_ip.or(default_ip);
-            match state.take(request, host_ip, self.ipv6) {
+            match state.take(request, host_ip, self.binder) {
                 Ok(held) => taken.push((index, held)),
                 Err(error) => {
                     taken.iter().for_each(|(_, held)| state.forget(held));
@@ -103,41 +95,60 @@ impl Ports {
 
     /// Reserves ports again that `owner` had before the daemon was started. What cannot be bound,
     /// because another process has taken it meanwhile, stays reserved all the same, since the
-    /// kernel still translates it; it is reported.
-    pub fn adopt(&self, mappings: &[PortMapping], owner: &SandboxId) -> Vec<PortError> {
+    /// kernel still translates it; the error names it.
+    pub fn adopt(&self, mappings: &[PortMapping], owner: &SandboxId) -> Result<(), AdoptError> {
         let mut state = self.state();
         let mut refused = Vec::new();
         for mapping in mappings {
             let (protocol, port) = (mapping.protocol, mapping.host_port);
             let binding = Binding::of(mapping.host_ip);
-            let socket = match bind::bind(protocol, binding, port, self.ipv6) {
-                Ok(socket) => socket.map(Arc::new),
-                Err(error) => {
+            let socket = self
+                .binder
+                .bind(protocol, binding, port)
+                .unwrap_or_else(|error| {
                     refused.push(error);
                     None
-                }
-            };
+                });
             state.table.add(protocol, port, binding);
             let held = Held {
                 mapping: mapping.clone(),
-                socket,
+                socket: socket.map(Arc::new),
             };
             state.owners.entry(*owner).or_default().push(held);
         }
-        refused
+        if refused.is_empty() {
+            Ok(())
+        } else {
+            Err(AdoptError(refused))
+        }
     }
 
-    /// Opens the ports of `owner` that `targets` names, now that the rules for them are in, and
-    /// closes the others of `owner`. Called again when ports lead elsewhere; what is under way
-    /// then is not interrupted.
-    pub fn activate(&self, owner: &SandboxId, targets: &[Target]) -> Result<(), PortError> {
+    /// Leads the ports of `owner` to its addresses, now that the rules for them are in. Called
+    /// again when the addresses change; streams that are under way go on. Without an address, the
+    /// ports are mute.
+    pub fn activate(
+        &self,
+        owner: &SandboxId,
+        ipv4: Option<Ipv4Addr>,
+        ipv6: Option<Ipv6Addr>,
+    ) -> Result<(), PortError> {
+        let Some(relay) = &self.relay else {
+            return Ok(());
+        };
         let state = self.state();
         for held in state.owners.get(owner).into_iter().flatten() {
             let Some(socket) = &held.socket else { continue };
-            let target = targets.iter().find(|target| target.mapping == held.mapping);
-            match target {
-                Some(target) => self.open_port(owner, held.mapping.protocol, socket, target)?,
-                None => self.close_port(socket)?,
+            let mapping = &held.mapping;
+            let route = Route {
+                owner: *owner,
+                protocol: mapping.protocol,
+                ipv4: ipv4.map(|address| SocketAddrV4::new(address, mapping.container_port)),
+                ipv6: ipv6.map(|address| SocketAddrV6::new(address, mapping.container_port, 0, 0)),
+            };
+            if ipv4.is_none() && ipv6.is_none() {
+                close(relay, socket)?;
+            } else {
+                open(relay, socket, route)?;
             }
         }
         Ok(())
@@ -145,12 +156,14 @@ impl Ports {
 
     /// Makes the ports of `owner` mute again, and ends what is relayed. They stay reserved.
     pub fn deactivate(&self, owner: &SandboxId) -> Result<(), PortError> {
+        let Some(relay) = &self.relay else {
+            return Ok(());
+        };
         let state = self.state();
         let held = state.owners.get(owner).into_iter().flatten();
-        let result = held
-            .filter_map(|held| held.socket.as_ref())
-            .try_for_each(|socket| self.close_port(socket));
-        self.relay.end(owner);
+        let mut sockets = held.filter_map(|held| held.socket.as_ref());
+        let result = sockets.try_for_each(|socket| close(relay, socket));
+        relay.end(owner);
         result
     }
 
@@ -159,11 +172,13 @@ impl Ports {
         let mut state = self.state();
         for held in state.owners.remove(owner).unwrap_or_default() {
             state.forget(&held);
-            if let Some(socket) = held.socket {
-                self.relay.remove(&socket);
+            if let (Some(relay), Some(socket)) = (&self.relay, &held.socket) {
+                relay.remove(socket);
             }
         }
-        self.relay.end(owner);
+        if let Some(relay) = &self.relay {
+            relay.end(owner);
+        }
     }
 
     /// The ports that `owner` has.
@@ -171,28 +186,6 @@ impl Ports {
         let state = self.state();
         let held = state.owners.get(owner).into_iter().flatten();
         held.map(|held| held.mapping.clone()).collect()
-    }
-
-    fn open_port(
-        &self,
-        owner: &SandboxId,
-        protocol: Protocol,
-        socket: &Arc<OwnedFd>,
-        target: &Target,
-    ) -> Result<(), PortError> {
-        let route = Route {
-            owner: *owner,
-            protocol,
-            ipv4: target.ipv4,
-            ipv6: target.ipv6,
-        };
-        self.relay.add(socket, route)?;
-        port_socket::unmute(socket).map_err(|source| relay_error("open a port", source))
-    }
-
-    fn close_port(&self, socket: &Arc<OwnedFd>) -> Result<(), PortError> {
-        self.relay.remove(socket);
-        port_socket::mute(socket).map_err(|source| relay_error("close a port", source))
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -205,20 +198,20 @@ impl State {
         &mut self,
         request: &PortRequest,
         host_ip: Option<IpAddr>,
-        ipv6: Ipv6,
+        binder: Binder,
     ) -> Result<Held, PortError> {
         match request.host_ports {
             Some((first, last)) if first == 0 || first > last => Err(PortError::Range(first, last)),
-            Some((first, last)) if first == last => self.take_port(request, host_ip, first, ipv6),
+            Some((first, last)) if first == last => self.take_port(request, host_ip, first, binder),
             Some((first, last)) => {
                 let attempts = usize::from(last - first) + 1;
-                self.take_first(request, host_ip, first..=last, attempts, ipv6)
+                self.take_first(request, host_ip, first..=last, attempts, binder)
             }
             None => {
                 let last = self.last.get(&request.protocol).copied();
                 let candidates = Ephemeral::read()?;
                 let ports = candidates.after(last);
-                let held = self.take_first(request, host_ip, ports, ATTEMPTS, ipv6)?;
+                let held = self.take_first(request, host_ip, ports, ATTEMPTS, binder)?;
                 self.last.insert(request.protocol, held.mapping.host_port);
                 Ok(held)
             }
@@ -233,7 +226,7 @@ impl State {
         host_ip: Option<IpAddr>,
         ports: impl Iterator<Item = u16>,
         attempts: usize,
-        ipv6: Ipv6,
+        binder: Binder,
     ) -> Result<Held, PortError> {
         let binding = Binding::of(host_ip);
         let mut refused = PortError::Exhausted;
@@ -242,7 +235,7 @@ impl State {
             if self.table.clash(request.protocol, port, binding).is_some() {
                 continue;
             }
-            match self.take_port(request, host_ip, port, ipv6) {
+            match self.take_port(request, host_ip, port, binder) {
                 Err(error) if error.is_taken() && left > 1 => (refused, left) = (error, left - 1),
                 other => return other,
             }
@@ -255,13 +248,13 @@ impl State {
         request: &PortRequest,
         host_ip: Option<IpAddr>,
         port: u16,
-        ipv6: Ipv6,
+        binder: Binder,
     ) -> Result<Held, PortError> {
         let (protocol, binding) = (request.protocol, Binding::of(host_ip));
         if let Some(address) = self.table.clash(protocol, port, binding) {
             return Err(PortError::Allocated { address, port });
         }
-        let socket = bind::bind(protocol, binding, port, ipv6)?.map(Arc::new);
+        let socket = binder.bind(protocol, binding, port)?.map(Arc::new);
         self.table.add(protocol, port, binding);
         let container_port = request.container_port;
         let mapping = PortMapping {
@@ -289,6 +282,20 @@ fn freedom(request: &PortRequest) -> u16 {
         .map_or(u16::MAX, |(first, last)| last.saturating_sub(first))
 }
 
-fn relay_error(what: &'static str, source: io::Error) -> PortError {
-    PortError::Relay { what, source }
+fn open(relay: &Relay, socket: &Arc<OwnedFd>, route: Route) -> Result<(), PortError> {
+    relay.add(socket, route)?;
+    let refused = |source| PortError::Relay {
+        what: "open a port",
+        source,
+    };
+    port_socket::unmute(socket).map_err(refused)
+}
+
+fn close(relay: &Relay, socket: &Arc<OwnedFd>) -> Result<(), PortError> {
+    relay.remove(socket);
+    let refused = |source| PortError::Relay {
+        what: "close a port",
+        source,
+    };
+    port_socket::mute(socket).map_err(refused)
 }
