@@ -5,6 +5,7 @@ use crate::lock::{LockError, RootLock};
 use redb::{Builder, Database, ReadableDatabase, ReadableTable, TableDefinition};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
@@ -218,11 +219,11 @@ impl Store {
         })
     }
 
-    /// Every value of a table with its key, in order of the keys.
+    /// Every value of a table, by key.
     pub fn load_all<T: DeserializeOwned>(
         &self,
         table: Table,
-    ) -> Result<Vec<(String, T)>, StoreError> {
+    ) -> Result<BTreeMap<String, T>, StoreError> {
         let database = self.database()?;
         let read = database
             .as_ref()
