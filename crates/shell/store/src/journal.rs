@@ -1,6 +1,7 @@
 //! Claims: which kernel objects are ours.
 
-use crate::{BootId, fault};
+use crate::BootId;
+use sealane_kernel::fault;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use std::collections::BTreeSet;

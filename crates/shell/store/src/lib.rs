@@ -10,7 +10,6 @@
 //! what the kernel can be asked for.
 
 mod boot;
-mod fault;
 mod journal;
 mod lock;
 mod records;

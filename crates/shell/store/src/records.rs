@@ -1,6 +1,7 @@
 //! Runtime state: one small file per sandbox.
 
-use crate::{BootId, fault};
+use crate::BootId;
+use sealane_kernel::fault;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;

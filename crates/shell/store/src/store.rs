@@ -1,8 +1,8 @@
 //! Desired state: tables of JSON values in one transactional file.
 
-use crate::fault;
 use crate::lock::{LockError, RootLock};
 use redb::{Builder, Database, ReadableDatabase, ReadableTable, TableDefinition};
+use sealane_kernel::fault;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use std::collections::BTreeMap;
