@@ -222,8 +222,18 @@ impl Daemon {
     /// Imports one of the images that `tools/image` builds.
     #[track_caller]
     pub fn import(&self, tar: &str, name: &str) {
+        self.import_with(tar, name, "");
+    }
+
+    /// Imports one of them with a line of a Dockerfile for its configuration: `EXPOSE 80`.
+    #[track_caller]
+    pub fn import_with(&self, tar: &str, name: &str, change: &str) {
         let bytes = fs::read(images().join(tar)).expect("tools/image has built it");
-        let path = format!("/images/create?fromSrc=-&repo={name}&tag=latest");
+        let changes = match change {
+            "" => String::new(),
+            change => format!("&changes={}", change.replace(' ', "%20")),
+        };
+        let path = format!("/images/create?fromSrc=-&repo={name}&tag=latest{changes}");
         let reply = self.raw_api("POST", &path, &bytes);
         assert!(
             reply.status == 200,

@@ -1,0 +1,22 @@
+//! What the end-to-end tests share: a host with a daemon and an image, and a few turns of phrase.
+//!
+//! Tests are in `tests/`, a file for each chapter of the specification. A test's name begins with
+//! the ids of the rows it shows to be true, and what it looks at is never Sealane's own word alone.
+
+mod http;
+mod traffic;
+mod world;
+
+pub use http::{Refused, create_network, encoded, filtered, refused};
+pub use traffic::{Conversation, accept_one, connects, udp_server};
+pub use world::{HELLO, HTTPD, World, with_bridge_filter_off_and_on};
+
+pub use sealane_testkit::{
+    Background, Capture, Daemon, DaemonOptions, Host, Lab, Outcome, Reply, Sandbox, Snapshot,
+    Stream, eventually, eventually_is, lan, never,
+};
+pub use serde_json::{Value, json};
+pub use std::time::Duration;
+
+/// What may take a moment, but no more.
+pub const SOON: Duration = Duration::from_secs(5);
