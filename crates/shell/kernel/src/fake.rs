@@ -1,0 +1,286 @@
+//! A kernel made of a map, for tests of those who write.
+//!
+//! It takes every change and keeps what is wanted. Like the real one it removes what goes along
+//! with a removed namespace, link or table. It can die in the middle, and be revived with what it
+//! holds.
+
+use crate::read::{Observe, meets};
+use crate::write::{Refused, Write};
+use sealane_core::plan::{Change, Effect, Key, Link, LinkKind, Netns, Object};
+use std::collections::BTreeMap;
+use std::io;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+/// The fake.
+#[derive(Debug, Default)]
+pub struct FakeKernel {
+    state: Mutex<State>,
+}
+
+#[derive(Clone, Debug, Default)]
+struct State {
+    objects: BTreeMap<Key, Object>,
+    changes: Vec<Change>,
+    effects: Vec<Effect>,
+    /// How many changes and effects there will be before it dies.
+    left: Option<usize>,
+    refused: Vec<Key>,
+}
+
+impl FakeKernel {
+    /// An empty kernel.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// An empty kernel that carries out `changes` changes and effects, and then refuses everything.
+    pub fn dying_after(changes: usize) -> Self {
+        let state = State {
+            left: Some(changes),
+            ..State::default()
+        };
+        Self {
+            state: Mutex::new(state),
+        }
+    }
+
+    /// A kernel of these objects that lives: what a new process finds after the old one died.
+    /// Records are empty.
+    pub fn revived(&self) -> Self {
+        let objects = self.state().objects.clone();
+        Self {
+            state: Mutex::new(State {
+                objects,
+                ..State::default()
+            }),
+        }
+    }
+
+    /// From now on refuses every change of this object.
+    pub fn refuse(&self, key: Key) {
+        self.state().refused.push(key);
+    }
+
+    /// Makes an object, as if somebody else had.
+    pub fn put(&self, key: Key, object: Object) {
+        self.state().objects.insert(key, object);
+    }
+
+    /// Takes an object away, as if somebody else had, with what goes along with it.
+    pub fn lose(&self, key: &Key) {
+        self.state().remove(key);
+    }
+
+    /// The objects there are.
+    pub fn objects(&self) -> BTreeMap<Key, Object> {
+        self.state().objects.clone()
+    }
+
+    /// Every change carried out so far.
+    pub fn changes(&self) -> Vec<Change> {
+        self.state().changes.clone()
+    }
+
+    /// Every effect run so far.
+    pub fn effects(&self) -> Vec<Effect> {
+        self.state().effects.clone()
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Write for FakeKernel {
+    fn write(&self, changes: &[Change]) -> Result<(), Refused> {
+        let mut state = self.state();
+        for (index, change) in changes.iter().enumerate() {
+            let key = || change.key().clone();
+            state.carry_out(change).map_err(|source| Refused {
+                index,
+                key: key(),
+                source,
+            })?;
+        }
+        Ok(())
+    }
+
+    fn write_all(&self, changes: &[Change]) -> Vec<Refused> {
+        let mut state = self.state();
+        let refused = changes.iter().enumerate().filter_map(|(index, change)| {
+            let source = state.carry_out(change).err()?;
+            Some(Refused {
+                index,
+                key: change.key().clone(),
+                source,
+            })
+        });
+        refused.collect()
+    }
+
+    fn run(&self, effect: &Effect) -> io::Result<()> {
+        let mut state = self.state();
+        state.live_on()?;
+        state.effects.push(effect.clone());
+        Ok(())
+    }
+}
+
+impl Observe for FakeKernel {
+    fn observe(&self, keys: &[&Key]) -> io::Result<BTreeMap<Key, Object>> {
+        let state = self.state();
+        let found = keys
+            .iter()
+            .filter_map(|key| state.objects.get_key_value(*key));
+        Ok(found
+            .map(|(key, object)| (key.clone(), reported(object)))
+            .collect())
+    }
+
+    fn differing(&self, wanted: &[(&Key, &Object)]) -> io::Result<Vec<Key>> {
+        let state = self.state();
+        let differing = wanted.iter().filter(|(key, object)| {
+            !state
+                .objects
+                .get(*key)
+                .is_some_and(|found| meets(object, found))
+        });
+        Ok(differing.map(|(key, _)| (*key).clone()).collect())
+    }
+
+    fn owned(&self) -> io::Result<Vec<(Key, Object)>> {
+        let state = self.state();
+        let owned = state.objects.iter().filter(|(key, _)| bears_our_mark(key));
+        Ok(owned
+            .map(|(key, object)| (key.clone(), reported(object)))
+            .collect())
+    }
+}
+
+impl State {
+    fn carry_out(&mut self, change: &Change) -> io::Result<()> {
+        self.live_on()?;
+        if self.refused.contains(change.key()) {
+            return Err(io::Error::from_raw_os_error(libc::EPERM));
+        }
+        match change {
+            Change::Create(key, object) | Change::Alter(key, _, object) => {
+                self.objects.insert(key.clone(), object.clone());
+            }
+            Change::Delete(key, _) => self.remove(key),
+        }
+        self.changes.push(change.clone());
+        Ok(())
+    }
+
+    fn live_on(&mut self) -> io::Result<()> {
+        match &mut self.left {
+            None => Ok(()),
+            Some(0) => Err(io::Error::new(
+                io::ErrorKind::BrokenPipe,
+                "the fake kernel died",
+            )),
+            Some(left) => {
+                *left -= 1;
+                Ok(())
+            }
+        }
+    }
+
+    fn remove(&mut self, key: &Key) {
+        let object = self.objects.remove(key);
+        let peer = object.as_ref().and_then(veth_peer);
+        self.objects
+            .retain(|other, settings| !goes_along(key, peer.as_ref(), other, settings));
+    }
+}
+
+/// Whether an object goes when the one with `key` does, a veth to `peer` if it is one.
+fn goes_along(key: &Key, peer: Option<&Key>, other: &Key, settings: &Object) -> bool {
+    match key {
+        Key::Namespace(id) => {
+            let inside = |key: &Key| key.netns() == Netns::Sandbox(*id);
+            inside(other) || veth_peer(settings).is_some_and(|peer| inside(&peer))
+        }
+        Key::Link(..) => {
+            on_link(key, other, settings) || peer.is_some_and(|peer| on_link(peer, other, settings))
+        }
+        Key::Table(Netns::Host, _) => matches!(other, Key::Element(..)),
+        Key::Table(Netns::Sandbox(_), _)
+        | Key::Setting(..)
+        | Key::Element(..)
+        | Key::Passage(..)
+        | Key::Address(..)
+        | Key::Up(..)
+        | Key::Neighbor(..)
+        | Key::Route(..) => false,
+    }
+}
+
+/// Whether an object is on a link.
+fn on_link(link: &Key, other: &Key, settings: &Object) -> bool {
+    let Key::Link(netns, name) = link else {
+        return false;
+    };
+    match (other, settings) {
+        (Key::Address(at, on, _) | Key::Up(at, on) | Key::Neighbor(at, on, _), _) => {
+            (at, on) == (netns, name)
+        }
+        (Key::Route(at, _), Object::Route(route)) => (at, &route.interface) == (netns, name),
+        (_, _) => false,
+    }
+}
+
+/// The key of a veth's other end.
+fn veth_peer(object: &Object) -> Option<Key> {
+    match object {
+        Object::Link(Link {
+            kind:
+                LinkKind::Veth {
+                    peer: (netns, name),
+                    ..
+                },
+            ..
+        }) => Some(Key::Link(*netns, name.clone())),
+        Object::Link(Link {
+            kind: LinkKind::Bridge,
+            ..
+        })
+        | Object::Present
+        | Object::Setting(_)
+        | Object::Table(_)
+        | Object::Element(_)
+        | Object::Neighbor(_)
+        | Object::Route(_) => None,
+    }
+}
+
+/// The real kernel cannot tell the contents of a table either.
+fn reported(object: &Object) -> Object {
+    match object {
+        Object::Table(_) => Object::Present,
+        Object::Present
+        | Object::Link(_)
+        | Object::Setting(_)
+        | Object::Element(_)
+        | Object::Neighbor(_)
+        | Object::Route(_) => object.clone(),
+    }
+}
+
+fn bears_our_mark(key: &Key) -> bool {
+    match key {
+        Key::Link(Netns::Host, _)
+        | Key::Table(Netns::Host, _)
+        | Key::Element(..)
+        | Key::Passage(..) => true,
+        Key::Namespace(_)
+        | Key::Link(Netns::Sandbox(_), _)
+        | Key::Table(Netns::Sandbox(_), _)
+        | Key::Setting(..)
+        | Key::Address(..)
+        | Key::Up(..)
+        | Key::Neighbor(..)
+        | Key::Route(..) => false,
+    }
+}

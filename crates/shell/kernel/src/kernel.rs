@@ -1,0 +1,89 @@
+//! The kernel, as this crate's one object.
+
+use crate::channel::Channel;
+use crate::netns::Handle;
+use sealane_core::model::SandboxId;
+use sealane_core::plan::Netns;
+use std::collections::HashMap;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+/// Digits of a sandbox's id that name its bind mount, as container runtimes show ids.
+const DIGITS: usize = 12;
+
+/// The kernel of this machine, as seen from the namespace it was opened in: that one is
+/// [`Netns::Host`].
+///
+/// Writing is in [`crate::write::Write`], looking in [`crate::read`]. May be shared by threads;
+/// each namespace has one writer at a time.
+#[derive(Debug)]
+pub struct Kernel {
+    namespaces: PathBuf,
+    host: Arc<Channel>,
+    sandboxes: Mutex<HashMap<SandboxId, Arc<Channel>>>,
+}
+
+impl Kernel {
+    /// Opens the kernel from the calling thread's namespace. `namespaces` is the folder for the
+    /// bind mounts of sandboxes' namespaces; it is made if need be.
+    pub fn open(namespaces: PathBuf) -> io::Result<Self> {
+        std::fs::create_dir_all(&namespaces)?;
+        let host = Arc::new(Channel::here()?);
+        Ok(Self {
+            namespaces,
+            host,
+            sandboxes: Mutex::default(),
+        })
+    }
+
+    /// Where the namespace of a sandbox is bound, for an OCI runtime to join.
+    pub fn namespace_path(&self, sandbox: &SandboxId) -> PathBuf {
+        self.namespaces.join(sandbox.short(DIGITS))
+    }
+
+    /// Does `work` inside a namespace, on a thread of its own if the caller's is elsewhere; for
+    /// sockets that have to be opened there.
+    pub fn in_namespace<T: Send>(
+        &self,
+        netns: Netns,
+        work: impl FnOnce() -> io::Result<T> + Send,
+    ) -> io::Result<T> {
+        self.channel(netns)?.handle().visit(work)
+    }
+
+    /// The folder of the bind mounts.
+    pub(crate) fn folder(&self) -> &Path {
+        &self.namespaces
+    }
+
+    /// The sockets into a namespace, opened through its bind mount if they are not at hand, as
+    /// after a restart.
+    pub(crate) fn channel(&self, netns: Netns) -> io::Result<Arc<Channel>> {
+        let Netns::Sandbox(id) = netns else {
+            return Ok(Arc::clone(&self.host));
+        };
+        if let Some(channel) = self.sandboxes().get(&id) {
+            return Ok(Arc::clone(channel));
+        }
+        let handle = Handle::open(&self.namespace_path(&id))?;
+        let channel = Arc::new(handle.visit(Channel::here)?);
+        Ok(Arc::clone(self.sandboxes().entry(id).or_insert(channel)))
+    }
+
+    /// Keeps the sockets of a namespace that was just made.
+    pub(crate) fn adopt(&self, sandbox: SandboxId, channel: Channel) {
+        self.sandboxes().insert(sandbox, Arc::new(channel));
+    }
+
+    /// Drops the sockets of a namespace, which otherwise keep it alive.
+    pub(crate) fn forget(&self, sandbox: &SandboxId) {
+        self.sandboxes().remove(sandbox);
+    }
+
+    fn sandboxes(&self) -> MutexGuard<'_, HashMap<SandboxId, Arc<Channel>>> {
+        self.sandboxes
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+}

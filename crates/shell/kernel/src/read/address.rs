@@ -1,0 +1,158 @@
+//! Addresses, neighbors and routes, as the kernel reports them.
+
+use crate::ack::errno;
+use crate::channel::Channel;
+use crate::message::Message;
+use crate::read::parse;
+use ipnet::IpNet;
+use netlink_packet_route::address::{AddressAttribute, AddressMessage};
+use netlink_packet_route::neighbour::{NeighbourAddress, NeighbourAttribute, NeighbourMessage};
+use netlink_packet_route::route::{RouteAddress, RouteAttribute, RouteHeader, RouteMessage};
+use netlink_packet_route::route::{RouteScope, RouteType};
+use netlink_packet_route::{AddressFamily, RouteNetlinkMessage};
+use sealane_core::model::Mac;
+use std::io;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+/// The addresses of a link. The kernel finds them by the link's index, without a walk over others.
+pub(crate) fn of_link(channel: &Channel, link: u32) -> io::Result<Vec<IpNet>> {
+    let all = addresses(channel, link)?;
+    Ok(all.into_iter().map(|(_, address)| address).collect())
+}
+
+/// Addresses with the index of their link; of all links if `link` is 0.
+pub(crate) fn addresses(channel: &Channel, link: u32) -> io::Result<Vec<(u32, IpNet)>> {
+    let mut found = Vec::new();
+    for family in [AddressFamily::Inet, AddressFamily::Inet6] {
+        let mut message = AddressMessage::default();
+        message.header.family = family;
+        message.header.index = link;
+        let request = Message::route(RouteNetlinkMessage::GetAddress(message), 0);
+        let replies = match channel.route().dump(&request) {
+            // A link without IPv6 has no addresses of it to list.
+            Err(error) if errno(&error) == Some(libc::ENODEV) => continue,
+            other => other?,
+        };
+        for reply in &replies {
+            if let RouteNetlinkMessage::NewAddress(message) = parse(reply)? {
+                found.extend(address(&message).map(|net| (message.header.index, net)));
+            }
+        }
+    }
+    Ok(found)
+}
+
+fn address(message: &AddressMessage) -> Option<IpNet> {
+    let mut address = None;
+    for attribute in &message.attributes {
+        match attribute {
+            AddressAttribute::Local(local) => address = Some(*local),
+            AddressAttribute::Address(other) => {
+                address.get_or_insert(*other);
+            }
+            _ => {}
+        }
+    }
+    IpNet::new(address?, message.header.prefix_len).ok()
+}
+
+/// The hardware address of a neighbor, if it is known for good.
+pub(crate) fn neighbor(channel: &Channel, link: u32, address: IpAddr) -> io::Result<Option<Mac>> {
+    let mut message = NeighbourMessage::default();
+    message.header.ifindex = link;
+    let (family, destination) = match address {
+        IpAddr::V4(address) => (AddressFamily::Inet, NeighbourAddress::Inet(address)),
+        IpAddr::V6(address) => (AddressFamily::Inet6, NeighbourAddress::Inet6(address)),
+    };
+    message.header.family = family;
+    message
+        .attributes
+        .push(NeighbourAttribute::Destination(destination));
+    let request = Message::route(RouteNetlinkMessage::GetNeighbour(message), 0);
+    let reply = match channel.route().get(request) {
+        Err(error) if matches!(errno(&error), Some(libc::ENOENT | libc::ENODEV)) => None,
+        other => other?,
+    };
+    let Some(reply) = reply else {
+        return Ok(None);
+    };
+    let RouteNetlinkMessage::NewNeighbour(message) = parse(&reply)? else {
+        return Ok(None);
+    };
+    let permanent =
+        message.header.state == netlink_packet_route::neighbour::NeighbourState::Permanent;
+    let mac = message
+        .attributes
+        .into_iter()
+        .find_map(|attribute| match attribute {
+            NeighbourAttribute::LinkLayerAddress(bytes) => bytes.try_into().ok().map(Mac),
+            _ => None,
+        });
+    Ok(mac.filter(|_| permanent))
+}
+
+/// A route of the main table.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Found {
+    pub(crate) to: IpNet,
+    pub(crate) link: u32,
+    pub(crate) via: Option<IpAddr>,
+    /// Whether destinations are on the link.
+    pub(crate) on_link: bool,
+}
+
+/// The unicast routes of the main table, of one family.
+pub(crate) fn routes(channel: &Channel, ipv6: bool) -> io::Result<Vec<Found>> {
+    let mut message = RouteMessage::default();
+    message.header.address_family = if ipv6 {
+        AddressFamily::Inet6
+    } else {
+        AddressFamily::Inet
+    };
+    message.header.table = RouteHeader::RT_TABLE_MAIN;
+    let request = Message::route(RouteNetlinkMessage::GetRoute(message), 0);
+    let mut found = Vec::new();
+    for reply in channel.route().dump(&request)? {
+        if let RouteNetlinkMessage::NewRoute(message) = parse(&reply)? {
+            found.extend(route(&message, ipv6));
+        }
+    }
+    Ok(found)
+}
+
+fn route(message: &RouteMessage, ipv6: bool) -> Option<Found> {
+    let header = &message.header;
+    if header.kind != RouteType::Unicast || header.table != RouteHeader::RT_TABLE_MAIN {
+        return None;
+    }
+    let nowhere = if ipv6 {
+        Ipv6Addr::UNSPECIFIED.into()
+    } else {
+        Ipv4Addr::UNSPECIFIED.into()
+    };
+    let (mut to, mut link, mut via) = (nowhere, None, None);
+    for attribute in &message.attributes {
+        match attribute {
+            RouteAttribute::Destination(address) => to = of_route(address)?,
+            RouteAttribute::Gateway(address) => via = of_route(address),
+            RouteAttribute::Oif(index) => link = Some(*index),
+            _ => {}
+        }
+    }
+    let on_link = via.is_none() && (ipv6 || header.scope == RouteScope::Link);
+    let to = IpNet::new(to, header.destination_prefix_length).ok()?;
+    Some(Found {
+        to,
+        link: link?,
+        via,
+        on_link,
+    })
+}
+
+fn of_route(address: &RouteAddress) -> Option<IpAddr> {
+    match address {
+        RouteAddress::Inet(address) => Some((*address).into()),
+        RouteAddress::Inet6(address) => Some((*address).into()),
+        _ => None,
+    }
+}

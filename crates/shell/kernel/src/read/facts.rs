@@ -1,0 +1,177 @@
+//! Facts about the host that plans depend on.
+
+use super::passage::{FORWARD, TABLE as IPTABLES};
+use super::{address, link};
+use crate::kernel::Kernel;
+use crate::mark::{PASSAGE_CHAIN, TABLE};
+use crate::nft::{decode, table};
+use crate::sysctl;
+use ipnet::IpNet;
+use sealane_core::model::{Facts, InterfaceName};
+use sealane_core::nft::Family;
+use sealane_core::plan::Netns;
+use std::collections::BTreeMap;
+use std::io;
+use std::path::Path;
+
+/// `NF_INET_LOCAL_IN`, `NF_INET_FORWARD`
+const HOOKS: [u32; 2] = [1, 2];
+
+/// A base chain that others made, where packets for this host or through it may be dropped.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ForeignChain {
+    /// The family of its table.
+    pub family: Family,
+    /// Its table.
+    pub table: String,
+    /// Its name.
+    pub chain: String,
+    /// Whether packets that no rule in it accepts are dropped.
+    pub policy_drop: bool,
+}
+
+/// A prefix that the host reaches directly.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OnLink {
+    /// The prefix.
+    pub prefix: IpNet,
+    /// The link that it is on.
+    pub link: String,
+}
+
+/// An address of the host.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HostAddress {
+    /// The address with the length of its prefix.
+    pub address: IpNet,
+    /// The link that has it.
+    pub link: String,
+}
+
+impl Kernel {
+    /// Gathers what plans have to know of the host.
+    pub fn facts(&self) -> io::Result<Facts> {
+        let forward = self.dropping_forward_chains()?;
+        let drops = |family| {
+            let by_iptables = |chain: &ForeignChain| {
+                chain.family == family && chain.table == IPTABLES && chain.chain == FORWARD
+            };
+            forward.iter().any(by_iptables)
+        };
+        self.in_namespace(Netns::Host, || {
+            let on = |setting| -> io::Result<bool> {
+                Ok(sysctl::read(setting)?.is_some_and(|value| value != "0"))
+            };
+            Ok(Facts {
+                bridge_netfilter: on("bridge/bridge-nf-call-iptables")?,
+                ipv4_forwarding: on("ipv4/ip_forward")?,
+                ipv6_forwarding: on("ipv6/conf/all/forwarding")?,
+                ipv6: Path::new("/proc/sys/net/ipv6").is_dir(),
+                ipv4_forward_drops: drops(Family::Ip),
+                ipv6_forward_drops: drops(Family::Ip6),
+            })
+        })
+    }
+
+    /// The base chains of the forward and input hooks that are not ours and drop by policy.
+    pub fn dropping_forward_chains(&self) -> io::Result<Vec<ForeignChain>> {
+        let channel = self.channel(Netns::Host)?;
+        let mut found = Vec::new();
+        for family in [Family::Inet, Family::Ip, Family::Ip6] {
+            let request = table::chains(crate::nft::number(family));
+            let replies = channel.netfilter().dump(&request)?;
+            let chains = replies
+                .iter()
+                .filter_map(|reply| decode::chain(&reply.payload));
+            found.extend(chains.filter(drops).map(|chain| ForeignChain {
+                family,
+                table: chain.table,
+                chain: chain.name,
+                policy_drop: chain.policy_drop,
+            }));
+        }
+        Ok(found)
+    }
+
+    /// The prefixes that the host reaches directly, default routes and routes through gateways
+    /// excepted: what new subnets must not overlap.
+    pub fn routes(&self) -> io::Result<Vec<OnLink>> {
+        let channel = self.channel(Netns::Host)?;
+        let names = self.link_names()?;
+        let mut on_link = Vec::new();
+        for ipv6 in [false, true] {
+            for route in address::routes(&channel, ipv6)? {
+                let link = names.get(&route.link).cloned();
+                if let Some(link) = link.filter(|_| route.on_link && route.to.prefix_len() > 0) {
+                    on_link.push(OnLink {
+                        prefix: route.to,
+                        link,
+                    });
+                }
+            }
+        }
+        Ok(on_link)
+    }
+
+    /// The addresses of the host.
+    pub fn addresses(&self) -> io::Result<Vec<HostAddress>> {
+        let channel = self.channel(Netns::Host)?;
+        let names = self.link_names()?;
+        let named = address::addresses(&channel, 0)?
+            .into_iter()
+            .filter_map(|(link, address)| {
+                Some(HostAddress {
+                    address,
+                    link: names.get(&link)?.clone(),
+                })
+            });
+        Ok(named.collect())
+    }
+
+    /// Whether a namespace has a link of this name, whoever made it.
+    pub fn link_exists(&self, netns: Netns, name: &InterfaceName) -> io::Result<bool> {
+        let channel = self.channel(netns)?;
+        let socket = channel.route();
+        Ok(channel.index(&socket, name.as_str())?.is_some())
+    }
+
+    /// Whether a link of the host bears our mark; `None` if there is none of this name.
+    pub fn link_is_ours(&self, name: &InterfaceName) -> io::Result<Option<bool>> {
+        let channel = self.channel(Netns::Host)?;
+        Ok(link::look(&channel, name)?.map(|found| found.is_ours()))
+    }
+
+    /// The MTU of the link with the host's default route, IPv4 first; `None` without such a route.
+    pub fn uplink_mtu(&self) -> io::Result<Option<u32>> {
+        let channel = self.channel(Netns::Host)?;
+        let names = self.link_names()?;
+        for ipv6 in [false, true] {
+            let routes = address::routes(&channel, ipv6)?;
+            let default = routes.iter().find(|route| route.to.prefix_len() == 0);
+            let name = default.and_then(|route| names.get(&route.link));
+            if let Some(name) = name {
+                let found = link::look_at(&channel, &[name])?.pop().flatten();
+                return Ok(found.map(|found| found.mtu));
+            }
+        }
+        Ok(None)
+    }
+
+    fn link_names(&self) -> io::Result<BTreeMap<u32, String>> {
+        let channel = self.channel(Netns::Host)?;
+        let replies = channel.route().dump(&link::request_all())?;
+        let links = replies.iter().map(link::from_reply);
+        links
+            .map(|link| link.map(|link| (link.index, link.name)))
+            .collect()
+    }
+}
+
+fn drops(chain: &decode::Chain) -> bool {
+    let hooked = chain
+        .hook
+        .as_ref()
+        .is_some_and(|hook| HOOKS.contains(&hook.point));
+    let ours = chain.table == TABLE || chain.name == PASSAGE_CHAIN;
+    hooked && chain.policy_drop && !ours
+}

@@ -1,0 +1,259 @@
+//! Links, as the kernel reports them.
+
+use crate::ack::errno;
+use crate::channel::Channel;
+use crate::kernel::Kernel;
+use crate::mark::{DOOMED_LINK_GROUP, LINK_GROUP, peer_of_alias};
+use crate::message::Message;
+use crate::read::parse;
+use crate::socket::{Answer, Reply};
+use netlink_packet_route::RouteNetlinkMessage;
+use netlink_packet_route::link::{
+    InfoBridgePort, InfoKind, InfoPortData, LinkAttribute, LinkExtentMask, LinkFlags, LinkInfo,
+    LinkMessage,
+};
+use netlink_packet_route::nsid::{NsidAttribute, NsidMessage};
+use sealane_core::model::{InterfaceName, Mac};
+use sealane_core::plan::{Link, LinkKind, Netns};
+use std::io;
+use std::os::fd::{AsFd, AsRawFd};
+
+/// A link.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Found {
+    pub(crate) index: u32,
+    pub(crate) name: String,
+    pub(crate) up: bool,
+    pub(crate) mtu: u32,
+    pub(crate) mac: Option<Mac>,
+    pub(crate) kind: Kind,
+    pub(crate) master: Option<u32>,
+    pub(crate) hairpin: bool,
+    pub(crate) isolated: bool,
+    group: u32,
+    alias: String,
+    /// The index of a veth's other end, in its own namespace.
+    peer: Option<u32>,
+    /// The kernel's number for that namespace, if it is another.
+    peer_netns: Option<i32>,
+}
+
+/// What kind of link.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Kind {
+    Bridge,
+    Veth,
+    #[default]
+    Other,
+}
+
+impl Found {
+    /// Whether it bears our mark.
+    pub(crate) fn is_ours(&self) -> bool {
+        matches!(self.group, LINK_GROUP | DOOMED_LINK_GROUP)
+    }
+}
+
+/// Asks for a link.
+pub(crate) fn request(name: &str) -> Message {
+    let mut message = question();
+    message.attributes.push(LinkAttribute::IfName(name.into()));
+    Message::route(RouteNetlinkMessage::GetLink(message), 0)
+}
+
+/// Asks, as a dump, for all links.
+pub(crate) fn request_all() -> Message {
+    Message::route(RouteNetlinkMessage::GetLink(question()), 0)
+}
+
+fn question() -> LinkMessage {
+    let mut message = LinkMessage::default();
+    message
+        .attributes
+        .push(LinkAttribute::ExtMask(vec![LinkExtentMask::SkipStats]));
+    message
+}
+
+/// Looks at links; `None` for each that is not there.
+pub(crate) fn look_at(channel: &Channel, names: &[&str]) -> io::Result<Vec<Option<Found>>> {
+    let requests: Vec<Message> = names.iter().map(|name| request(name)).collect();
+    channel
+        .route()
+        .exchange(&requests)?
+        .iter()
+        .map(from_answer)
+        .collect()
+}
+
+/// Looks at one link.
+pub(crate) fn look(channel: &Channel, name: &InterfaceName) -> io::Result<Option<Found>> {
+    Ok(look_at(channel, &[name.as_str()])?.pop().flatten())
+}
+
+fn from_answer(answer: &Answer) -> io::Result<Option<Found>> {
+    match &answer.refusal {
+        Some(refusal) if errno(refusal) == Some(libc::ENODEV) => Ok(None),
+        Some(refusal) => Err(io::Error::new(refusal.kind(), refusal.to_string())),
+        None => answer.objects.first().map(from_reply).transpose(),
+    }
+}
+
+/// Reads a link from a message.
+pub(crate) fn from_reply(reply: &Reply) -> io::Result<Found> {
+    let RouteNetlinkMessage::NewLink(message) = parse(reply)? else {
+        return Err(io::Error::new(
+            io::ErrorKind::InvalidData,
+            "the answer is no link",
+        ));
+    };
+    let up = message.header.flags.contains(LinkFlags::Up);
+    let mut found = Found {
+        index: message.header.index,
+        up,
+        ..Found::default()
+    };
+    for attribute in message.attributes {
+        found.take(attribute);
+    }
+    Ok(found)
+}
+
+impl Found {
+    #[expect(
+        clippy::wildcard_enum_match_arm,
+        reason = "the kernel tells more than we ask"
+    )]
+    fn take(&mut self, attribute: LinkAttribute) {
+        match attribute {
+            LinkAttribute::IfName(name) => self.name = name,
+            LinkAttribute::Mtu(mtu) => self.mtu = mtu,
+            LinkAttribute::Group(group) => self.group = group,
+            LinkAttribute::Controller(master) => self.master = Some(master),
+            LinkAttribute::IfAlias(alias) => self.alias = alias,
+            LinkAttribute::Link(peer) => self.peer = Some(peer),
+            LinkAttribute::LinkNetNsId(number) => self.peer_netns = Some(number),
+            LinkAttribute::Address(bytes) => self.mac = bytes.try_into().ok().map(Mac),
+            LinkAttribute::LinkInfo(infos) => infos.into_iter().for_each(|info| self.learn(info)),
+            _ => {}
+        }
+    }
+
+    #[expect(
+        clippy::wildcard_enum_match_arm,
+        reason = "the kernel tells more than we ask"
+    )]
+    fn learn(&mut self, info: LinkInfo) {
+        match info {
+            LinkInfo::Kind(InfoKind::Bridge) => self.kind = Kind::Bridge,
+            LinkInfo::Kind(InfoKind::Veth) => self.kind = Kind::Veth,
+            LinkInfo::PortData(InfoPortData::BridgePort(flags)) => {
+                self.hairpin = flags.contains(&InfoBridgePort::HairpinMode(true));
+                self.isolated = flags.contains(&InfoBridgePort::Isolated(true));
+            }
+            _ => {}
+        }
+    }
+}
+
+/// Returns the other end of a veth pair if it is in that namespace under that name.
+pub(crate) fn peer_at(
+    kernel: &Kernel,
+    netns: Netns,
+    link: &Found,
+    (peer_netns, peer): (Netns, &InterfaceName),
+) -> io::Result<Option<Found>> {
+    let there = match kernel.channel(peer_netns) {
+        Ok(channel) => channel,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(error),
+    };
+    let number = if netns == peer_netns {
+        None
+    } else {
+        netns_number(&*kernel.channel(netns)?, &there)?
+    };
+    if number != link.peer_netns {
+        return Ok(None);
+    }
+    Ok(look(&there, peer)?.filter(|found| Some(found.index) == link.peer))
+}
+
+/// The number by which one namespace knows another, if links lead there.
+fn netns_number(from: &Channel, to: &Channel) -> io::Result<Option<i32>> {
+    let mut message = NsidMessage::default();
+    message
+        .attributes
+        .push(NsidAttribute::Fd(to.handle().as_fd().as_raw_fd() as u32));
+    let request = Message::route(RouteNetlinkMessage::GetNsId(message), 0);
+    let Some(reply) = from.route().get(request)? else {
+        return Ok(None);
+    };
+    let RouteNetlinkMessage::NewNsId(message) = parse(&reply)? else {
+        return Ok(None);
+    };
+    Ok(message
+        .attributes
+        .iter()
+        .find_map(|attribute| match attribute {
+            NsidAttribute::Id(number) if *number >= 0 => Some(*number),
+            _ => None,
+        }))
+}
+
+/// A link in the shape of a plan; `None` if it is of a kind that we do not make. A veth whose
+/// other end is not where its alias says is reported as its own other end.
+pub(crate) fn describe(
+    kernel: &Kernel,
+    netns: Netns,
+    name: &InterfaceName,
+    found: &Found,
+) -> io::Result<Option<Link>> {
+    let kind = match found.kind {
+        Kind::Bridge => LinkKind::Bridge,
+        Kind::Veth => describe_veth(kernel, netns, name, found)?,
+        Kind::Other => return Ok(None),
+    };
+    Ok(Some(Link {
+        mtu: found.mtu,
+        mac: found.mac,
+        kind,
+    }))
+}
+
+fn describe_veth(
+    kernel: &Kernel,
+    netns: Netns,
+    name: &InterfaceName,
+    found: &Found,
+) -> io::Result<LinkKind> {
+    let claimed = peer_of_alias(&found.alias);
+    let peer = match &claimed {
+        Some((there, name)) => peer_at(kernel, netns, found, (*there, name))?,
+        None => None,
+    };
+    let master = match found.master {
+        Some(index) => name_of(&*kernel.channel(netns)?, index)?,
+        None => None,
+    };
+    let (at, peer_mac) = match (claimed, peer) {
+        (Some(claimed), Some(peer)) => (claimed, peer.mac),
+        (_, _) => ((netns, name.clone()), None),
+    };
+    Ok(LinkKind::Veth {
+        peer: at,
+        peer_mac: peer_mac.unwrap_or(Mac([0; 6])),
+        master,
+        hairpin: found.hairpin,
+        isolated: found.isolated,
+    })
+}
+
+/// The name of a link; `None` if it is gone.
+pub(crate) fn name_of(channel: &Channel, index: u32) -> io::Result<Option<InterfaceName>> {
+    let socket = channel.route();
+    match rustix::net::netdevice::index_to_name_inlined(&*socket, index) {
+        Ok(name) => Ok(InterfaceName::try_from(name.as_str()).ok()),
+        Err(rustix::io::Errno::NODEV | rustix::io::Errno::NXIO) => Ok(None),
+        Err(error) => Err(error.into()),
+    }
+}

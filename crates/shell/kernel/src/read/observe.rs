@@ -1,0 +1,193 @@
+//! Looking at objects by their keys.
+
+use super::address::{self, Found as FoundRoute};
+use super::{link, passage, table};
+use crate::ack::errno;
+use crate::channel::Channel;
+use crate::kernel::Kernel;
+use crate::mark::TABLE;
+use crate::netns::Handle;
+use crate::nft::decode;
+use crate::nft::set::{self, Deed};
+use crate::nft::{number, table as tables};
+use crate::sysctl;
+use ipnet::IpNet;
+use sealane_core::model::InterfaceName;
+use sealane_core::nft::{Data, Datum, Family};
+use sealane_core::plan::{Key, Link, LinkKind, Netns, Object, Route};
+use std::collections::BTreeMap;
+use std::io;
+use std::sync::Arc;
+
+/// Whether an observed object is what was wanted: a link's hardware address is compared only if
+/// one was wanted, a setting regardless of how its values are spaced.
+pub fn meets(wanted: &Object, observed: &Object) -> bool {
+    match (wanted, observed) {
+        (Object::Link(wanted), Object::Link(observed)) => {
+            let mac = wanted.mac.is_none() || wanted.mac == observed.mac;
+            mac && wanted.mtu == observed.mtu && meets_kind(&wanted.kind, &observed.kind)
+        }
+        (Object::Setting(wanted), Object::Setting(observed)) => wanted
+            .split_ascii_whitespace()
+            .eq(observed.split_ascii_whitespace()),
+        (wanted, observed) => wanted == observed,
+    }
+}
+
+/// Hairpin and isolation are flags of a bridge port; without a bridge there are none.
+fn meets_kind(wanted: &LinkKind, observed: &LinkKind) -> bool {
+    match (wanted, observed) {
+        (
+            LinkKind::Veth {
+                peer,
+                peer_mac,
+                master: None,
+                ..
+            },
+            LinkKind::Veth {
+                peer: other_peer,
+                peer_mac: other_mac,
+                master: None,
+                ..
+            },
+        ) => peer == other_peer && peer_mac == other_mac,
+        (wanted, observed) => wanted == observed,
+    }
+}
+
+/// Looks at the named objects.
+pub(super) fn observe(kernel: &Kernel, keys: &[&Key]) -> io::Result<BTreeMap<Key, Object>> {
+    let mut found = BTreeMap::new();
+    for key in keys {
+        if let Some(object) = one(kernel, key)? {
+            found.insert((*key).clone(), object);
+        }
+    }
+    Ok(found)
+}
+
+/// Looks at the named objects and returns the keys of those that are not as wanted.
+pub(super) fn differing(kernel: &Kernel, wanted: &[(&Key, &Object)]) -> io::Result<Vec<Key>> {
+    let mut differing = Vec::new();
+    for (key, object) in wanted {
+        let same = match (key, object) {
+            (Key::Table(netns, _), Object::Table(wanted)) => match channel(kernel, *netns)? {
+                Some(channel) => same_table(&channel, wanted)?,
+                None => false,
+            },
+            (_, _) => one(kernel, key)?.is_some_and(|found| meets(object, &found)),
+        };
+        if !same {
+            differing.push((*key).clone());
+        }
+    }
+    Ok(differing)
+}
+
+fn same_table(channel: &Channel, wanted: &sealane_core::nft::Table) -> io::Result<bool> {
+    let mut socket = channel.netfilter();
+    match table::present(&mut socket, number(wanted.family), &wanted.name)? {
+        Some(present) => tables::matches(wanted, &present),
+        None => Ok(false),
+    }
+}
+
+fn one(kernel: &Kernel, key: &Key) -> io::Result<Option<Object>> {
+    let present = |there: bool| there.then_some(Object::Present);
+    if let Key::Namespace(id) = key {
+        return match Handle::open(&kernel.namespace_path(id)) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            other => other.map(|_| Some(Object::Present)),
+        };
+    }
+    let Some(channel) = channel(kernel, key.netns())? else {
+        return Ok(None);
+    };
+    match key {
+        Key::Namespace(_) => Ok(None), // answered above
+        Key::Link(netns, name) => Ok(observe_link(kernel, &channel, *netns, name)?),
+        Key::Setting(_, setting) => {
+            let value = channel.handle().visit(|| sysctl::read(setting))?;
+            Ok(value.map(Object::Setting))
+        }
+        Key::Table(_, name) => Ok(present(any_table(&channel, name)?)),
+        Key::Element(set, key) => observe_element(&channel, set, key),
+        Key::Passage(bridge, ipv6) => {
+            let found = passage::look(&mut channel.netfilter(), *ipv6)?;
+            // Where iptables has no chain that could drop, every bridge passes.
+            Ok(present(found.is_none_or(|found| found.passes(bridge))))
+        }
+        Key::Up(_, name) => Ok(present(
+            link::look(&channel, name)?.is_some_and(|found| found.up),
+        )),
+        Key::Address(_, name, net) => match index(&channel, name)? {
+            Some(link) => Ok(present(address::of_link(&channel, link)?.contains(net))),
+            None => Ok(None),
+        },
+        Key::Neighbor(_, name, to) => match index(&channel, name)? {
+            Some(link) => Ok(address::neighbor(&channel, link, *to)?.map(Object::Neighbor)),
+            None => Ok(None),
+        },
+        Key::Route(_, to) => observe_route(&channel, *to),
+    }
+}
+
+/// The sockets into a namespace, unless it is gone.
+fn channel(kernel: &Kernel, netns: Netns) -> io::Result<Option<Arc<Channel>>> {
+    match kernel.channel(netns) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        other => other.map(Some),
+    }
+}
+
+fn index(channel: &Channel, name: &InterfaceName) -> io::Result<Option<u32>> {
+    let socket = channel.route();
+    channel.index(&socket, name.as_str())
+}
+
+fn observe_link(
+    kernel: &Kernel,
+    channel: &Channel,
+    netns: Netns,
+    name: &InterfaceName,
+) -> io::Result<Option<Object>> {
+    let found: Option<Link> = match link::look(channel, name)? {
+        Some(found) => link::describe(kernel, netns, name, &found)?,
+        None => None,
+    };
+    Ok(found.map(Object::Link))
+}
+
+fn any_table(channel: &Channel, name: &str) -> io::Result<bool> {
+    let mut socket = channel.netfilter();
+    for family in tables::families() {
+        match socket.get(tables::get(family, name)) {
+            Err(error) if errno(&error) == Some(libc::ENOENT) => {}
+            other => return other.map(|_| true),
+        }
+    }
+    Ok(false)
+}
+
+fn observe_element(channel: &Channel, set: &str, key: &[Datum]) -> io::Result<Option<Object>> {
+    let place = (number(Family::Inet), TABLE, set);
+    let request = set::element(Deed::Get, place, key, &Data::None);
+    let reply = match channel.netfilter().get(request) {
+        Err(error) if errno(&error) == Some(libc::ENOENT) => return Ok(None),
+        other => other?,
+    };
+    let elements = reply
+        .map(|reply| decode::elements(&reply.payload))
+        .unwrap_or_default();
+    let element = elements.into_iter().find(|element| !element.end);
+    Ok(element.as_ref().and_then(decode::data).map(Object::Element))
+}
+
+fn observe_route(channel: &Channel, to: IpNet) -> io::Result<Option<Object>> {
+    let routes = address::routes(channel, matches!(to, IpNet::V6(_)))?;
+    let Some(FoundRoute { link, via, .. }) = routes.into_iter().find(|route| route.to == to) else {
+        return Ok(None);
+    };
+    let interface = link::name_of(channel, link)?;
+    Ok(interface.map(|interface| Object::Route(Route { interface, via })))
+}

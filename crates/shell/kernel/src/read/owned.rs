@@ -1,0 +1,116 @@
+//! Everything that bears our mark, for a sweep.
+
+use super::{link, passage, table};
+use crate::kernel::Kernel;
+use crate::mark::TABLE;
+use crate::nft::decode::{self, Element};
+use crate::nft::number;
+use crate::nft::set::Shape;
+use crate::socket::Socket;
+use sealane_core::model::InterfaceName;
+use sealane_core::nft::{Data, Datum, Family};
+use sealane_core::plan::{Key, Netns, Object};
+use std::collections::BTreeSet;
+use std::io;
+use std::path::PathBuf;
+
+/// Looks for everything of ours in the host's namespace.
+pub(super) fn owned(kernel: &Kernel) -> io::Result<Vec<(Key, Object)>> {
+    let mut owned = links(kernel)?;
+    let channel = kernel.channel(Netns::Host)?;
+    let mut socket = channel.netfilter();
+    owned.extend(elements(&mut socket)?);
+    for ipv6 in [false, true] {
+        let bridges = passages(&mut socket, ipv6)?;
+        let keys = bridges.into_iter().map(|bridge| Key::Passage(bridge, ipv6));
+        owned.extend(keys.map(|key| (key, Object::Present)));
+    }
+    Ok(owned)
+}
+
+impl Kernel {
+    /// The bind mounts of namespaces in the kernel's folder, each with the digits of its sandbox's
+    /// id that name it, so that a sweep can remove the unknown.
+    pub fn namespace_files(&self) -> io::Result<Vec<(String, PathBuf)>> {
+        let mut files = Vec::new();
+        for entry in std::fs::read_dir(self.folder())? {
+            let entry = entry?;
+            if let Ok(name) = entry.file_name().into_string() {
+                files.push((name, entry.path()));
+            }
+        }
+        Ok(files)
+    }
+}
+
+fn links(kernel: &Kernel) -> io::Result<Vec<(Key, Object)>> {
+    let channel = kernel.channel(Netns::Host)?;
+    let replies = channel.route().dump(&link::request_all())?;
+    let mut owned = Vec::new();
+    for reply in &replies {
+        let found = link::from_reply(reply)?;
+        let Ok(name) = InterfaceName::try_from(found.name.as_str()) else {
+            continue; // we would not have named it so
+        };
+        if !found.is_ours() {
+            continue;
+        }
+        if let Some(link) = link::describe(kernel, Netns::Host, &name, &found)? {
+            owned.push((Key::Link(Netns::Host, name), Object::Link(link)));
+        }
+    }
+    Ok(owned)
+}
+
+fn elements(socket: &mut Socket) -> io::Result<Vec<(Key, Object)>> {
+    let family = number(Family::Inet);
+    let Some(present) = table::present(socket, family, TABLE)? else {
+        return Ok(Vec::new());
+    };
+    let mut owned = vec![(Key::Table(Netns::Host, TABLE.into()), Object::Present)];
+    for set in present.sets {
+        let elements = table::elements(socket, family, TABLE, &set.name)?;
+        let readable = read_elements(set.shape, &elements);
+        owned.extend(
+            readable
+                .into_iter()
+                .map(|(key, data)| (Key::Element(set.name.clone(), key), Object::Element(data))),
+        );
+    }
+    Ok(owned)
+}
+
+/// The elements of a set in the words of a plan. A lone interval is two elements to the kernel.
+fn read_elements(shape: Shape, elements: &[Element]) -> Vec<(Vec<Datum>, Data)> {
+    if !shape.is_lone_interval() {
+        let read = |element| Some((decode::key(shape.key, element)?, decode::data(element)?));
+        return elements.iter().filter_map(read).collect();
+    }
+    let port = |element: &Element| match decode::key(shape.key, element)?.as_slice() {
+        [Datum::Port(port)] => Some(*port),
+        _ => None,
+    };
+    let bounds = elements
+        .iter()
+        .filter_map(|element| Some((port(element)?, element)));
+    let mut bounds: Vec<(u16, &Element)> = bounds.collect();
+    bounds.sort_by_key(|(port, element)| (*port, !element.end));
+    let beginnings = bounds
+        .iter()
+        .enumerate()
+        .filter(|(_, (_, element))| !element.end);
+    let read = beginnings.filter_map(|(place, (first, element))| {
+        let over = bounds.get(place + 1).map(|(over, _)| *over);
+        let last = over.map_or(u16::MAX, |over| over.saturating_sub(1));
+        Some((vec![Datum::Ports(*first, last)], decode::data(element)?))
+    });
+    read.collect()
+}
+
+fn passages(socket: &mut Socket, ipv6: bool) -> io::Result<BTreeSet<InterfaceName>> {
+    let found = passage::look(socket, ipv6)?.unwrap_or_default();
+    let names = found.accepts.iter().map(|accept| accept.bridge.as_str());
+    Ok(names
+        .filter_map(|name| InterfaceName::try_from(name).ok())
+        .collect())
+}

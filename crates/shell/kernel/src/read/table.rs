@@ -1,0 +1,84 @@
+//! Tables of nftables, as the kernel reports them.
+
+use crate::ack::errno;
+use crate::nft::decode::{self, Chain, Element, Found, Set};
+use crate::nft::set;
+use crate::nft::table::{self, Present};
+use crate::socket::Socket;
+use sealane_core::nft::Verdict;
+use std::io;
+
+/// Looks at a table; `None` if it is not there. Elements are not looked at.
+pub(crate) fn present(socket: &mut Socket, family: u8, name: &str) -> io::Result<Option<Present>> {
+    match socket.get(table::get(family, name)) {
+        Err(error) if errno(&error) == Some(libc::ENOENT) => return Ok(None),
+        other => other?,
+    };
+    let rules = socket.dump(&table::rules(family, name, None))?;
+    Ok(Some(Present {
+        chains: chains(socket, family, name)?,
+        sets: sets(socket, family, name)?,
+        rules: rules
+            .iter()
+            .filter_map(|reply| decode::rule(&reply.payload))
+            .collect(),
+        jumps: Vec::new(),
+    }))
+}
+
+/// The chains of a table.
+pub(crate) fn chains(socket: &mut Socket, family: u8, table: &str) -> io::Result<Vec<Chain>> {
+    let replies = socket.dump(&table::chains(family))?;
+    let chains = replies
+        .iter()
+        .filter_map(|reply| decode::chain(&reply.payload));
+    Ok(chains.filter(|chain| chain.table == table).collect())
+}
+
+/// The sets of a table.
+pub(crate) fn sets(socket: &mut Socket, family: u8, table: &str) -> io::Result<Vec<Set>> {
+    let replies = socket.dump(&set::get(family, table, None))?;
+    Ok(replies
+        .iter()
+        .filter_map(|reply| decode::set(&reply.payload))
+        .collect())
+}
+
+/// The elements of a set.
+pub(crate) fn elements(
+    socket: &mut Socket,
+    family: u8,
+    table: &str,
+    set: &str,
+) -> io::Result<Vec<Element>> {
+    let replies = socket.dump(&set::elements(family, table, set))?;
+    Ok(replies
+        .iter()
+        .flat_map(|reply| decode::elements(&reply.payload))
+        .collect())
+}
+
+/// The elements that lead to chains.
+pub(crate) fn jumps(
+    socket: &mut Socket,
+    family: u8,
+    table: &str,
+    present: &Present,
+) -> io::Result<Vec<(String, Element)>> {
+    let mut jumps = Vec::new();
+    for map in present
+        .sets
+        .iter()
+        .filter(|set| set.shape.leads_to_verdicts())
+    {
+        let elements = elements(socket, family, table, &map.name)?;
+        let leading = elements.into_iter().filter(|element| {
+            matches!(
+                &element.data,
+                Some(Found::Verdict(Verdict::Jump(_) | Verdict::Goto(_)))
+            )
+        });
+        jumps.extend(leading.map(|element| (map.name.clone(), element)));
+    }
+    Ok(jumps)
+}

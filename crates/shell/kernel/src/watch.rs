@@ -1,0 +1,204 @@
+//! Noticing what others change in the host's namespace.
+//!
+//! Notifications say only where to look again: they may be lost, merged, or be about something
+//! that has changed again since. Start at [`Watcher`].
+
+use crate::kernel::Kernel;
+use crate::message::NFTABLES;
+use crate::nft::kind::NEW_GENERATION;
+use crate::read::parse;
+use crate::socket::{Reply, Socket};
+use netlink_packet_route::link::{LinkAttribute, LinkMessage};
+use netlink_packet_route::{AddressFamily, RouteNetlinkMessage};
+use netlink_sys::protocols::{NETLINK_NETFILTER, NETLINK_ROUTE};
+use rustix::event::epoll;
+use sealane_core::plan::Netns;
+use std::collections::VecDeque;
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+
+/// `RTNLGRP_LINK`, `_IPV4_IFADDR`, `_IPV4_ROUTE`, `_IPV6_IFADDR`, `_IPV6_ROUTE`
+const ROUTE_GROUPS: [u32; 5] = [1, 5, 7, 9, 11];
+/// `NFNLGRP_NFTABLES`
+const NFTABLES_GROUP: u32 = 7;
+
+/// Something that changed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Noticed {
+    /// A link appeared, changed or vanished.
+    Link {
+        /// Its name.
+        name: String,
+        /// Whether it is gone.
+        gone: bool,
+    },
+    /// Addresses changed.
+    Address,
+    /// Routes changed.
+    Route,
+    /// A transaction of nftables was carried out.
+    Nftables,
+    /// Notifications were lost: anything may have changed.
+    Overrun,
+}
+
+/// Notifications from the host's namespace, but for those of our own messages. What the kernel
+/// does by itself in consequence of ours, such as a bridge going up, is noticed all the same.
+///
+/// Its file descriptor is readable when something waits; reading is with [`Watcher::poll`], or,
+/// waiting, by iteration.
+#[derive(Debug)]
+pub struct Watcher {
+    ready: OwnedFd,
+    route: Socket,
+    netfilter: Socket,
+    /// The ports of the kernel's own sockets.
+    own: [u32; 2],
+    queue: VecDeque<Noticed>,
+}
+
+impl Watcher {
+    /// Begins to watch the namespace that is the kernel's host.
+    pub fn open(kernel: &Kernel) -> io::Result<Self> {
+        let channel = kernel.channel(Netns::Host)?;
+        let own = [channel.route().port(), channel.netfilter().port()];
+        let (route, netfilter) = kernel.in_namespace(Netns::Host, || {
+            let route = subscribed(NETLINK_ROUTE, &ROUTE_GROUPS)?;
+            Ok((route, subscribed(NETLINK_NETFILTER, &[NFTABLES_GROUP])?))
+        })?;
+        let ready = epoll::create(epoll::CreateFlags::CLOEXEC)?;
+        for socket in [&route, &netfilter] {
+            epoll::add(
+                &ready,
+                socket,
+                epoll::EventData::new_u64(0),
+                epoll::EventFlags::IN,
+            )?;
+        }
+        Ok(Self {
+            ready,
+            route,
+            netfilter,
+            own,
+            queue: VecDeque::new(),
+        })
+    }
+
+    /// Returns what was noticed and not yet returned; `None` if nothing was.
+    pub fn poll(&mut self) -> io::Result<Option<Noticed>> {
+        loop {
+            if let Some(noticed) = self.queue.pop_front() {
+                return Ok(Some(noticed));
+            }
+            if !self.take_in()? {
+                return Ok(None);
+            }
+        }
+    }
+
+    /// Reads a datagram of each socket; whether there was one.
+    fn take_in(&mut self) -> io::Result<bool> {
+        let own = self.own;
+        let mut any = false;
+        for socket in [&mut self.route, &mut self.netfilter] {
+            match socket.receive() {
+                Ok(replies) => {
+                    let foreign = replies.iter().filter(|reply| !own.contains(&reply.port));
+                    self.queue.extend(foreign.filter_map(notice));
+                }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => continue,
+                Err(error) if error.raw_os_error() == Some(libc::ENOBUFS) => {
+                    self.queue.push_back(Noticed::Overrun);
+                }
+                Err(error) => return Err(error),
+            }
+            any = true;
+        }
+        Ok(any)
+    }
+
+    fn wait(&self) -> io::Result<()> {
+        let mut events = Vec::with_capacity(2);
+        loop {
+            match epoll::wait(
+                &self.ready,
+                rustix::buffer::spare_capacity(&mut events),
+                None,
+            ) {
+                Err(rustix::io::Errno::INTR) => {}
+                other => return Ok(other.map(drop)?),
+            }
+        }
+    }
+}
+
+impl Iterator for Watcher {
+    type Item = io::Result<Noticed>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        loop {
+            match self.poll() {
+                Ok(Some(noticed)) => return Some(Ok(noticed)),
+                Ok(None) => {}
+                Err(error) => return Some(Err(error)),
+            }
+            if let Err(error) = self.wait() {
+                return Some(Err(error));
+            }
+        }
+    }
+}
+
+impl AsFd for Watcher {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.ready.as_fd()
+    }
+}
+
+fn subscribed(protocol: isize, groups: &[u32]) -> io::Result<Socket> {
+    let mut socket = Socket::open(protocol)?;
+    groups
+        .iter()
+        .try_for_each(|group| socket.subscribe(*group))?;
+    socket.never_wait()?;
+    Ok(socket)
+}
+
+/// What a notification is about. One that cannot be read is taken for a lost one.
+fn notice(reply: &Reply) -> Option<Noticed> {
+    if let [NFTABLES, kind] = reply.kind.to_be_bytes() {
+        // Each transaction ends with a new generation.
+        return (kind == NEW_GENERATION).then_some(Noticed::Nftables);
+    }
+    let Ok(message) = parse(reply) else {
+        return Some(Noticed::Overrun);
+    };
+    #[expect(
+        clippy::wildcard_enum_match_arm,
+        reason = "the groups bring nothing else"
+    )]
+    match message {
+        RouteNetlinkMessage::NewLink(link) => named(link, false),
+        // A port that leaves its bridge is "deleted" in the bridge's family.
+        RouteNetlinkMessage::DelLink(link) => {
+            let gone = link.header.interface_family != AddressFamily::Bridge;
+            named(link, gone)
+        }
+        RouteNetlinkMessage::NewAddress(_) | RouteNetlinkMessage::DelAddress(_) => {
+            Some(Noticed::Address)
+        }
+        RouteNetlinkMessage::NewRoute(_) | RouteNetlinkMessage::DelRoute(_) => Some(Noticed::Route),
+        _ => None,
+    }
+}
+
+fn named(link: LinkMessage, gone: bool) -> Option<Noticed> {
+    let name = link
+        .attributes
+        .into_iter()
+        .find_map(|attribute| match attribute {
+            LinkAttribute::IfName(name) => Some(name),
+            _ => None,
+        });
+    name.map(|name| Noticed::Link { name, gone })
+}

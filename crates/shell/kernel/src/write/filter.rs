@@ -1,0 +1,232 @@
+//! Tables, elements and passages of one namespace, in one transaction of nftables.
+//!
+//! The kernel takes a transaction as a whole or not at all, and says of each message what it
+//! thinks. What it minds because the work is done already is taken out, and the rest sent again:
+//! asking first would cost every ordinary operation a round trip.
+
+use super::passage::Passages;
+use super::{Failures, Step, mismatch};
+use crate::ack::errno;
+use crate::fault;
+use crate::kernel::Kernel;
+use crate::mark::TABLE;
+use crate::message::{Message, NFTABLES};
+use crate::nft::set::{self, Deed};
+use crate::nft::{number, table};
+use crate::read::table as reading;
+use crate::socket::Socket;
+use sealane_core::nft::{Data, Datum, Family, Table};
+use sealane_core::plan::{Change, Key, Netns, Object};
+use std::io;
+
+/// Each attempt takes out every message that was minded, so that few are needed.
+const ATTEMPTS: usize = 8;
+
+/// Carries out changes of one namespace.
+pub(super) fn carry_out(kernel: &Kernel, netns: Netns, steps: &[Step], stop: bool) -> Failures {
+    let channel = match kernel.channel(netns) {
+        Ok(channel) => channel,
+        Err(error) => {
+            return steps
+                .first()
+                .map(|(index, _)| (*index, error))
+                .into_iter()
+                .collect();
+        }
+    };
+    let mut socket = channel.netfilter();
+    let mut orders = Orders::default();
+    let mut failures = Failures::new();
+    for (index, change) in steps {
+        if let Err(error) = orders.add(&mut socket, *index, change) {
+            failures.push((*index, error));
+            if stop {
+                return failures;
+            }
+        }
+    }
+    failures.extend(commit(&mut socket, netns, orders.orders, stop));
+    failures
+}
+
+/// A message of the transaction.
+struct Order {
+    index: usize,
+    message: Message,
+    if_minded: IfMinded,
+}
+
+/// What to do when the kernel minds a message.
+enum IfMinded {
+    /// It is refused.
+    Refuse,
+    /// If there is nothing such: it was to be removed, so leave it out.
+    LeaveOut,
+    /// If there is another such: remove that one first.
+    Displace(Message),
+}
+
+#[derive(Default)]
+struct Orders {
+    orders: Vec<Order>,
+    passages: Passages,
+}
+
+impl Orders {
+    fn add(&mut self, socket: &mut Socket, index: usize, change: &Change) -> io::Result<()> {
+        match (change.key(), change) {
+            (Key::Table(..), Change::Create(_, Object::Table(wanted)))
+            | (Key::Table(..), Change::Alter(_, _, Object::Table(wanted))) => {
+                for message in make_table(socket, wanted)? {
+                    self.push(index, message, IfMinded::Refuse);
+                }
+            }
+            (Key::Table(_, name), Change::Delete(_, object)) => {
+                let family = match object {
+                    Object::Table(table) => table.family,
+                    Object::Present => Family::Inet,
+                    Object::Link(_)
+                    | Object::Setting(_)
+                    | Object::Element(_)
+                    | Object::Neighbor(_)
+                    | Object::Route(_) => return Err(mismatch(change)),
+                };
+                self.push(
+                    index,
+                    table::delete(number(family), name),
+                    IfMinded::LeaveOut,
+                );
+            }
+            (Key::Element(set, key), Change::Create(_, Object::Element(data))) => {
+                let other = IfMinded::Displace(element(Deed::Delete, set, key, &Data::None));
+                self.push(index, element(Deed::Create, set, key, data), other);
+            }
+            (Key::Element(set, key), Change::Alter(_, _, Object::Element(data))) => {
+                let old = element(Deed::Delete, set, key, &Data::None);
+                self.push(index, old, IfMinded::LeaveOut);
+                self.push(
+                    index,
+                    element(Deed::Create, set, key, data),
+                    IfMinded::Refuse,
+                );
+            }
+            (Key::Element(set, key), Change::Delete(..)) => {
+                let message = element(Deed::Delete, set, key, &Data::None);
+                self.push(index, message, IfMinded::LeaveOut);
+            }
+            (Key::Passage(bridge, ipv6), Change::Create(..) | Change::Alter(..)) => {
+                for message in self.passages.open(socket, bridge, *ipv6)? {
+                    self.push(index, message, IfMinded::Refuse);
+                }
+            }
+            (Key::Passage(bridge, ipv6), Change::Delete(..)) => {
+                for message in self.passages.close(socket, bridge, *ipv6)? {
+                    self.push(index, message, IfMinded::LeaveOut);
+                }
+            }
+            (_, _) => return Err(mismatch(change)),
+        }
+        Ok(())
+    }
+
+    fn push(&mut self, index: usize, message: Message, if_minded: IfMinded) {
+        self.orders.push(Order {
+            index,
+            message,
+            if_minded,
+        });
+    }
+}
+
+fn element(deed: Deed, set: &str, key: &[Datum], data: &Data) -> Message {
+    set::element(deed, (number(Family::Inet), TABLE, set), key, data)
+}
+
+/// What turns the table that is there, if any, into the wanted one.
+fn make_table(socket: &mut Socket, wanted: &Table) -> io::Result<Vec<Message>> {
+    let family = number(wanted.family);
+    let Some(mut present) = reading::present(socket, family, &wanted.name)? else {
+        return table::create(wanted);
+    };
+    if table::matches(wanted, &present)? {
+        return Ok(Vec::new());
+    }
+    present.jumps = reading::jumps(socket, family, &wanted.name, &present)?;
+    table::replace(wanted, &present)
+}
+
+/// Sends the transaction until the kernel takes it, or refuses something in earnest.
+fn commit(socket: &mut Socket, netns: Netns, mut orders: Vec<Order>, stop: bool) -> Failures {
+    let mut failures = Failures::new();
+    for _ in 0..ATTEMPTS {
+        let Some(first) = orders.first().map(|order| order.index) else {
+            return failures;
+        };
+        let messages: Vec<Message> = orders.iter().map(|order| order.message.clone()).collect();
+        fault::point(&format!("nftables {netns:?} {} messages", messages.len()));
+        let minded = match socket.commit(NFTABLES, &messages) {
+            Ok(minded) if minded.is_empty() => return failures,
+            Ok(minded) => minded,
+            Err(error) => {
+                failures.push((first, error));
+                return failures;
+            }
+        };
+        let (mended, refused) = mend(orders, minded);
+        orders = mended;
+        let refused_now = !refused.is_empty();
+        orders.retain(|order| !refused.iter().any(|(index, _)| *index == order.index));
+        failures.extend(refused);
+        if stop && refused_now {
+            return failures;
+        }
+    }
+    let why = "the transaction was minded again and again";
+    failures.extend(
+        orders
+            .first()
+            .map(|order| (order.index, io::Error::other(why))),
+    );
+    failures
+}
+
+/// Takes out or amends the messages that were minded, and returns with them what was refused in
+/// earnest, once per change.
+fn mend(orders: Vec<Order>, minded: Vec<(usize, io::Error)>) -> (Vec<Order>, Failures) {
+    let mut minded = minded.into_iter().peekable();
+    let (mut mended, mut refused) = (Vec::with_capacity(orders.len()), Failures::new());
+    for (place, order) in orders.into_iter().enumerate() {
+        let Some((_, error)) = minded.next_if(|(minded, _)| *minded == place) else {
+            mended.push(order);
+            continue;
+        };
+        let number = errno(&error).unwrap_or_default();
+        match order.if_minded {
+            IfMinded::LeaveOut if number == libc::ENOENT => {}
+            IfMinded::Displace(removal) if matches!(number, libc::EEXIST | libc::EBUSY) => {
+                let index = order.index;
+                let if_minded = IfMinded::LeaveOut;
+                mended.push(Order {
+                    index,
+                    message: removal,
+                    if_minded,
+                });
+                let if_minded = IfMinded::Refuse;
+                mended.push(Order {
+                    index,
+                    message: order.message,
+                    if_minded,
+                });
+            }
+            IfMinded::Refuse | IfMinded::LeaveOut | IfMinded::Displace(_) => {
+                if refused
+                    .last()
+                    .is_none_or(|(index, _)| *index != order.index)
+                {
+                    refused.push((order.index, error));
+                }
+            }
+        }
+    }
+    (mended, refused)
+}

@@ -1,0 +1,177 @@
+//! Messages that make, change and remove links.
+
+use crate::channel::Channel;
+use crate::mark::{self, DOOMED_LINK_GROUP, LINK_GROUP};
+use crate::message::Message;
+use netlink_packet_core::{NLM_F_CREATE, NLM_F_EXCL};
+use netlink_packet_route::RouteNetlinkMessage;
+use netlink_packet_route::link::{
+    AfSpecInet6, AfSpecUnspec, In6AddrGenMode, InfoBridgePort, InfoData, InfoKind, InfoPortData,
+    InfoPortKind, InfoVeth, LinkAttribute, LinkFlags, LinkInfo, LinkMessage,
+};
+use sealane_core::model::{InterfaceName, Mac};
+use sealane_core::plan::{Link, LinkKind};
+use std::os::fd::{AsFd, AsRawFd};
+
+/// What making a link needs besides its settings.
+pub(super) struct Surroundings<'a> {
+    /// The index of the bridge it joins.
+    pub(super) master: Option<u32>,
+    /// Where the other end is born, if elsewhere.
+    pub(super) elsewhere: Option<&'a Channel>,
+}
+
+/// Makes a link. A veth pair is one message; what the kernel does not take at birth follows in a
+/// second one, before the other end goes up and there is traffic.
+pub(super) fn create(name: &InterfaceName, link: &Link, around: &Surroundings) -> Vec<Message> {
+    let mut born = named(name);
+    born.attributes.push(LinkAttribute::Mtu(link.mtu));
+    born.attributes.push(LinkAttribute::Group(LINK_GROUP));
+    born.attributes.extend(link.mac.map(address));
+    born.attributes
+        .extend(around.master.map(LinkAttribute::Controller));
+    born.attributes
+        .push(LinkAttribute::LinkInfo(kind(link, around)));
+    if matches!(link.kind, LinkKind::Veth { .. }) {
+        up(&mut born, true);
+    }
+    let born = RouteNetlinkMessage::NewLink(born);
+    vec![
+        Message::route(born, NLM_F_CREATE | NLM_F_EXCL),
+        finish(name, link),
+    ]
+}
+
+/// Gives a link of ours that exists the wanted settings, the other end excepted.
+pub(super) fn alter(name: &InterfaceName, link: &Link, master: Option<u32>) -> Vec<Message> {
+    let mut altered = named(name);
+    altered.attributes.push(LinkAttribute::Mtu(link.mtu));
+    altered.attributes.push(LinkAttribute::Group(LINK_GROUP));
+    altered.attributes.extend(link.mac.map(address));
+    if matches!(link.kind, LinkKind::Veth { .. }) {
+        altered
+            .attributes
+            .push(LinkAttribute::Controller(master.unwrap_or(0)));
+        up(&mut altered, true);
+    }
+    vec![change(altered), finish(name, link)]
+}
+
+/// Gives the other end of a veth pair the wanted settings.
+pub(super) fn alter_peer(name: &InterfaceName, mac: Mac, mtu: u32) -> Message {
+    let mut altered = named(name);
+    altered.attributes.push(LinkAttribute::Mtu(mtu));
+    altered.attributes.push(address(mac));
+    change(altered)
+}
+
+/// Sets a link up or down.
+pub(super) fn set_up(name: &InterfaceName, to: bool) -> Message {
+    let mut altered = named(name);
+    up(&mut altered, to);
+    change(altered)
+}
+
+/// Removes a link.
+pub(super) fn delete(name: &InterfaceName) -> Message {
+    Message::route(RouteNetlinkMessage::DelLink(named(name)), 0)
+}
+
+/// Removes links together: for each the kernel would wait tens of milliseconds, for a group once.
+pub(super) fn delete_together(names: &[&InterfaceName]) -> Vec<Message> {
+    let mut doomed = LinkMessage::default();
+    doomed
+        .attributes
+        .push(LinkAttribute::Group(DOOMED_LINK_GROUP));
+    let marks = names.iter().map(|name| {
+        let mut marked = named(name);
+        marked
+            .attributes
+            .push(LinkAttribute::Group(DOOMED_LINK_GROUP));
+        change(marked)
+    });
+    marks
+        .chain([Message::route(RouteNetlinkMessage::DelLink(doomed), 0)])
+        .collect()
+}
+
+fn named(name: &InterfaceName) -> LinkMessage {
+    let mut message = LinkMessage::default();
+    message
+        .attributes
+        .push(LinkAttribute::IfName(name.to_string()));
+    message
+}
+
+/// RTM_NEWLINK without NLM_F_CREATE: of the messages that change a link it alone takes both a
+/// name and the settings of a bridge port.
+fn change(message: LinkMessage) -> Message {
+    Message::route(RouteNetlinkMessage::NewLink(message), 0)
+}
+
+fn address(mac: Mac) -> LinkAttribute {
+    LinkAttribute::Address(mac.0.to_vec())
+}
+
+fn up(message: &mut LinkMessage, to: bool) {
+    message.header.change_mask |= LinkFlags::Up;
+    message.header.flags.set(LinkFlags::Up, to);
+}
+
+fn kind(link: &Link, around: &Surroundings) -> Vec<LinkInfo> {
+    match &link.kind {
+        LinkKind::Bridge => vec![LinkInfo::Kind(InfoKind::Bridge)],
+        LinkKind::Veth {
+            peer: (_, name),
+            peer_mac,
+            ..
+        } => {
+            let mut peer = named(name);
+            peer.attributes.push(address(*peer_mac));
+            peer.attributes.push(LinkAttribute::Mtu(link.mtu));
+            peer.attributes.push(LinkAttribute::Group(LINK_GROUP));
+            peer.attributes.extend(
+                around
+                    .elsewhere
+                    .map(|channel| LinkAttribute::NetNsFd(channel.handle().as_fd().as_raw_fd())),
+            );
+            let data = InfoData::Veth(InfoVeth::Peer(peer));
+            vec![LinkInfo::Kind(InfoKind::Veth), LinkInfo::Data(data)]
+        }
+    }
+}
+
+/// The settings that are ignored at birth: the alias, no link-local address on the host end of a
+/// veth, the flags of a bridge port.
+fn finish(name: &InterfaceName, link: &Link) -> Message {
+    let mut finished = named(name);
+    let attributes = &mut finished.attributes;
+    match &link.kind {
+        LinkKind::Bridge => attributes.push(LinkAttribute::IfAlias(mark::alias(None))),
+        LinkKind::Veth {
+            peer: (netns, peer),
+            master,
+            hairpin,
+            isolated,
+            ..
+        } => {
+            attributes.push(LinkAttribute::IfAlias(mark::alias(Some((netns, peer)))));
+            let silent = AfSpecInet6::AddrGenMode(In6AddrGenMode::None);
+            let silent = vec![AfSpecUnspec::Inet6(vec![silent])];
+            attributes.push(LinkAttribute::AfSpecUnspec(silent));
+            attributes.extend(master.as_ref().map(|_| port(*hairpin, *isolated)));
+        }
+    }
+    change(finished)
+}
+
+fn port(hairpin: bool, isolated: bool) -> LinkAttribute {
+    let flags = vec![
+        InfoBridgePort::HairpinMode(hairpin),
+        InfoBridgePort::Isolated(isolated),
+    ];
+    LinkAttribute::LinkInfo(vec![
+        LinkInfo::PortKind(InfoPortKind::Bridge),
+        LinkInfo::PortData(InfoPortData::BridgePort(flags)),
+    ])
+}

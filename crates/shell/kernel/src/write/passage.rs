@@ -1,0 +1,136 @@
+//! Accepts for our bridges in the FORWARD chain of iptables, whose policy may be to drop: an
+//! accept in a table of ours would not outweigh that.
+//!
+//! All of ours stands in a chain of its own, with one jump to it at the head of FORWARD. The rules
+//! are of the plainest, so that iptables can list and save them.
+
+use crate::mark::PASSAGE_CHAIN as CHAIN;
+use crate::message::{Attributes, Message};
+use crate::nft::expression::{Expression, Meta, Register};
+use crate::nft::table;
+use crate::read::passage::{Direction, FORWARD, Found, TABLE, family, look};
+use crate::socket::Socket;
+use sealane_core::model::InterfaceName;
+use sealane_core::nft::Verdict;
+use std::collections::BTreeMap;
+use std::io;
+
+/// The passages of either family, as they will be when the transaction is through.
+#[derive(Default)]
+pub(super) struct Passages(BTreeMap<bool, Option<Found>>);
+
+impl Passages {
+    /// Lets packets to and from a bridge pass. Without the table or chain there is nothing to pass.
+    pub(super) fn open(
+        &mut self,
+        socket: &mut Socket,
+        bridge: &InterfaceName,
+        ipv6: bool,
+    ) -> io::Result<Vec<Message>> {
+        let Some(found) = self.look(socket, ipv6)? else {
+            return Ok(Vec::new());
+        };
+        let family = family(ipv6);
+        let mut messages = Vec::new();
+        if !found.chain {
+            found.chain = true;
+            messages.push(table::plain_chain(family, TABLE, CHAIN));
+        }
+        if found.jumps.is_empty() {
+            found.jumps.push(None);
+            messages.push(jump(family));
+        }
+        for direction in [Direction::In, Direction::Out] {
+            if !found
+                .accepts
+                .iter()
+                .any(|accept| accept.is(bridge, direction))
+            {
+                found.add(bridge, direction);
+                messages.push(accept(family, bridge, direction));
+            }
+        }
+        Ok(messages)
+    }
+
+    /// Ends that; the last one takes the chain and the jump with it.
+    pub(super) fn close(
+        &mut self,
+        socket: &mut Socket,
+        bridge: &InterfaceName,
+        ipv6: bool,
+    ) -> io::Result<Vec<Message>> {
+        let Some(found) = self.look(socket, ipv6)?.filter(|found| found.chain) else {
+            return Ok(Vec::new());
+        };
+        let family = family(ipv6);
+        let (closed, others) = std::mem::take(&mut found.accepts)
+            .into_iter()
+            .partition(|accept| accept.bridge == bridge.as_str());
+        found.accepts = others;
+        let closed: Vec<crate::read::passage::Accept> = closed;
+        let handles = closed.iter().filter_map(|accept| accept.handle);
+        let mut messages: Vec<Message> = handles
+            .map(|handle| table::delete_rule(family, TABLE, CHAIN, handle))
+            .collect();
+        if found.accepts.is_empty() {
+            let jumps = found.jumps.drain(..).flatten();
+            messages.extend(jumps.map(|at| table::delete_rule(family, TABLE, FORWARD, at)));
+            messages.push(table::delete_chain(family, TABLE, CHAIN));
+            found.chain = false;
+        }
+        Ok(messages)
+    }
+
+    fn look(&mut self, socket: &mut Socket, ipv6: bool) -> io::Result<Option<&mut Found>> {
+        if !self.0.contains_key(&ipv6) {
+            self.0.insert(ipv6, look(socket, ipv6)?);
+        }
+        Ok(self.0.get_mut(&ipv6).and_then(Option::as_mut))
+    }
+}
+
+fn jump(family: u8) -> Message {
+    let jump = [
+        Expression::Counter,
+        Expression::Verdict(Verdict::Jump(CHAIN.into())),
+    ];
+    table::rule(
+        (family, TABLE, FORWARD),
+        true,
+        |list| encode(list, &jump),
+        None,
+    )
+}
+
+fn accept(family: u8, bridge: &InterfaceName, direction: Direction) -> Message {
+    let meta = match direction {
+        Direction::In => Meta::InputName,
+        Direction::Out => Meta::OutputName,
+    };
+    // With the closing NUL but no padding: this is how iptables tells a whole name from a prefix.
+    let value = [bridge.as_str().as_bytes(), &[0]].concat();
+    let register = Register::FIRST;
+    let accept = [
+        Expression::Meta(meta, register),
+        Expression::Compare {
+            register,
+            equal: true,
+            value,
+        },
+        Expression::Counter,
+        Expression::Verdict(Verdict::Accept),
+    ];
+    table::rule(
+        (family, TABLE, CHAIN),
+        false,
+        |list| encode(list, &accept),
+        None,
+    )
+}
+
+fn encode(list: &mut Attributes, expressions: &[Expression]) {
+    expressions
+        .iter()
+        .for_each(|expression| expression.encode(list));
+}

@@ -1,0 +1,408 @@
+//! Links, addresses, neighbors and routes of one namespace, many in one datagram.
+//!
+//! The kernel has no transactions here, and it wants links by number. So messages are gathered
+//! until one concerns a link that only the gathered ones will make; then they go out first.
+
+use super::link::{self, Surroundings};
+use super::{Failures, Step, address, mismatch, setting};
+use crate::ack::{errno, explained};
+use crate::channel::Channel;
+use crate::fault;
+use crate::kernel::Kernel;
+use crate::message::Message;
+use crate::read::link::{self as reading, Found, Kind};
+use ipnet::IpNet;
+use sealane_core::model::InterfaceName;
+use sealane_core::plan::{Change, Key, Link, LinkKind, Netns, Object};
+use std::collections::BTreeSet;
+use std::io;
+use std::sync::Arc;
+
+/// Carries out changes of one namespace.
+pub(super) fn carry_out(kernel: &Kernel, netns: Netns, steps: &[Step], stop: bool) -> Failures {
+    let channel = match kernel.channel(netns) {
+        Ok(channel) => channel,
+        Err(error) => return unreachable_namespace(steps, &error),
+    };
+    let run = Run {
+        kernel,
+        netns,
+        channel,
+        stop,
+        pending: Vec::new(),
+        failures: Vec::new(),
+    };
+    run.carry_out(steps)
+}
+
+/// In a namespace that is gone, everything is removed already and nothing can be made.
+fn unreachable_namespace(steps: &[Step], error: &io::Error) -> Failures {
+    let gone = error.kind() == io::ErrorKind::NotFound;
+    let refused = steps
+        .iter()
+        .filter(|(_, change)| !(gone && is_removal(change)));
+    let copy = || io::Error::new(error.kind(), error.to_string());
+    refused.map(|(index, _)| (*index, copy())).collect()
+}
+
+struct Run<'a> {
+    kernel: &'a Kernel,
+    netns: Netns,
+    channel: Arc<Channel>,
+    stop: bool,
+    pending: Vec<Pending<'a>>,
+    failures: Failures,
+}
+
+/// Messages that wait to be sent, and the change they are for.
+struct Pending<'a> {
+    step: Step<'a>,
+    messages: Vec<Message>,
+    /// Kept, because a message may name it by a number of ours.
+    _elsewhere: Option<Arc<Channel>>,
+}
+
+impl<'a> Run<'a> {
+    fn carry_out(mut self, steps: &[Step<'a>]) -> Failures {
+        if let Err((index, error)) = self.allow_ipv6(steps) {
+            self.failures.push((index, error));
+            return self.failures;
+        }
+        let removed_links: Vec<Step> = steps
+            .iter()
+            .filter(|(_, change)| is_link_removal(change))
+            .copied()
+            .collect();
+        for step in steps.iter().filter(|(_, change)| !is_link_removal(change)) {
+            if let Err(error) = self.gather(*step) {
+                self.failures.push((step.0, error));
+            }
+            if self.is_over() {
+                return self.failures;
+            }
+        }
+        self.flush();
+        if !self.is_over() && !removed_links.is_empty() {
+            self.remove_links(&removed_links);
+        }
+        self.failures
+    }
+
+    fn is_over(&self) -> bool {
+        self.stop && !self.failures.is_empty()
+    }
+
+    /// Links of a sandbox that get an IPv6 address must be allowed to have one.
+    fn allow_ipv6(&self, steps: &[Step]) -> Result<(), (usize, io::Error)> {
+        let Netns::Sandbox(sandbox) = self.netns else {
+            return Ok(());
+        };
+        let mut links = BTreeSet::new();
+        let mut first = None;
+        for (index, change) in steps {
+            if let Change::Create(Key::Address(_, link, IpNet::V6(_)), _) = change {
+                first.get_or_insert(*index);
+                links.insert(link);
+            }
+        }
+        let Some(first) = first else {
+            return Ok(());
+        };
+        let links: Vec<&InterfaceName> = links.into_iter().collect();
+        setting::allow_ipv6(self.kernel, sandbox, &links).map_err(|error| (first, error))
+    }
+
+    fn gather(&mut self, step: Step<'a>) -> io::Result<()> {
+        match self.encode(step) {
+            Err(error) if errno(&error) == Some(libc::ENODEV) && !self.pending.is_empty() => {
+                self.flush();
+                if self.is_over() {
+                    return Ok(());
+                }
+            }
+            Err(error) if is_removal(step.1) && is_absence(&error) => return Ok(()),
+            other => return other,
+        }
+        match self.encode(step) {
+            Err(error) if is_removal(step.1) && is_absence(&error) => Ok(()),
+            other => other,
+        }
+    }
+
+    fn encode(&mut self, step: Step<'a>) -> io::Result<()> {
+        let mut elsewhere = None;
+        let messages = match step.1 {
+            Change::Create(Key::Link(_, name), Object::Link(link)) => {
+                elsewhere = self.elsewhere(link)?;
+                let master = self.master(link)?;
+                let around = Surroundings {
+                    master,
+                    elsewhere: elsewhere.as_deref(),
+                };
+                link::create(name, link, &around)
+            }
+            Change::Alter(Key::Link(_, name), _, Object::Link(link)) => {
+                self.flush();
+                return self.settle_link(name, link);
+            }
+            Change::Create(Key::Up(_, name), _) | Change::Alter(Key::Up(_, name), ..) => {
+                vec![link::set_up(name, true)]
+            }
+            Change::Delete(Key::Up(_, name), _) => vec![link::set_up(name, false)],
+            other => vec![self.addressed(other)?],
+        };
+        self.pending.push(Pending {
+            step,
+            messages,
+            _elsewhere: elsewhere,
+        });
+        Ok(())
+    }
+
+    /// The message for an address, neighbor or route.
+    fn addressed(&self, change: &Change) -> io::Result<Message> {
+        let (key, object, made) = match change {
+            Change::Create(key, object) | Change::Alter(key, _, object) => (key, object, true),
+            Change::Delete(key, object) => (key, object, false),
+        };
+        Ok(match (key, object) {
+            (Key::Address(_, link, net), _) if made => address::add(self.index(link)?, *net),
+            (Key::Address(_, link, net), _) => address::remove(self.index(link)?, *net),
+            (Key::Neighbor(_, link, to), Object::Neighbor(mac)) if made => {
+                address::add_neighbor(self.index(link)?, *to, *mac)
+            }
+            (Key::Neighbor(_, link, to), _) if !made => {
+                address::remove_neighbor(self.index(link)?, *to)
+            }
+            (Key::Route(_, to), Object::Route(route)) if made => {
+                address::add_route(self.index(&route.interface)?, *to, route.via)
+            }
+            (Key::Route(_, to), Object::Route(route)) => {
+                address::remove_route(self.index(&route.interface)?, *to, route.via)
+            }
+            (_, _) => return Err(mismatch(change)),
+        })
+    }
+
+    /// Sends what waits.
+    fn flush(&mut self) {
+        let pending = std::mem::take(&mut self.pending);
+        let Some(first) = pending.first() else {
+            return;
+        };
+        let messages: Vec<Message> = pending
+            .iter()
+            .flat_map(|pending| pending.messages.iter().cloned())
+            .collect();
+        fault::point(&format!(
+            "rtnetlink {:?} {} messages",
+            self.netns,
+            messages.len()
+        ));
+        let answers = match self.channel.route().exchange(&messages) {
+            Ok(answers) => answers,
+            Err(error) => return self.failures.push((first.step.0, error)),
+        };
+        let mut refusals = answers.into_iter().map(|answer| answer.refusal);
+        for pending in &pending {
+            let own: Vec<_> = refusals.by_ref().take(pending.messages.len()).collect();
+            let Some(refusal) = own.into_iter().flatten().next() else {
+                continue;
+            };
+            if let Err(error) = self.settle(pending.step.1, refusal) {
+                self.failures.push((pending.step.0, error));
+            }
+        }
+    }
+
+    /// Decides what a refusal means: often, that the work is done already.
+    fn settle(&self, change: &Change, refusal: io::Error) -> io::Result<()> {
+        let exists = errno(&refusal) == Some(libc::EEXIST);
+        match change {
+            Change::Delete(..) if is_absence(&refusal) => Ok(()),
+            Change::Create(Key::Link(_, name), Object::Link(link)) if exists => {
+                self.settle_link(name, link)
+            }
+            Change::Create(Key::Address(_, link, net), _) if exists => {
+                self.settle_address(link, *net)
+            }
+            Change::Create(..) | Change::Alter(..) | Change::Delete(..) => Err(refusal),
+        }
+    }
+
+    /// Makes a link that exists as wanted, or another in its place.
+    fn settle_link(&self, name: &InterfaceName, link: &Link) -> io::Result<()> {
+        let Some(found) = reading::look(&self.channel, name)? else {
+            return self.make_link(name, link);
+        };
+        if !found.is_ours() {
+            let why = format!("the link {name} exists, and Sealane did not make it");
+            return Err(explained(libc::EEXIST, why));
+        }
+        match &link.kind {
+            LinkKind::Bridge if found.kind == Kind::Bridge => {
+                self.send("link alter", &link::alter(name, link, None))
+            }
+            LinkKind::Veth {
+                peer: (netns, peer),
+                ..
+            } if found.kind == Kind::Veth => {
+                match reading::peer_at(self.kernel, self.netns, &found, (*netns, peer))? {
+                    Some(there) => self.alter_veth(name, link, &there),
+                    None => self.remake_link(name, link),
+                }
+            }
+            LinkKind::Bridge | LinkKind::Veth { .. } => self.remake_link(name, link),
+        }
+    }
+
+    fn alter_veth(&self, name: &InterfaceName, link: &Link, there: &Found) -> io::Result<()> {
+        self.send("link alter", &link::alter(name, link, self.master(link)?))?;
+        let LinkKind::Veth {
+            peer: (netns, peer),
+            peer_mac,
+            ..
+        } = &link.kind
+        else {
+            return Ok(());
+        };
+        if there.mac == Some(*peer_mac) && there.mtu == link.mtu {
+            return Ok(());
+        }
+        fault::point("rtnetlink peer alter");
+        let channel = self.kernel.channel(*netns)?;
+        refuse(&channel, &[link::alter_peer(peer, *peer_mac, link.mtu)])
+    }
+
+    fn remake_link(&self, name: &InterfaceName, link: &Link) -> io::Result<()> {
+        match self.send("link delete", &[link::delete(name)]) {
+            Err(error) if !is_absence(&error) => Err(error),
+            _ => self.make_link(name, link),
+        }
+    }
+
+    fn make_link(&self, name: &InterfaceName, link: &Link) -> io::Result<()> {
+        let elsewhere = self.elsewhere(link)?;
+        let around = Surroundings {
+            master: self.master(link)?,
+            elsewhere: elsewhere.as_deref(),
+        };
+        self.send("link create", &link::create(name, link, &around))
+    }
+
+    /// An IPv6 address is told from others without its prefix length.
+    fn settle_address(&self, link: &InterfaceName, net: IpNet) -> io::Result<()> {
+        let index = self.index(link)?;
+        let present = crate::read::address::of_link(&self.channel, index)?;
+        let Some(other) = present.iter().find(|other| other.addr() == net.addr()) else {
+            return self.send("address create", &[address::add(index, net)]);
+        };
+        if *other == net {
+            return Ok(());
+        }
+        self.send("address remove", &[address::remove(index, *other)])?;
+        self.send("address create", &[address::add(index, net)])
+    }
+
+    /// Removes links of ours; several at once by their group, since for each one alone the kernel
+    /// waits tens of milliseconds.
+    fn remove_links(&mut self, steps: &[Step]) {
+        let names: Vec<&InterfaceName> = steps
+            .iter()
+            .filter_map(|(_, change)| removed_link(change))
+            .collect();
+        let texts: Vec<&str> = names.iter().map(|name| name.as_str()).collect();
+        let found = match reading::look_at(&self.channel, &texts) {
+            Ok(found) => found,
+            Err(error) => return self.failures.push((steps[0].0, error)),
+        };
+        let mut ours = Vec::new();
+        for (((index, _), name), found) in steps.iter().zip(names).zip(found) {
+            match found {
+                Some(found) if found.is_ours() => ours.push((*index, name)),
+                Some(_) => self.failures.push((*index, not_ours(name))),
+                None => {}
+            }
+        }
+        let names: Vec<&InterfaceName> = ours.iter().map(|(_, name)| *name).collect();
+        let messages = match names.as_slice() {
+            [] => return,
+            [name] => vec![link::delete(name)],
+            names => link::delete_together(names),
+        };
+        if let Err(error) = self.send("links delete", &messages)
+            && !is_absence(&error)
+        {
+            self.failures.push((ours[0].0, error));
+        }
+    }
+
+    fn send(&self, what: &str, messages: &[Message]) -> io::Result<()> {
+        fault::point(&format!("rtnetlink {:?} {what}", self.netns));
+        refuse(&self.channel, messages)
+    }
+
+    fn index(&self, link: &InterfaceName) -> io::Result<u32> {
+        let socket = self.channel.route();
+        self.channel
+            .index(&socket, link.as_str())?
+            .ok_or_else(|| explained(libc::ENODEV, format!("there is no link {link}")))
+    }
+
+    fn master(&self, link: &Link) -> io::Result<Option<u32>> {
+        match &link.kind {
+            LinkKind::Veth {
+                master: Some(master),
+                ..
+            } => self.index(master).map(Some),
+            LinkKind::Veth { master: None, .. } | LinkKind::Bridge => Ok(None),
+        }
+    }
+
+    /// The namespace of a veth's other end, if it is another.
+    fn elsewhere(&self, link: &Link) -> io::Result<Option<Arc<Channel>>> {
+        match &link.kind {
+            LinkKind::Veth {
+                peer: (netns, _), ..
+            } if *netns != self.netns => self.kernel.channel(*netns).map(Some),
+            LinkKind::Veth { .. } | LinkKind::Bridge => Ok(None),
+        }
+    }
+}
+
+/// Sends messages of which each must succeed.
+fn refuse(channel: &Channel, messages: &[Message]) -> io::Result<()> {
+    let answers = channel.route().exchange(messages)?;
+    match answers.into_iter().find_map(|answer| answer.refusal) {
+        Some(refusal) => Err(refusal),
+        None => Ok(()),
+    }
+}
+
+fn not_ours(name: &InterfaceName) -> io::Error {
+    explained(
+        libc::EPERM,
+        format!("the link {name} is not one that Sealane made"),
+    )
+}
+
+fn is_removal(change: &Change) -> bool {
+    matches!(change, Change::Delete(..))
+}
+
+fn removed_link(change: &Change) -> Option<&InterfaceName> {
+    match change {
+        Change::Delete(Key::Link(_, name), _) => Some(name),
+        Change::Delete(..) | Change::Create(..) | Change::Alter(..) => None,
+    }
+}
+
+fn is_link_removal(change: &Change) -> bool {
+    removed_link(change).is_some()
+}
+
+/// Whether an error says that there is nothing to remove.
+fn is_absence(error: &io::Error) -> bool {
+    let absent = [libc::ENODEV, libc::ENOENT, libc::ESRCH, libc::EADDRNOTAVAIL];
+    errno(error).is_some_and(|errno| absent.contains(&errno))
+}
