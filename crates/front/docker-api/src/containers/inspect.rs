@@ -1,0 +1,24 @@
+//! `GET /containers/NAME/json` and `/top`
+
+use super::wire;
+use crate::call::Call;
+use crate::error::ApiError;
+use crate::respond::{self, Response};
+
+/// Shows all about one container. The parameter `size` is taken and changes nothing.
+pub(crate) async fn inspect(call: Call, name: String) -> Result<Response, ApiError> {
+    let version = call.version;
+    let shown = call
+        .blocking(move |api| wire::inspect(&api.containers.inspect(&name)?, version))
+        .await?;
+    Ok(respond::ok(&shown))
+}
+
+/// Shows the processes in a container.
+pub(crate) async fn top(call: Call, name: String) -> Result<Response, ApiError> {
+    let arguments = call.query.text("ps_args").map(str::to_owned);
+    let top = call
+        .blocking(move |api| api.containers.top(&name, arguments.as_deref()))
+        .await?;
+    Ok(respond::ok(&top))
+}

@@ -1,0 +1,49 @@
+//! Requests of containers.
+
+mod attach;
+mod create;
+mod inspect;
+mod lifecycle;
+mod list;
+mod logs;
+mod prune;
+mod wait;
+mod wire;
+
+pub(crate) use attach::{attach, resize, terminal_size};
+pub(crate) use create::{create, request};
+pub(crate) use inspect::{inspect, top};
+pub(crate) use lifecycle::{kill, remove, rename, restart, start, stop, update};
+pub(crate) use list::list;
+pub(crate) use logs::logs;
+pub(crate) use prune::prune;
+pub(crate) use wait::wait;
+
+use crate::error::ApiError;
+use crate::version::ApiVersion;
+use bollard_stubs::models::EndpointSettings;
+use sealane_containers::ContainerError;
+
+impl From<ContainerError> for ApiError {
+    fn from(error: ContainerError) -> Self {
+        Self::of(error.class(), &error)
+    }
+}
+
+/// What the containers call a version.
+pub(crate) fn containers_version(version: ApiVersion) -> sealane_containers::ApiVersion {
+    let (major, minor) = version.parts();
+    sealane_containers::ApiVersion(major, minor)
+}
+
+/// Takes out of an endpoint's settings what the version of a request does not have.
+pub(crate) fn settings_of(
+    settings: Option<EndpointSettings>,
+    version: ApiVersion,
+) -> EndpointSettings {
+    let mut settings = settings.unwrap_or_default();
+    if !version.at_least(48) {
+        settings.gw_priority = None;
+    }
+    settings
+}

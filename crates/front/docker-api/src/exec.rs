@@ -1,0 +1,94 @@
+//! Requests of processes added to running containers.
+
+use crate::call::Call;
+use crate::containers::terminal_size;
+use crate::error::ApiError;
+use crate::hijack;
+use crate::respond::{self, Response};
+use crate::shape::nullable;
+use bollard_stubs::models::ExecConfig;
+use hyper::StatusCode;
+use sealane_containers::{ExecStart, TerminalSize};
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+#[derive(Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct Created {
+    id: String,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, rename_all = "PascalCase")]
+struct StartBody {
+    #[serde(deserialize_with = "nullable")]
+    detach: bool,
+    #[serde(deserialize_with = "nullable")]
+    tty: bool,
+    console_size: Option<[u32; 2]>,
+}
+
+/// `POST /containers/NAME/exec`
+pub(crate) async fn create(mut call: Call, container: String) -> Result<Response, ApiError> {
+    let mut body: Map<String, Value> = call.json().await?;
+    if let Some(command @ Value::String(_)) = body.get_mut("Cmd") {
+        *command = Value::Array(vec![command.take()]);
+    }
+    let mut config: ExecConfig = serde_json::from_value(Value::Object(body))
+        .map_err(|error| ApiError::invalid(format!("invalid JSON: {error}")))?;
+    if config.cmd.as_ref().is_none_or(Vec::is_empty) {
+        return Err(ApiError::invalid("No exec command specified"));
+    }
+    if !call.version.at_least(42) {
+        config.console_size = None;
+    }
+    let id = call
+        .blocking(move |api| api.containers.exec_create(&container, config))
+        .await?;
+    Ok(respond::json(StatusCode::CREATED, &Created { id }))
+}
+
+/// `POST /exec/ID/start`
+pub(crate) async fn start(mut call: Call, id: String) -> Result<Response, ApiError> {
+    let body: StartBody = call.json().await?;
+    let size = body
+        .console_size
+        .filter(|_| body.tty && call.version.at_least(42));
+    let options = ExecStart {
+        detach: body.detach,
+        tty: body.tty,
+        size: size.map(|[height, width]| TerminalSize {
+            height: u16::try_from(height).unwrap_or(u16::MAX),
+            width: u16::try_from(width).unwrap_or(u16::MAX),
+        }),
+    };
+    let attached = call
+        .blocking(move |api| api.containers.exec_start(&id, options))
+        .await?;
+    Ok(match attached {
+        Some(attached) => hijack::join(call, attached),
+        None => respond::empty(StatusCode::OK),
+    })
+}
+
+/// `POST /exec/ID/resize`
+pub(crate) async fn resize(call: Call, id: String) -> Result<Response, ApiError> {
+    let size = terminal_size(&call.query)?;
+    call.blocking(move |api| api.containers.exec_resize(&id, size))
+        .await?;
+    Ok(respond::empty(StatusCode::OK))
+}
+
+/// `GET /exec/ID/json`
+pub(crate) async fn inspect(call: Call, id: String) -> Result<Response, ApiError> {
+    let exec = call
+        .blocking(move |api| api.containers.exec_inspect(&id))
+        .await?;
+    let mut wire = serde_json::to_value(&exec)
+        .map_err(|error| ApiError::internal(format!("an exec could not be shown: {error}")))?;
+    // While it runs there is no exit code, and Docker says so.
+    if let Some(fields) = wire.as_object_mut() {
+        fields.entry("ExitCode").or_insert(Value::Null);
+    }
+    Ok(respond::ok(&wire))
+}

@@ -1,0 +1,34 @@
+//! The Docker Engine API: decodes requests, calls the engine, the containers and the images, and
+//! encodes what they answer. Decides nothing itself.
+//!
+//! May touch the sockets it is given. Start at [`serve`]; a request goes through `router::answer`,
+//! the table of paths is `route`, and each kind of object has a module of handlers.
+
+mod api;
+mod body;
+mod call;
+mod containers;
+mod error;
+mod exec;
+mod filters;
+mod frames;
+mod hijack;
+mod images;
+mod networks;
+mod own;
+mod pipe;
+mod query;
+mod respond;
+mod route;
+mod router;
+mod server;
+mod shape;
+mod system;
+mod time;
+mod tls;
+mod version;
+
+pub use api::{Api, DaemonFacts, Parts, Reloadable};
+pub use server::{Listener, serve};
+pub use tls::{TlsFault, TlsFiles, load_tls};
+pub use version::{ApiVersion, InvalidMinimum};

@@ -1,0 +1,25 @@
+//! Requests of networks.
+
+mod connect;
+mod create;
+mod inspect;
+mod list;
+mod prune;
+mod wire;
+
+pub(crate) use connect::{connect, disconnect};
+pub(crate) use create::{Body as CreateBody, create};
+pub(crate) use inspect::inspect;
+pub(crate) use list::list;
+pub(crate) use prune::{OnePrune, prune};
+
+use crate::call::Call;
+use crate::error::ApiError;
+use crate::respond::{self, Response};
+
+/// `DELETE /networks/NAME`
+pub(crate) async fn remove(call: Call, name: String) -> Result<Response, ApiError> {
+    call.blocking(move |api| api.engine.remove_network(&name))
+        .await?;
+    Ok(respond::no_content())
+}

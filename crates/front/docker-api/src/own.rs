@@ -1,0 +1,151 @@
+//! Sealane's own requests: what its command line asks the daemon.
+
+use crate::call::Call;
+use crate::containers::{request, settings_of};
+use crate::error::ApiError;
+use crate::networks::CreateBody;
+use crate::respond::{self, Response};
+use bollard_stubs::models::EndpointSettings;
+use sealane_containers::PlanRequest;
+use sealane_engine::PlannedOperation;
+use serde::Deserialize;
+use serde_json::{Map, Value, json};
+
+/// An operation that a client wants planned.
+#[derive(Deserialize)]
+#[serde(tag = "operation", rename_all = "kebab-case")]
+enum PlanBody {
+    /// Start a container that exists.
+    Start { container: String },
+    /// Stop one.
+    Stop { container: String },
+    /// Remove one.
+    Remove { container: String },
+    /// Make and start one; `body` is that of `POST /containers/create`.
+    Run {
+        name: Option<String>,
+        body: Map<String, Value>,
+    },
+    /// Join one to a network.
+    Connect {
+        network: String,
+        container: String,
+        endpoint: Option<Box<EndpointSettings>>,
+    },
+    /// Part one from a network.
+    Disconnect { network: String, container: String },
+    /// Make a network; `body` is that of `POST /networks/create`.
+    NetworkCreate { body: Box<CreateBody> },
+    /// Remove one.
+    NetworkRemove { network: String },
+}
+
+/// Who plans what.
+enum Planned {
+    Container(PlanRequest),
+    Network(Box<PlannedOperation>),
+}
+
+/// `GET /sealane/status`
+pub(crate) async fn status(call: Call) -> Result<Response, ApiError> {
+    let facts = call.api.facts();
+    let (networks, counts) = call
+        .blocking(|api| Ok::<_, ApiError>((api.engine.networks().len(), api.containers.counts())))
+        .await?;
+    Ok(respond::ok(&json!({
+        "id": facts.id,
+        "version": facts.version,
+        "dataRoot": facts.data_root,
+        "networks": networks,
+        "containers": counts.total,
+        "running": counts.running,
+    })))
+}
+
+/// `POST /sealane/plan`
+pub(crate) async fn plan(mut call: Call) -> Result<Response, ApiError> {
+    let body: PlanBody = call.json().await?;
+    let planned = body.into_planned(&call)?;
+    let text = call
+        .blocking(move |api| match planned {
+            Planned::Container(request) => api.containers.plan(&request).map_err(ApiError::from),
+            Planned::Network(request) => api.engine.plan(&request).map_err(ApiError::from),
+        })
+        .await?;
+    Ok(respond::ok(&json!({ "plan": text })))
+}
+
+/// `GET /sealane/firewall?as=nft|iptables`
+pub(crate) async fn firewall(call: Call) -> Result<Response, ApiError> {
+    let as_iptables = match call.query.text("as") {
+        None | Some("nft") => false,
+        Some("iptables") => true,
+        Some(_) => {
+            return Err(ApiError::invalid(
+                "the firewall is shown as nft or as iptables",
+            ));
+        }
+    };
+    let text = call
+        .blocking(move |api| api.engine.firewall(as_iptables))
+        .await?;
+    Ok(respond::ok(&json!({ "firewall": text })))
+}
+
+impl PlanBody {
+    fn into_planned(self, call: &Call) -> Result<Planned, ApiError> {
+        Ok(Planned::Container(match self {
+            Self::Start { container } => PlanRequest::Start(container),
+            Self::Stop { container } => PlanRequest::Stop(container),
+            Self::Remove { container } => PlanRequest::Remove(container),
+            Self::Run { name, body } => {
+                PlanRequest::Run(Box::new(request(name, body, call.version)?))
+            }
+            Self::Connect {
+                network,
+                container,
+                endpoint,
+            } => {
+                let settings = Box::new(settings_of(
+                    endpoint.map(|settings| *settings),
+                    call.version,
+                ));
+                PlanRequest::Connect {
+                    network,
+                    container,
+                    settings,
+                }
+            }
+            Self::Disconnect { network, container } => {
+                PlanRequest::Disconnect { network, container }
+            }
+            Self::NetworkCreate { body } => {
+                let request = body.into_request(call.version);
+                let operation = PlannedOperation::CreateNetwork(request);
+                return Ok(Planned::Network(Box::new(operation)));
+            }
+            Self::NetworkRemove { network } => {
+                let operation = PlannedOperation::RemoveNetwork(network);
+                return Ok(Planned::Network(Box::new(operation)));
+            }
+        }))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn operations_are_told_apart_by_name() {
+        for json in [
+            r#"{"operation":"start","container":"web"}"#,
+            r#"{"operation":"run","body":{"Image":"busybox"}}"#,
+            r#"{"operation":"connect","network":"n","container":"c"}"#,
+            r#"{"operation":"network-create","body":{"Name":"n"}}"#,
+        ] {
+            serde_json::from_str::<PlanBody>(json).expect(json);
+        }
+        assert!(serde_json::from_str::<PlanBody>(r#"{"operation":"destroy"}"#).is_err());
+    }
+}
