@@ -66,6 +66,33 @@ pub struct Route {
     pub via: Option<IpAddr>,
 }
 
+impl Object {
+    /// Whether an object as it was found is good enough for this wanted one. Only what we ask for
+    /// counts: the kernel and others may have added to it.
+    pub fn satisfied_by(&self, found: &Object) -> bool {
+        match (self, found) {
+            (Self::Link(wanted), Self::Link(found)) => wanted.satisfied_by(found),
+            _ => self == found,
+        }
+    }
+}
+
+impl Link {
+    fn satisfied_by(&self, found: &Link) -> bool {
+        let kind = match (&self.kind, &found.kind) {
+            (LinkKind::Bridge, LinkKind::Bridge) => true,
+            (
+                LinkKind::Veth { master, hairpin, isolated, .. },
+                LinkKind::Veth { master: m, hairpin: h, isolated: i, .. },
+            ) => (master, hairpin, isolated) == (m, h, i),
+            (LinkKind::Bridge, LinkKind::Veth { .. }) | (LinkKind::Veth { .. }, LinkKind::Bridge) => {
+                false
+            }
+        };
+        kind && self.mtu == found.mtu && (self.mac.is_none() || self.mac == found.mac)
+    }
+}
+
 /// Something done once when an operation changed something; not state, never compared.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Effect {

@@ -109,9 +109,9 @@ impl Engine {
         let failed =
             |error| EngineError::failed(format!("cannot look for a link named {name}"), error);
         let kernel = self.executor.kernel();
-        let exists = kernel.link_exists(name).map_err(failed)?;
         let key = Key::Link(Netns::Host, name.clone());
-        Ok(exists && !kernel.owns_link(name).map_err(failed)? && !self.claimed.contains(&key))
+        let foreign = kernel.link_is_ours(name).map_err(failed)? == Some(false);
+        Ok(foreign && !self.claimed.contains(&key))
     }
 
     fn default_request(
@@ -163,10 +163,11 @@ impl Engine {
 
     /// The first IPv4 address of a link of the host.
     fn address_of(&self, device: &str) -> Result<Option<Ipv4Net>, EngineError> {
-        let addresses = self.executor.kernel().link_addresses(device).map_err(|error| {
+        let addresses = self.executor.kernel().addresses().map_err(|error| {
             EngineError::failed(format!("cannot read the addresses of {device}"), error)
         })?;
-        Ok(addresses.into_iter().find_map(|address| match address {
+        let own = addresses.into_iter().filter(|address| address.link == device);
+        Ok(own.into_iter().find_map(|address| match address.address {
             IpNet::V4(address) => Some(address),
             IpNet::V6(_) => None,
         }))

@@ -55,12 +55,15 @@ impl Engine {
     /// Prefixes that a new subnet must not overlap: those on the host's links, but for our own
     /// bridges, and its name servers.
     pub(crate) fn prefixes_to_avoid(&self) -> Result<Vec<IpNet>, EngineError> {
-        let routes = self.executor.kernel().on_link_prefixes().map_err(|error| {
+        let routes = self.executor.kernel().routes().map_err(|error| {
             EngineError::failed("cannot read the routes of the host to choose a subnet", error)
         })?;
+        let bridges = self.bridges();
+        let foreign = routes.into_iter().filter(|route| !bridges.contains(&route.link));
+        let routes = foreign.map(|route| route.prefix);
         let servers = self.host_resolv_conf().servers.into_iter();
         let servers = servers.map(|server| server.address).filter(|server| !server.is_loopback());
-        Ok(routes.into_iter().chain(servers.map(IpNet::from)).collect())
+        Ok(routes.chain(servers.map(IpNet::from)).collect())
     }
 
     /// The addresses that `host-gateway` stands for.

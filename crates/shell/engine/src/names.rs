@@ -1,5 +1,6 @@
 //! Names: what each sandbox is called on its networks, and the resolver that says so inside it.
 
+use crate::locks::LockIgnoringPoison;
 use crate::{Engine, EngineError};
 use sealane_core::dns::{EndpointNames, Forwarding, NetworkView, ResolvConf, View, render_internal};
 use sealane_core::model::{Endpoint, Network, NetworkId, Sandbox, SandboxId, derive_id};

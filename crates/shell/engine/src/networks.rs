@@ -33,7 +33,7 @@ impl Engine {
     }
 
     /// Chooses what is open and holds it against others.
-    fn reserve_network(&self, request: &CreateNetwork) -> Result<Arc<Network>, EngineError> {
+    pub(crate) fn reserve_network(&self, request: &CreateNetwork) -> Result<Arc<Network>, EngineError> {
         let avoid = self.prefixes_to_avoid()?;
         let id = NetworkId::from_bytes(self.random_bytes()?);
         let mut state = self.state();

@@ -18,11 +18,12 @@ impl Engine {
             PlannedOperation::CreateSandbox(spec) => {
                 let sandbox = self.reserve_sandbox(spec)?;
                 let plan = self.plan_of_sandbox(&sandbox);
-                self.unreserve(&sandbox);
+                self.forget_sandbox(&sandbox, false);
                 (Plan::default(), plan?)
             }
             PlannedOperation::RemoveSandbox(id) => {
-                (self.plan_of_sandbox(&*self.existing(id)?)?, Plan::default())
+                let sandbox = self.existing(id)?;
+                (self.plan_of_sandbox(&sandbox)?, Plan::default())
             }
             PlannedOperation::Attach(id, reference, spec) => {
                 let old = self.existing(id)?;

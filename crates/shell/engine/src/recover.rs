@@ -87,7 +87,7 @@ impl Engine {
         for sandbox in &kept {
             self.adopt_endpoints(sandbox);
             if let Err(error) = self.ports.adopt(&sandbox.ports, &sandbox.id) {
-                tracing::warn!(sandbox = sandbox.name, %error, "a published port was lost");
+                tracing::warn!(sandbox = sandbox.name, %error, "a published port is not bound");
             }
         }
         Ok(kept)

@@ -164,7 +164,7 @@ impl Engine {
     }
 
     /// Gives back everything reserved for a sandbox that the kernel does not have any more.
-    fn forget_sandbox(&self, sandbox: &Sandbox, used: bool) {
+    pub(crate) fn forget_sandbox(&self, sandbox: &Sandbox, used: bool) {
         self.withdraw_names(sandbox);
         self.nameserver.remove_sandbox(&sandbox.id);
         self.ports.release(&sandbox.id);
@@ -299,7 +299,8 @@ impl Engine {
         })
     }
 
-    /// Leads published ports to the addresses the sandbox now has.
+    /// Lets the relay serve published ports where the sandbox now is: on addresses from which the
+    /// kernel cannot lead there. Without `--userland-proxy` they stay mute.
     pub(crate) fn activate_ports(&self, sandbox: &Sandbox) -> Result<(), EngineError> {
         if sandbox.ports.is_empty() {
             return Ok(());

@@ -56,9 +56,8 @@ impl Engine {
     /// Whether a change could concern something of ours.
     fn concerned(&self, noticed: &Noticed) -> bool {
         match noticed {
-            Noticed::Link { name, gone } => *gone && self.wants_link(name.as_str()),
-            Noticed::Address { link } => self.bridges().iter().any(|bridge| bridge == link.as_str()),
-            Noticed::Route | Noticed::Nftables | Noticed::Overrun => true,
+            Noticed::Link { name, gone } => *gone && self.wants_link(name),
+            Noticed::Address | Noticed::Route | Noticed::Nftables | Noticed::Overrun => true,
         }
     }
 
@@ -75,38 +74,48 @@ impl Engine {
 
 /// Waits for changes and repairs, until the engine is gone.
 fn follow(mut watcher: Watcher, engine: &Weak<Engine>) {
-    let mut pause = DEBOUNCE;
-    let mut last_repair: Option<Instant> = None;
-    loop {
-        let noticed = match watcher.next(None) {
-            Ok(Some(noticed)) => noticed,
-            Ok(None) => continue,
+    let mut manners = Manners::default();
+    while let Some(noticed) = watcher.next() {
+        let Some(strong) = Weak::upgrade(engine) else { return };
+        match noticed {
+            Ok(noticed) if !strong.concerned(&noticed) => continue,
+            Ok(_) => {}
             Err(error) => {
                 tracing::error!(%error, "no longer watching the host: restart the daemon");
                 return;
             }
-        };
-        let Some(strong) = Weak::upgrade(engine) else { return };
-        if !strong.concerned(&noticed) {
-            continue;
         }
-        drop(strong);
-        thread::sleep(pause);
-        drain(&mut watcher);
-        let Some(strong) = Weak::upgrade(engine) else { return };
-        let calm = last_repair.is_none_or(|at| at.elapsed() > CALM);
+        thread::sleep(manners.pause);
+        // One look answers all that has gathered.
+        while let Ok(Some(_)) = watcher.poll() {}
         match strong.repair() {
-            Ok(true) => {
-                pause = if calm { DEBOUNCE } else { (pause * 2).min(LONGEST_PAUSE) };
-                last_repair = Some(Instant::now());
-            }
-            Ok(false) => {}
+            Ok(repaired) => manners.learn(repaired),
             Err(error) => tracing::warn!(%error, "a repair failed; the next change tries again"),
         }
     }
 }
 
-/// Takes what has gathered: one look answers all of it.
-fn drain(watcher: &mut Watcher) {
-    while let Ok(Some(_)) = watcher.next(Some(Duration::ZERO)) {}
+/// How long to wait before a repair.
+struct Manners {
+    pause: Duration,
+    repaired: Option<Instant>,
+}
+
+impl Default for Manners {
+    fn default() -> Self {
+        Self { pause: DEBOUNCE, repaired: None }
+    }
+}
+
+impl Manners {
+    /// Takes longer and longer where somebody keeps undoing us.
+    fn learn(&mut self, repaired: bool) {
+        let calm = self.repaired.is_none_or(|at| at.elapsed() > CALM);
+        if repaired {
+            self.pause = if calm { DEBOUNCE } else { (self.pause * 2).min(LONGEST_PAUSE) };
+            self.repaired = Some(Instant::now());
+        } else if calm {
+            self.pause = DEBOUNCE;
+        }
+    }
 }

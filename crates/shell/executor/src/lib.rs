@@ -9,8 +9,6 @@ mod announce;
 mod schedule;
 mod sweep;
 
-pub use sweep::Sweep;
-
 use announce::Announcer;
 use schedule::Schedule;
 use sealane_core::plan::{Change, Effect, Key, Netns, Plan};
@@ -140,5 +138,3 @@ fn outlives_namespace(key: &Key) -> bool {
     key.netns() == Netns::Host && !matches!(key, Key::Element(..) | Key::Setting(..))
 }
 
-#[cfg(test)]
-mod tests;

@@ -1,0 +1,117 @@
+//! The slow look at everything: what is ours and unwanted goes, what is wanted and gone comes back.
+//!
+//! At the start of a daemon, and after something else changed the host. Inside a sandbox only what
+//! died together with a link of the host is repaired: a container may change its own addresses and
+//! routes, and keeps them.
+
+use crate::schedule::peer;
+use crate::{ApplyError, Executor};
+use sealane_core::model::InterfaceName;
+use sealane_core::plan::{Change, Key, Netns, Object, Phase, Plan};
+use sealane_kernel::read::Observe;
+use sealane_kernel::write::Write;
+use std::collections::{BTreeMap, BTreeSet};
+
+impl<K: Write + Observe + Send + Sync + 'static> Executor<K> {
+    /// Makes the kernel equal to `wanted`, the plans of all scopes together, and returns what had
+    /// to change. Nothing else may write meanwhile.
+    pub fn sweep(&self, wanted: &Plan) -> Result<Vec<Change>, ApplyError> {
+        let found = self.find(wanted)?;
+        let unwanted = unwanted(wanted, &found);
+        let remaining = self.kernel.write_all(&unwanted);
+        let missing = missing(wanted, &found);
+        let claims = missing.iter().map(Change::key).filter(|key| crate::outlives_namespace(key));
+        self.journal.claim(claims).map_err(ApplyError::Journal)?;
+        self.kernel.write(&missing).map_err(|refused| ApplyError::Refused {
+            untried: missing.len() - refused.index - 1,
+            key: refused.key,
+            source: refused.source,
+        })?;
+        self.forget_unwanted(wanted)?;
+        if !remaining.is_empty() {
+            return Err(crate::still_there(remaining));
+        }
+        Ok(unwanted.into_iter().chain(missing).collect())
+    }
+
+    /// Everything that bears our mark, what was claimed and is still there, and the wanted objects
+    /// of the host that are as they should be.
+    fn find(&self, wanted: &Plan) -> Result<BTreeMap<Key, Object>, ApplyError> {
+        let owned = self.kernel.owned().map_err(ApplyError::Observe)?;
+        let mut found: BTreeMap<Key, Object> = owned.into_iter().collect();
+        let claimed = self.journal.load().map_err(ApplyError::Journal)?;
+        let unwanted = claimed.iter().filter(|key| !wanted.objects().contains_key(*key));
+        let look: Vec<&Key> = unwanted.filter(|key| !found.contains_key(*key)).collect();
+        found.extend(self.kernel.observe(&look).map_err(ApplyError::Observe)?);
+
+        let of_host = wanted.objects().iter().filter(|(key, _)| key.netns() == Netns::Host);
+        let open = |(key, _): &(&Key, &Object)| {
+            matches!(key, Key::Table(..)) || !found.contains_key(*key)
+        };
+        let look: Vec<(&Key, &Object)> = of_host.filter(open).collect();
+        let differing = self.kernel.differing(&look).map_err(ApplyError::Observe)?;
+        let differing: BTreeSet<Key> = differing.into_iter().collect();
+        for (key, object) in look {
+            if differing.contains(key) {
+                found.remove(key);
+            } else {
+                found.insert(key.clone(), object.clone());
+            }
+        }
+        Ok(found)
+    }
+
+    /// Ends the claims of what is no longer wanted: it is gone now.
+    fn forget_unwanted(&self, wanted: &Plan) -> Result<(), ApplyError> {
+        let claimed = self.journal.load().map_err(ApplyError::Journal)?;
+        let ended = claimed.iter().filter(|key| !wanted.objects().contains_key(*key));
+        self.journal.release(ended).map_err(ApplyError::Journal)
+    }
+}
+
+/// Removals of what is found and not wanted, backwards. Settings stay as they are.
+fn unwanted(wanted: &Plan, found: &BTreeMap<Key, Object>) -> Vec<Change> {
+    let unwanted = found.iter().filter(|(key, _)| !wanted.objects().contains_key(*key));
+    let mut removals: Vec<Change> = unwanted
+        .filter(|(key, _)| key.phase() != Phase::Setting)
+        .map(|(key, object)| Change::Delete(key.clone(), object.clone()))
+        .collect();
+    removals.sort_by_key(|change| change.key().phase());
+    removals.reverse();
+    removals
+}
+
+/// What is wanted and not found, or found otherwise, in phase order.
+fn missing(wanted: &Plan, found: &BTreeMap<Key, Object>) -> Vec<Change> {
+    let lost = lost_links(wanted, found);
+    let change = |(key, object): (&Key, &Object)| match (key.netns(), found.get(key)) {
+        (Netns::Sandbox(_), _) if !hangs_on(key, object, &lost) => None,
+        (Netns::Host, _) if matches!(key, Key::Namespace(_)) => None, // it cannot be made again
+        (Netns::Host, Some(present)) if object.satisfied_by(present) => None,
+        (Netns::Host, Some(present)) => {
+            Some(Change::Alter(key.clone(), present.clone(), object.clone()))
+        }
+        (Netns::Host | Netns::Sandbox(_), _) => Some(Change::Create(key.clone(), object.clone())),
+    };
+    let mut missing: Vec<Change> = wanted.objects().iter().filter_map(change).collect();
+    missing.sort_by_key(|change| change.key().phase());
+    missing
+}
+
+/// The ends in sandboxes of veth pairs that are gone.
+fn lost_links(wanted: &Plan, found: &BTreeMap<Key, Object>) -> BTreeSet<(Netns, InterfaceName)> {
+    let gone = wanted.objects().iter().filter(|(key, _)| !found.contains_key(*key));
+    gone.filter_map(|(_, object)| peer(object)).collect()
+}
+
+/// Whether an object in a sandbox went with one of these links.
+fn hangs_on(key: &Key, object: &Object, lost: &BTreeSet<(Netns, InterfaceName)>) -> bool {
+    let on = |netns: &Netns, name: &InterfaceName| lost.contains(&(*netns, name.clone()));
+    match (key, object) {
+        (Key::Address(netns, name, _) | Key::Up(netns, name) | Key::Neighbor(netns, name, _), _) => {
+            on(netns, name)
+        }
+        (Key::Route(netns, _), Object::Route(route)) => on(netns, &route.interface),
+        _ => false,
+    }
+}
