@@ -1,0 +1,22 @@
+//! Packets of protocols for which there are no sockets.
+
+use rustix::net::{AddressFamily, Protocol, SendFlags, SocketAddrV4, SocketType, sendto, socket};
+use std::net::Ipv4Addr;
+use std::num::NonZeroU32;
+
+/// Sends an IPv4 packet with any payload, from the network namespace of the calling thread.
+///
+/// # Panics
+/// When the kernel refuses it.
+pub fn send_raw(protocol: u32, to: Ipv4Addr, payload: &[u8]) {
+    let number = NonZeroU32::new(protocol).expect("IP has a protocol number");
+    let raw = Some(Protocol::from_raw(number));
+    let socket = socket(AddressFamily::INET, SocketType::RAW, raw).expect("a raw socket, as root");
+    let sent = sendto(
+        &socket,
+        payload,
+        SendFlags::empty(),
+        &SocketAddrV4::new(to, 0),
+    );
+    assert_eq!(sent.expect("the packet is sent"), payload.len());
+}
