@@ -15,6 +15,7 @@ mod error;
 mod files;
 mod ports;
 mod relay;
+mod released;
 mod table;
 
 pub use error::{AdoptError, PortError};

@@ -4,6 +4,7 @@ use crate::bind::Binder;
 use crate::binding::Binding;
 use crate::ephemeral::Ephemeral;
 use crate::relay::{Relay, Route};
+use crate::released::Released;
 use crate::table::Table;
 use crate::{AdoptError, PortError};
 use sealane_core::model::{PortMapping, PortRequest, Protocol, SandboxId};
@@ -31,6 +32,8 @@ struct State {
     owners: BTreeMap<SandboxId, Vec<Held>>,
     /// The last ephemeral port given, by protocol.
     last: BTreeMap<Protocol, u16>,
+    /// What was released a moment ago.
+    released: Released,
 }
 
 /// A reserved port.
@@ -170,7 +173,12 @@ impl Ports {
     /// Gives all ports of `owner` back, and ends what is relayed. They are free when this returns.
     pub fn release(&self, owner: &SandboxId) {
         let mut state = self.state();
-        for held in state.owners.remove(owner).unwrap_or_default() {
+        let held = state.owners.remove(owner).unwrap_or_default();
+        let ports = held
+            .iter()
+            .map(|held| (held.mapping.protocol, held.mapping.host_port));
+        state.released.add(ports);
+        for held in held {
             state.forget(&held);
             if let (Some(relay), Some(socket)) = (&self.relay, &held.socket) {
                 relay.remove(socket);
@@ -254,7 +262,10 @@ impl State {
         if let Some(address) = self.table.clash(protocol, port, binding) {
             return Err(PortError::Allocated { address, port });
         }
-        let socket = binder.bind(protocol, binding, port)?.map(Arc::new);
+        let bound = self
+            .released
+            .wait(protocol, port, || binder.bind(protocol, binding, port));
+        let socket = bound?.map(Arc::new);
         self.table.add(protocol, port, binding);
         let container_port = request.container_port;
         let mapping = PortMapping {

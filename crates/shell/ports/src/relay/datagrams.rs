@@ -150,8 +150,10 @@ impl Datagrams {
             return;
         };
         if let Some(session) = self.sessions.get(&number) {
-            // A datagram that cannot be sent is lost, as datagrams are.
-            let _lost = net::send(&session.socket, bytes, SendFlags::DONTWAIT);
+            let send = || net::send(&session.socket, bytes, SendFlags::DONTWAIT);
+            // The first error may be of an earlier datagram. What cannot be sent then is lost, as
+            // datagrams are.
+            let _lost = send().or_else(|_| send());
         }
         self.touch(number);
     }
