@@ -29,7 +29,6 @@ fn ten_thousand_ports_are_served_and_no_file_is_left_over_in_the_end() {
             host_ports: Some((port, port)),
             ..publish("80")
         };
-        let start = std::time::Instant::now();
         let requests: Vec<_> = (20_000..20_000 + MANY).map(request).collect();
         let owner = sandbox("web");
         ports.reserve(&requests, &owner, None).unwrap();
@@ -42,7 +41,6 @@ fn ten_thousand_ports_are_served_and_no_file_is_left_over_in_the_end() {
         turned_away_when_files_run_out();
         assert_eq!(ask("[::1]:20000"), "served");
         ports.release(&owner);
-        eprintln!("T rel {:?}", start.elapsed());
         drop(ports);
         // The echo server's listener stays.
         while open_files() > before + 1 {

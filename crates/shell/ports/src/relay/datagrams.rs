@@ -242,3 +242,79 @@ fn connect(target: SocketAddr) -> Result<OwnedFd, Errno> {
     net::connect(&socket, &target)?;
     Ok(socket)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use sealane_core::model::derive_id;
+    use std::net::{IpAddr, Ipv4Addr};
+
+    const TARGET: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 9);
+
+    fn datagrams() -> Datagrams {
+        Datagrams::new(Arc::new(Shared::new().unwrap()))
+    }
+
+    /// Has a peer, told apart by its port, begin a session.
+    fn begin(datagrams: &mut Datagrams, owner: &str, peer: u16) -> u64 {
+        let address = Ipv4Addr::LOCALHOST.into();
+        let local = LocalEnd {
+            address,
+            interface: 0,
+        };
+        let conversation = Conversation {
+            port: 0,
+            peer: SocketAddr::new(address, peer),
+            local,
+        };
+        datagrams
+            .number_of(conversation, derive_id(&[owner.as_bytes()]), TARGET)
+            .unwrap()
+    }
+
+    #[test]
+    fn a_session_ends_after_ninety_idle_seconds() {
+        let mut datagrams = datagrams();
+        assert_eq!(
+            datagrams.next_expiry(),
+            None,
+            "an idle relay does not wake up"
+        );
+        let first = begin(&mut datagrams, "web", 1);
+        begin(&mut datagrams, "web", 2);
+        datagrams.touch(first);
+        let due = datagrams.next_expiry().unwrap();
+        datagrams.expire(due - Duration::from_millis(1));
+        assert_eq!(datagrams.sessions.len(), 2);
+        datagrams.expire(due);
+        assert_eq!(datagrams.sessions.keys().collect::<Vec<_>>(), [&first]);
+        datagrams.expire(due + IDLE);
+        assert!(datagrams.sessions.is_empty() && datagrams.numbers.is_empty());
+        assert_eq!(datagrams.next_expiry(), None);
+    }
+
+    #[test]
+    fn one_too_many_ends_the_one_idle_longest() {
+        let mut datagrams = datagrams();
+        crate::raise_file_limit().unwrap();
+        let first = begin(&mut datagrams, "web", 0);
+        let second = begin(&mut datagrams, "web", 1);
+        datagrams.touch(first);
+        for peer in 2..=SESSIONS as u16 {
+            begin(&mut datagrams, "web", peer);
+        }
+        assert_eq!(datagrams.sessions.len(), SESSIONS);
+        assert!(datagrams.sessions.contains_key(&first));
+        assert!(!datagrams.sessions.contains_key(&second));
+    }
+
+    #[test]
+    fn only_the_sessions_of_an_owner_end_with_it() {
+        let mut datagrams = datagrams();
+        begin(&mut datagrams, "web", 1);
+        let kept = begin(&mut datagrams, "other", 1 + 1);
+        datagrams.end(&[derive_id(&[b"web"])]);
+        assert_eq!(datagrams.sessions.keys().collect::<Vec<_>>(), [&kept]);
+        assert_eq!((datagrams.numbers.len(), datagrams.oldest.len()), (1, 1));
+    }
+}
