@@ -29,7 +29,9 @@ impl Engine {
         if self.config.default_bridge.enabled {
             self.ensure_default_bridge()
         } else {
-            self.state().networks.retain(|_, state| state.network.spec.name != "bridge");
+            self.state()
+                .networks
+                .retain(|_, state| state.network.spec.name != "bridge");
             Ok(())
         }
     }
@@ -42,7 +44,10 @@ impl Engine {
     /// Stores a default network, and knows it from now on.
     fn keep_default(&self, network: Network) -> Result<(), EngineError> {
         self.store_network(&network).map_err(|error| {
-            EngineError::failed(format!("network {} cannot be stored", network.spec.name), error)
+            EngineError::failed(
+                format!("network {} cannot be stored", network.spec.name),
+                error,
+            )
         })?;
         let pools = open_pools(&network)?;
         let state = NetworkState::new(Arc::new(network), pools);
@@ -53,13 +58,18 @@ impl Engine {
     /// The default bridge as the flags want it. It keeps its id, and its subnet where no flag says
     /// otherwise.
     fn ensure_default_bridge(&self) -> Result<(), EngineError> {
-        let present = self.state().named("bridge").map(|state| state.network.clone());
+        let present = self
+            .state()
+            .named("bridge")
+            .map(|state| state.network.clone());
         let (device, adopted) = self.default_device(present.as_deref())?;
         let asked = self.default_request(device, adopted, present.as_deref())?;
         let avoid = self.prefixes_to_avoid()?;
         let spec = {
             let mut state = self.state();
-            state.networks.retain(|_, state| state.network.spec.name != "bridge");
+            state
+                .networks
+                .retain(|_, state| state.network.spec.name != "bridge");
             // The name is refused to users only; as its own request it goes under another.
             let around = Surroundings {
                 state: &state,
@@ -67,14 +77,29 @@ impl Engine {
                 avoid: if adopted { &[] } else { &avoid },
                 defaults: None,
             };
-            let request = CreateNetwork { name: " bridge".into(), ..asked };
-            NetworkSpec { name: "bridge".into(), ..specify(&request, &around)? }
+            let request = CreateNetwork {
+                name: " bridge".into(),
+                ..asked
+            };
+            NetworkSpec {
+                name: "bridge".into(),
+                ..specify(&request, &around)?
+            }
         };
         let network = match present {
-            Some(present) => Network { spec, adopted, ..Network::clone(&present) },
+            Some(present) => Network {
+                spec,
+                adopted,
+                ..Network::clone(&present)
+            },
             None => {
                 let id = NetworkId::from_bytes(self.random_bytes()?);
-                Network { id, created: timestamp(), spec, adopted }
+                Network {
+                    id,
+                    created: timestamp(),
+                    spec,
+                    adopted,
+                }
             }
         };
         self.keep_default(network)
@@ -128,14 +153,29 @@ impl Engine {
         };
         if let Some(address) = address {
             let range = flags.range.map(IpNet::V4);
-            subnets.push(subnet(IpNet::V4(address), flags.gateway.map(Into::into), range));
+            subnets.push(subnet(
+                IpNet::V4(address),
+                flags.gateway.map(Into::into),
+                range,
+            ));
         } else if let Some(kept) = kept_subnet(present, flags.range) {
-            subnets.push(subnet(kept, flags.gateway.map(Into::into), flags.range.map(IpNet::V4)));
+            subnets.push(subnet(
+                kept,
+                flags.gateway.map(Into::into),
+                flags.range.map(IpNet::V4),
+            ));
         }
         let address6 = flags.address6.or_else(|| first_of(flags.range6));
         if let (true, Some(address)) = (flags.ipv6, address6) {
-            let range = flags.range6.map(IpNet::V6).filter(|_| flags.address6.is_some());
-            subnets.push(subnet(IpNet::V6(address), flags.gateway6.map(Into::into), range));
+            let range = flags
+                .range6
+                .map(IpNet::V6)
+                .filter(|_| flags.address6.is_some());
+            subnets.push(subnet(
+                IpNet::V6(address),
+                flags.gateway6.map(Into::into),
+                range,
+            ));
         }
         Ok(CreateNetwork {
             enable_ipv6: Some(flags.ipv6),
@@ -147,7 +187,9 @@ impl Engine {
 
     fn default_options(&self, device: String) -> BTreeMap<String, String> {
         let flags = &self.config.default_bridge;
-        let binding = flags.host_binding.map_or("0.0.0.0".into(), |ip| ip.to_string());
+        let binding = flags
+            .host_binding
+            .map_or("0.0.0.0".into(), |ip| ip.to_string());
         let mtu = flags.mtu.unwrap_or(options::BridgeOptions::DEFAULT_MTU);
         [
             (options::DEFAULT, "true".to_owned()),
@@ -166,7 +208,9 @@ impl Engine {
         let addresses = self.executor.kernel().addresses().map_err(|error| {
             EngineError::failed(format!("cannot read the addresses of {device}"), error)
         })?;
-        let own = addresses.into_iter().filter(|address| address.link == device);
+        let own = addresses
+            .into_iter()
+            .filter(|address| address.link == device);
         Ok(own.into_iter().find_map(|address| match address.address {
             IpNet::V4(address) => Some(address),
             IpNet::V6(_) => None,
@@ -221,7 +265,11 @@ fn without_addresses(id: NetworkId, name: &str, driver: DriverKind) -> Network {
             config_from: None,
             enable_ipv4: true,
             enable_ipv6: false,
-            ipam: IpamSpec { driver: "default".into(), options: None, subnets: vec![] },
+            ipam: IpamSpec {
+                driver: "default".into(),
+                options: None,
+                subnets: vec![],
+            },
             options: BTreeMap::new(),
             labels: BTreeMap::new(),
         },

@@ -45,6 +45,9 @@ impl EngineError {
         message: impl Into<String>,
         source: impl std::error::Error + Send + Sync + 'static,
     ) -> Self {
-        Self::Failed { message: message.into(), source: Some(Box::new(source)) }
+        Self::Failed {
+            message: message.into(),
+            source: Some(Box::new(source)),
+        }
     }
 }

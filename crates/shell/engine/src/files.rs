@@ -31,7 +31,10 @@ impl Engine {
         };
         write().map_err(|error| {
             let name = &sandbox.name;
-            let text = format!("the files of {name} cannot be written to {}", folder.display());
+            let text = format!(
+                "the files of {name} cannot be written to {}",
+                folder.display()
+            );
             EngineError::failed(text, error)
         })
     }
@@ -78,7 +81,10 @@ impl Engine {
         if sandbox.host || sandbox.endpoints.is_empty() {
             return render_host(&host, &path, asked);
         }
-        let ipv6 = sandbox.endpoints.values().any(|endpoint| endpoint.ipv6.is_some());
+        let ipv6 = sandbox
+            .endpoints
+            .values()
+            .any(|endpoint| endpoint.ipv6.is_some());
         render_legacy(&host, &path, asked, ipv6)
     }
 }
@@ -91,7 +97,11 @@ fn full_hostname(sandbox: &Sandbox) -> String {
 }
 
 fn hosts(sandbox: &Sandbox) -> String {
-    let addresses: Vec<IpAddr> = sandbox.endpoints.values().flat_map(Endpoint::addresses).collect();
+    let addresses: Vec<IpAddr> = sandbox
+        .endpoints
+        .values()
+        .flat_map(Endpoint::addresses)
+        .collect();
     HostsFile {
         hostname: &sandbox.hostname,
         domainname: &sandbox.domainname,
@@ -104,16 +114,27 @@ fn hosts(sandbox: &Sandbox) -> String {
 
 /// The lines of a sandbox's own addresses.
 fn own_lines(sandbox: &Sandbox) -> Vec<String> {
-    let bare = Sandbox { endpoints: Default::default(), ..sandbox.clone() };
+    let bare = Sandbox {
+        endpoints: Default::default(),
+        ..sandbox.clone()
+    };
     let without = hosts(&bare);
-    hosts(sandbox).lines().skip(without.lines().count()).map(str::to_owned).collect()
+    hosts(sandbox)
+        .lines()
+        .skip(without.lines().count())
+        .map(str::to_owned)
+        .collect()
 }
 
 /// The text without the lines that went, and with those that came at the end.
 fn edit_hosts(text: &str, old: &[String], new: &[String]) -> String {
-    let went = |line: &&str| old.iter().any(|own| own == line) && !new.iter().any(|own| own == line);
+    let went =
+        |line: &&str| old.iter().any(|own| own == line) && !new.iter().any(|own| own == line);
     let kept: Vec<&str> = text.lines().filter(|line| !went(line)).collect();
-    let came = new.iter().map(String::as_str).filter(|line| !kept.contains(line));
+    let came = new
+        .iter()
+        .map(String::as_str)
+        .filter(|line| !kept.contains(line));
     let lines: Vec<&str> = kept.iter().copied().chain(came).collect();
     lines.join("\n") + "\n"
 }
@@ -127,6 +148,9 @@ mod tests {
         let own = |address: &str| format!("{address}\tweb");
         let text = "127.0.0.1\tlocalhost\n10.0.0.2\tweb\n10.9.9.9\tmine\n";
         let edited = edit_hosts(text, &[own("10.0.0.2")], &[own("10.1.0.2")]);
-        assert_eq!(edited, "127.0.0.1\tlocalhost\n10.9.9.9\tmine\n10.1.0.2\tweb\n");
+        assert_eq!(
+            edited,
+            "127.0.0.1\tlocalhost\n10.9.9.9\tmine\n10.1.0.2\tweb\n"
+        );
     }
 }

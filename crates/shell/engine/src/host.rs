@@ -35,7 +35,10 @@ impl Engine {
 
     /// The facts as last read.
     pub(crate) fn facts(&self) -> Facts {
-        self.facts.read().unwrap_or_else(PoisonError::into_inner).clone()
+        self.facts
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
     }
 
     /// The time since the engine was opened.
@@ -56,13 +59,20 @@ impl Engine {
     /// bridges, and its name servers.
     pub(crate) fn prefixes_to_avoid(&self) -> Result<Vec<IpNet>, EngineError> {
         let routes = self.executor.kernel().routes().map_err(|error| {
-            EngineError::failed("cannot read the routes of the host to choose a subnet", error)
+            EngineError::failed(
+                "cannot read the routes of the host to choose a subnet",
+                error,
+            )
         })?;
         let bridges = self.bridges();
-        let foreign = routes.into_iter().filter(|route| !bridges.contains(&route.link));
+        let foreign = routes
+            .into_iter()
+            .filter(|route| !bridges.contains(&route.link));
         let routes = foreign.map(|route| route.prefix);
         let servers = self.host_resolv_conf().servers.into_iter();
-        let servers = servers.map(|server| server.address).filter(|server| !server.is_loopback());
+        let servers = servers
+            .map(|server| server.address)
+            .filter(|server| !server.is_loopback());
         Ok(routes.chain(servers.map(IpNet::from)).collect())
     }
 
@@ -72,7 +82,9 @@ impl Engine {
             return self.config.host_gateway.clone();
         }
         let state = self.state();
-        let Some(default) = state.named("bridge") else { return vec![] };
+        let Some(default) = state.named("bridge") else {
+            return vec![];
+        };
         let network = &default.network;
         let subnets = network.subnets(false).chain(network.subnets(true));
         subnets.filter_map(|subnet| subnet.gateway).collect()
@@ -81,11 +93,17 @@ impl Engine {
     /// Checks a plan, then applies it.
     pub(crate) fn apply(&self, old: &Plan, new: &Plan) -> Result<(), EngineError> {
         if let Some(fault) = check(new, &host_table()).into_iter().next() {
-            return Err(EngineError::Failed { message: fault.to_string(), source: None });
+            return Err(EngineError::Failed {
+                message: fault.to_string(),
+                source: None,
+            });
         }
         match self.executor.apply(old, new) {
             Ok(_) => Ok(()),
-            Err(error) => Err(EngineError::failed("the network could not be set up", error)),
+            Err(error) => Err(EngineError::failed(
+                "the network could not be set up",
+                error,
+            )),
         }
     }
 
@@ -113,7 +131,11 @@ impl Engine {
 
     /// Tells what happened to an endpoint's network.
     pub(crate) fn tell_of(&self, endpoint: &Endpoint, action: NetworkAction) {
-        let network = self.state().networks.get(&endpoint.network).map(|s| s.network.clone());
+        let network = self
+            .state()
+            .networks
+            .get(&endpoint.network)
+            .map(|s| s.network.clone());
         if let Some(network) = network {
             self.tell(action, &network);
         }
@@ -122,7 +144,10 @@ impl Engine {
     /// The devices of our bridge networks.
     pub(crate) fn bridges(&self) -> Vec<String> {
         let state = self.state();
-        let options = state.networks.values().filter_map(|s| BridgeOptions::of(&s.network).ok());
+        let options = state
+            .networks
+            .values()
+            .filter_map(|s| BridgeOptions::of(&s.network).ok());
         options.map(|options| options.device.to_string()).collect()
     }
 }

@@ -37,9 +37,7 @@ pub use view::{NetworkView, SubnetUsage};
 use locks::Locks;
 use sealane_core::dns::ResolvConf;
 use sealane_core::ipam::AddressPools;
-use sealane_core::model::{
-    Endpoint, EndpointSpec, Facts, Network, NetworkId, Sandbox, SandboxId,
-};
+use sealane_core::model::{Endpoint, EndpointSpec, Facts, Network, NetworkId, Sandbox, SandboxId};
 use sealane_core::plan::{Key, Netns, Plan};
 use sealane_executor::Executor;
 use sealane_kernel::Kernel;
@@ -49,7 +47,7 @@ use sealane_store::{Records, Store};
 use state::State;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, RwLock};
+use std::sync::{Arc, Mutex, OnceLock, RwLock};
 use std::time::Instant;
 
 /// The engine: every network, sandbox and endpoint of one daemon. All calls block; all may be made
@@ -68,8 +66,8 @@ pub struct Engine {
     /// The plan of the host as last applied.
     host_plan: Mutex<Plan>,
     facts: RwLock<Facts>,
-    /// The facts of the first start of this boot, if this is not it.
-    first_facts: Option<Facts>,
+    /// The facts of the first start of this boot: what the host was like before us.
+    first_facts: OnceLock<Facts>,
     /// What an earlier run left, until [`Engine::recover`] decides about it.
     saved: Mutex<BTreeMap<String, Sandbox>>,
     /// What an earlier run had claimed.
@@ -125,12 +123,19 @@ impl Engine {
 
     /// All networks, without their endpoints.
     pub fn networks(&self) -> Vec<Arc<Network>> {
-        self.state().networks.values().map(|state| state.network.clone()).collect()
+        self.state()
+            .networks
+            .values()
+            .map(|state| state.network.clone())
+            .collect()
     }
 
     /// Whether any sandbox has an endpoint on the network.
     pub fn in_use(&self, network: &NetworkId) -> bool {
-        self.state().networks.get(network).is_some_and(|state| !state.members.is_empty())
+        self.state()
+            .networks
+            .get(network)
+            .is_some_and(|state| !state.members.is_empty())
     }
 
     /// Checks an endpoint against its network, as Docker does when a container is created. Each
@@ -160,7 +165,10 @@ impl Engine {
     pub fn gateways(&self, sandbox: &Sandbox) -> (Option<NetworkId>, Option<NetworkId>) {
         let networks = self.state().joined(sandbox);
         let gateways = sealane_core::scopes::Gateways::choose(sandbox, &networks);
-        (gateways.v4.map(|endpoint| endpoint.network), gateways.v6.map(|endpoint| endpoint.network))
+        (
+            gateways.v4.map(|endpoint| endpoint.network),
+            gateways.v6.map(|endpoint| endpoint.network),
+        )
     }
 
     /// Where the namespace of a sandbox is mounted; `None` for the host's.
@@ -214,6 +222,8 @@ impl Engine {
         id: &SandboxId,
         work: impl FnOnce() -> std::io::Result<T> + Send,
     ) -> std::io::Result<T> {
-        self.executor.kernel().in_namespace(Netns::Sandbox(*id), work)
+        self.executor
+            .kernel()
+            .in_namespace(Netns::Sandbox(*id), work)
     }
 }

@@ -2,7 +2,9 @@
 
 use crate::locks::LockIgnoringPoison;
 use crate::{Engine, EngineError};
-use sealane_core::dns::{EndpointNames, Forwarding, NetworkView, ResolvConf, View, render_internal};
+use sealane_core::dns::{
+    EndpointNames, Forwarding, NetworkView, ResolvConf, View, render_internal,
+};
 use sealane_core::model::{Endpoint, Network, NetworkId, Sandbox, SandboxId, derive_id};
 use sealane_core::plan::Netns;
 use sealane_nameserver::{SandboxSockets, Upstream, UpstreamConfig, bind_sockets_at};
@@ -35,9 +37,14 @@ impl Engine {
 
     /// Opens the resolver's sockets in a sandbox that has a table for them.
     pub(crate) fn start_resolver(&self, sandbox: &Sandbox) -> Result<(), EngineError> {
-        let Some((udp, tcp)) = sandbox.resolver_ports else { return Ok(()) };
+        let Some((udp, tcp)) = sandbox.resolver_ports else {
+            return Ok(());
+        };
         let failed = |error: io::Error| {
-            EngineError::failed(format!("the resolver of {} cannot start", sandbox.name), error)
+            EngineError::failed(
+                format!("the resolver of {} cannot start", sandbox.name),
+                error,
+            )
         };
         let sockets = self.bind_resolver(&sandbox.id, udp, tcp).map_err(failed)?;
         let (view, upstreams) = self.view_of(sandbox);
@@ -48,7 +55,9 @@ impl Engine {
 
     fn bind_resolver(&self, id: &SandboxId, udp: u16, tcp: u16) -> io::Result<SandboxSockets> {
         let bind = move || bind_sockets_at(udp, tcp).map_err(io::Error::other);
-        self.executor.kernel().in_namespace(Netns::Sandbox(*id), bind)
+        self.executor
+            .kernel()
+            .in_namespace(Netns::Sandbox(*id), bind)
     }
 
     /// Ports for the resolver of a sandbox that is running already: free ones, for its own
@@ -83,14 +92,19 @@ impl Engine {
                     .collect(),
             ),
         };
-        (Arc::new(view(sandbox, &networks, internal.ndots_set)), upstreams)
+        (
+            Arc::new(view(sandbox, &networks, internal.ndots_set)),
+            upstreams,
+        )
     }
 
     /// Enters a sandbox's names in the zones of its networks.
     pub(crate) fn publish_names(&self, sandbox: &Sandbox) {
         let networks = self.state().joined(sandbox);
         for endpoint in sandbox.endpoints.values() {
-            let Some(network) = networks.get(&endpoint.network) else { continue };
+            let Some(network) = networks.get(&endpoint.network) else {
+                continue;
+            };
             if network.is_predefined() {
                 continue;
             }
@@ -101,7 +115,8 @@ impl Engine {
                 ipv6: endpoint.ipv6.map(|net| net.addr()),
                 services: vec![],
             };
-            self.nameserver.update_zone(network.id, |zone| zone.with_endpoint(names));
+            self.nameserver
+                .update_zone(network.id, |zone| zone.with_endpoint(names));
         }
     }
 
@@ -133,11 +148,7 @@ pub fn dns_names(sandbox: &Sandbox, endpoint: &Endpoint) -> Vec<String> {
 }
 
 /// What a sandbox sees: its user-defined networks by name, its links, and whether it may ask out.
-fn view(
-    sandbox: &Sandbox,
-    networks: &BTreeMap<NetworkId, Arc<Network>>,
-    ndots_set: bool,
-) -> View {
+fn view(sandbox: &Sandbox, networks: &BTreeMap<NetworkId, Arc<Network>>, ndots_set: bool) -> View {
     let mut joined: Vec<(&Network, &Endpoint)> = sandbox
         .endpoints
         .values()
@@ -152,7 +163,11 @@ fn view(
     };
     View {
         networks: joined.iter().map(network_view).collect(),
-        forwarding: if leads_out { Forwarding::Anywhere } else { Forwarding::FromSandboxOnly },
+        forwarding: if leads_out {
+            Forwarding::Anywhere
+        } else {
+            Forwarding::FromSandboxOnly
+        },
         ndots_set,
     }
 }

@@ -20,7 +20,10 @@ use std::sync::Arc;
 pub(crate) const NETWORKS: Table = Table("networks");
 
 impl Engine {
-    pub(crate) fn make_network(&self, request: &CreateNetwork) -> Result<CreatedNetwork, EngineError> {
+    pub(crate) fn make_network(
+        &self,
+        request: &CreateNetwork,
+    ) -> Result<CreatedNetwork, EngineError> {
         let _running = self.operations.read();
         let network = self.reserve_network(request)?;
         let warning = self.warning_for(&network);
@@ -29,11 +32,17 @@ impl Engine {
             return Err(error);
         }
         self.tell(NetworkAction::Create, &network);
-        Ok(CreatedNetwork { id: network.id, warning })
+        Ok(CreatedNetwork {
+            id: network.id,
+            warning,
+        })
     }
 
     /// Chooses what is open and holds it against others.
-    pub(crate) fn reserve_network(&self, request: &CreateNetwork) -> Result<Arc<Network>, EngineError> {
+    pub(crate) fn reserve_network(
+        &self,
+        request: &CreateNetwork,
+    ) -> Result<Arc<Network>, EngineError> {
         let avoid = self.prefixes_to_avoid()?;
         let id = NetworkId::from_bytes(self.random_bytes()?);
         let mut state = self.state();
@@ -44,12 +53,19 @@ impl Engine {
             defaults: self.config.default_network_options.get("bridge"),
         };
         let spec = specify(request, &around)?;
-        let network = Arc::new(Network { id, created: timestamp(), spec, adopted: false });
-        let options = DriverOptions::of(&network)
-            .map_err(|error| EngineError::Invalid(error.to_string()))?;
+        let network = Arc::new(Network {
+            id,
+            created: timestamp(),
+            spec,
+            adopted: false,
+        });
+        let options =
+            DriverOptions::of(&network).map_err(|error| EngineError::Invalid(error.to_string()))?;
         check_device(&network, &options, &state)?;
         let pools = open_pools(&network)?;
-        state.networks.insert(id, NetworkState::new(network.clone(), pools));
+        state
+            .networks
+            .insert(id, NetworkState::new(network.clone(), pools));
         Ok(network)
     }
 
@@ -101,7 +117,10 @@ impl Engine {
         batch.delete(NETWORKS, network.id);
         if let Err(error) = self.store.commit(&batch) {
             self.state().networks.insert(network.id, removed);
-            let text = format!("the removal of network {} could not be stored", network.spec.name);
+            let text = format!(
+                "the removal of network {} could not be stored",
+                network.spec.name
+            );
             return Err(EngineError::failed(text, error));
         }
         let applied = self.apply_with_host(&self.plan_of(network)?, &Plan::default());
@@ -115,11 +134,16 @@ impl Engine {
     ) -> Result<Vec<String>, EngineError> {
         let _running = self.operations.read();
         let Ok(_pruning) = self.pruning.try_lock() else {
-            return Err(EngineError::Conflict("a prune operation is already running".into()));
+            return Err(EngineError::Conflict(
+                "a prune operation is already running".into(),
+            ));
         };
         let candidates: Vec<Arc<Network>> = {
             let state = self.state();
-            let unused = state.networks.values().filter(|state| state.members.is_empty());
+            let unused = state
+                .networks
+                .values()
+                .filter(|state| state.members.is_empty());
             unused.map(|state| state.network.clone()).collect()
         };
         let mut pruned = Vec::new();
@@ -151,7 +175,10 @@ impl Engine {
             let networks = state.networks.values().map(|state| &state.network.spec);
             networks.filter(|spec| spec.driver == DriverKind::Bridge && !spec.config_only)
         };
-        let forward = (bridges().any(|spec| spec.enable_ipv4), bridges().any(|spec| spec.enable_ipv6));
+        let forward = (
+            bridges().any(|spec| spec.enable_ipv4),
+            bridges().any(|spec| spec.enable_ipv6),
+        );
         let wanted = self.config.ip_forward;
         plan_host(&self.facts(), (forward.0 && wanted, forward.1 && wanted))
     }
@@ -172,7 +199,11 @@ impl Engine {
         };
         let usage = found.pools.iter().map(|(subnet, pool)| {
             let usage = pool.usage();
-            SubnetUsage { subnet: *subnet, in_use: usage.in_use, available: usage.available }
+            SubnetUsage {
+                subnet: *subnet,
+                in_use: usage.in_use,
+                available: usage.available,
+            }
         });
         Ok(NetworkView {
             network: found.network.clone(),
@@ -202,7 +233,9 @@ fn check_device(
     options: &DriverOptions,
     state: &State,
 ) -> Result<(), EngineError> {
-    let DriverOptions::Bridge(options) = options else { return Ok(()) };
+    let DriverOptions::Bridge(options) = options else {
+        return Ok(());
+    };
     let others = state.networks.values().map(|state| &state.network);
     let same = |other: &&Arc<Network>| {
         other.spec.driver == DriverKind::Bridge
@@ -226,16 +259,21 @@ pub(crate) fn open_pools(network: &Network) -> Result<Vec<(IpNet, Pool)>, Engine
         return Ok(vec![]);
     }
     let subnets = network.subnets(false).chain(network.subnets(true));
-    let open = |spec: &_| Pool::open(spec).map_err(|error| EngineError::Forbidden(error.to_string()));
+    let open =
+        |spec: &_| Pool::open(spec).map_err(|error| EngineError::Forbidden(error.to_string()));
     subnets.map(|spec| Ok((spec.subnet, open(spec)?))).collect()
 }
 
 fn check_unused(network: &Network, state: &State) -> Result<(), EngineError> {
-    let Some(found) = state.networks.get(&network.id) else { return Ok(()) };
+    let Some(found) = state.networks.get(&network.id) else {
+        return Ok(());
+    };
     let name = &network.spec.name;
     let depends = |other: &NetworkState| other.network.spec.config_from.as_ref() == Some(name);
     if network.spec.config_only && state.networks.values().any(depends) {
-        return Err(EngineError::Forbidden(format!("configuration network \"{name}\" is in use")));
+        return Err(EngineError::Forbidden(format!(
+            "configuration network \"{name}\" is in use"
+        )));
     }
     let active: BTreeSet<String> = found
         .members
@@ -243,7 +281,11 @@ fn check_unused(network: &Network, state: &State) -> Result<(), EngineError> {
         .filter_map(|id| {
             let sandbox = state.sandboxes.get(id)?;
             let endpoint = sandbox.endpoints.get(&network.id)?;
-            Some(format!("name:\"{}\" id:\"{}\"", sandbox.name, endpoint.id.short(12)))
+            Some(format!(
+                "name:\"{}\" id:\"{}\"",
+                sandbox.name,
+                endpoint.id.short(12)
+            ))
         })
         .collect();
     if found.members.is_empty() {

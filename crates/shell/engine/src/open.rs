@@ -17,7 +17,7 @@ use std::fs;
 use std::io;
 use std::os::fd::OwnedFd;
 use std::path::Path;
-use std::sync::{Arc, Mutex, RwLock};
+use std::sync::{Arc, Mutex, OnceLock, RwLock};
 use std::time::Instant;
 
 /// The host before anything was read.
@@ -66,7 +66,11 @@ pub(crate) fn open(
         state: Mutex::new(State::default()),
         host_plan: Mutex::new(Plan::default()),
         facts: RwLock::new(UNREAD),
-        first_facts: first.records.into_values().next(),
+        first_facts: first
+            .records
+            .into_values()
+            .next()
+            .map_or_else(OnceLock::new, OnceLock::from),
         saved: Mutex::new(saved.records),
         claimed,
         host_resolver: Mutex::new(ResolvConf::parse(&resolver)),
@@ -98,9 +102,11 @@ fn address_pools(config: &EngineConfig) -> Result<AddressPools, EngineError> {
     if config.pools.is_empty() {
         return Ok(AddressPools::predefined(&id));
     }
-    let pools = config.pools.iter().map(|pool| AddressPool { base: pool.base, size: pool.size });
-    AddressPools::new(pools.collect(), &id)
-        .map_err(|error| EngineError::Invalid(error.to_string()))
+    let pools = config.pools.iter().map(|pool| AddressPool {
+        base: pool.base,
+        size: pool.size,
+    });
+    AddressPools::new(pools.collect(), &id).map_err(|error| EngineError::Invalid(error.to_string()))
 }
 
 /// What tells this daemon from all others: made once, kept in the data root.

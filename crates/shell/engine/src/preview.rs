@@ -33,9 +33,9 @@ impl Engine {
                 if new.resolver_ports.is_none() && self.wants_resolver(&new) {
                     new.resolver_ports = Some(self.free_resolver_ports(id));
                 }
-                let plans = self.plan_of_sandbox(&old).and_then(|from| {
-                    Ok((from, self.plan_of_sandbox(&new)?))
-                });
+                let plans = self
+                    .plan_of_sandbox(&old)
+                    .and_then(|from| Ok((from, self.plan_of_sandbox(&new)?)));
                 self.release_endpoint(id, &endpoint, false);
                 plans?
             }
@@ -50,10 +50,7 @@ impl Engine {
         Ok(render(&old, &new))
     }
 
-    fn preview_network(
-        &self,
-        request: &crate::CreateNetwork,
-    ) -> Result<(Plan, Plan), EngineError> {
+    fn preview_network(&self, request: &crate::CreateNetwork) -> Result<(Plan, Plan), EngineError> {
         let network = self.reserve_network(request)?;
         let plans = self.plan_of(&network).map(|plan| {
             let (from, mut to) = (self.lock_host_plan().clone(), self.host_plan());
@@ -71,8 +68,13 @@ impl Engine {
 
 /// One change a line, in the order they are made, then what is done once.
 fn render(old: &Plan, new: &Plan) -> String {
-    let changes = Executor::preview(old, new).into_iter().map(|change| change.to_string());
-    let effects = new.effects().iter().filter(|effect| !old.effects().contains(effect));
+    let changes = Executor::preview(old, new)
+        .into_iter()
+        .map(|change| change.to_string());
+    let effects = new
+        .effects()
+        .iter()
+        .filter(|effect| !old.effects().contains(effect));
     let lines: Vec<String> = changes.chain(effects.map(Effect::to_string)).collect();
     lines.join("\n") + "\n"
 }

@@ -17,13 +17,16 @@ const FACTS: &str = "facts";
 impl Engine {
     /// Knows the stored networks again.
     pub(crate) fn load_networks(&self) -> Result<(), EngineError> {
-        let stored: BTreeMap<String, Network> = self.store.load_all(NETWORKS).map_err(|error| {
-            EngineError::failed("the stored networks cannot be read", error)
-        })?;
+        let stored: BTreeMap<String, Network> = self
+            .store
+            .load_all(NETWORKS)
+            .map_err(|error| EngineError::failed("the stored networks cannot be read", error))?;
         let mut state = self.state();
         for network in stored.into_values() {
             let pools = open_pools(&network)?;
-            state.networks.insert(network.id, NetworkState::new(Arc::new(network), pools));
+            state
+                .networks
+                .insert(network.id, NetworkState::new(Arc::new(network), pools));
         }
         Ok(())
     }
@@ -49,13 +52,12 @@ impl Engine {
         let read = self.executor.kernel().facts();
         let mut facts =
             read.map_err(|error| EngineError::failed("cannot read facts of the host", error))?;
-        match &self.first_facts {
-            Some(first) => {
-                facts.ipv4_forwarding = first.ipv4_forwarding;
-                facts.ipv6_forwarding = first.ipv6_forwarding;
-            }
-            None => self.remember_facts(&facts)?,
+        if self.first_facts.get().is_none() {
+            self.remember_facts(&facts)?;
         }
+        let first = self.first_facts.get_or_init(|| facts.clone());
+        facts.ipv4_forwarding = first.ipv4_forwarding;
+        facts.ipv6_forwarding = first.ipv6_forwarding;
         if !self.config.firewall_integration {
             facts.ipv4_forward_drops = false;
             facts.ipv6_forward_drops = false;
@@ -76,12 +78,15 @@ impl Engine {
         alive: &BTreeSet<SandboxId>,
     ) -> Result<Vec<Arc<Sandbox>>, EngineError> {
         let saved = std::mem::take(&mut *self.saved.lock_ignoring_poison());
-        let (kept, ended): (Vec<_>, Vec<_>) =
-            saved.into_values().partition(|sandbox: &Sandbox| alive.contains(&sandbox.id));
+        let (kept, ended): (Vec<_>, Vec<_>) = saved
+            .into_values()
+            .partition(|sandbox: &Sandbox| alive.contains(&sandbox.id));
         for sandbox in ended {
-            self.records.remove(&sandbox.id.to_string()).map_err(|error| {
-                EngineError::failed(format!("cannot forget sandbox {}", sandbox.name), error)
-            })?;
+            self.records
+                .remove(&sandbox.id.to_string())
+                .map_err(|error| {
+                    EngineError::failed(format!("cannot forget sandbox {}", sandbox.name), error)
+                })?;
         }
         let kept: Vec<Arc<Sandbox>> = kept.into_iter().map(Arc::new).collect();
         for sandbox in &kept {
@@ -95,7 +100,9 @@ impl Engine {
 
     /// Serves a sandbox of an earlier run again. What fails is told and does not stop the others.
     fn resume(&self, sandbox: &Sandbox) {
-        let resumed = self.start_resolver(sandbox).and_then(|()| self.activate_ports(sandbox));
+        let resumed = self
+            .start_resolver(sandbox)
+            .and_then(|()| self.activate_ports(sandbox));
         if let Err(error) = resumed {
             tracing::warn!(sandbox = sandbox.name, %error, "cannot serve a running sandbox again");
         }
@@ -104,7 +111,10 @@ impl Engine {
 
     /// Compares everything ours with what was saved, and repairs it. No operation runs meanwhile.
     pub(crate) fn sweep(&self) -> Result<Vec<Change>, EngineError> {
-        let _alone = self.operations.write().unwrap_or_else(PoisonError::into_inner);
+        let _alone = self
+            .operations
+            .write()
+            .unwrap_or_else(PoisonError::into_inner);
         let wanted = self.everything()?;
         *self.lock_host_plan() = self.host_plan();
         self.executor
@@ -139,7 +149,10 @@ impl Engine {
         }
         let lines: Vec<String> = changes.iter().map(ToString::to_string).collect();
         let text = lines.join("\n");
-        tracing::warn!(at = timestamp(), "something changed what is ours; put back:\n{text}");
+        tracing::warn!(
+            at = timestamp(),
+            "something changed what is ours; put back:\n{text}"
+        );
         (self.events)(NetworkEvent {
             action: NetworkAction::Repair(text),
             network: None,

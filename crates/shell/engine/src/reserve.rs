@@ -36,7 +36,9 @@ impl Engine {
         }
         let interface = interface(sandbox, &spec)?;
         let Some(found) = state.networks.get_mut(&network.id) else {
-            return Err(EngineError::NotFound(format!("network {reference} not found")));
+            return Err(EngineError::NotFound(format!(
+                "network {reference} not found"
+            )));
         };
         let (v4, v6) = reserve_addresses(found, sandbox, &spec, now)?;
         found.members.insert(sandbox.id);
@@ -49,8 +51,12 @@ impl Engine {
             mac: spec.mac.unwrap_or_else(|| Mac::from_id(&id)),
             ipv4: v4.and_then(only_v4),
             ipv6: v6.and_then(only_v6),
-            gateway4: gateway(&network, false).and_then(only_v4).map(|net| net.addr()),
-            gateway6: gateway(&network, true).and_then(only_v6).map(|net| net.addr()),
+            gateway4: gateway(&network, false)
+                .and_then(only_v4)
+                .map(|net| net.addr()),
+            gateway6: gateway(&network, true)
+                .and_then(only_v6)
+                .map(|net| net.addr()),
             spec,
         };
         Ok((network, endpoint))
@@ -61,7 +67,9 @@ impl Engine {
     pub(crate) fn release_endpoint(&self, sandbox: &SandboxId, endpoint: &Endpoint, used: bool) {
         let now = self.uptime();
         let mut state = self.state();
-        let Some(found) = state.networks.get_mut(&endpoint.network) else { return };
+        let Some(found) = state.networks.get_mut(&endpoint.network) else {
+            return;
+        };
         found.members.remove(sandbox);
         found.remember(*sandbox, endpoint.addresses().collect());
         for address in endpoint.addresses() {
@@ -80,10 +88,15 @@ impl Engine {
         let mut state = self.state();
         state.sandboxes.insert(sandbox.id, sandbox.clone());
         for endpoint in sandbox.endpoints.values() {
-            let Some(found) = state.networks.get_mut(&endpoint.network) else { continue };
+            let Some(found) = state.networks.get_mut(&endpoint.network) else {
+                continue;
+            };
             found.members.insert(sandbox.id);
             for address in endpoint.addresses() {
-                let pools = found.pools.iter_mut().filter(|(subnet, _)| subnet.contains(&address));
+                let pools = found
+                    .pools
+                    .iter_mut()
+                    .filter(|(subnet, _)| subnet.contains(&address));
                 for (_, pool) in pools {
                     if let Err(error) = pool.reserve(address) {
                         tracing::warn!(%address, %error, "an address of a running sandbox is taken");
@@ -100,21 +113,22 @@ pub(crate) fn faults(network: &Network, spec: &EndpointSpec) -> Vec<String> {
     let v4 = spec.ipv4.map(IpAddr::V4);
     let asked: Vec<IpAddr> = v4.into_iter().chain(spec.ipv6.map(IpAddr::V6)).collect();
     if !asked.is_empty() && network.is_predefined() {
-        faults.push(
-            "user-specified IP address is supported on user-defined networks only".into(),
-        );
+        faults.push("user-specified IP address is supported on user-defined networks only".into());
     } else {
         for address in asked {
             let subnets = network.subnets(false).chain(network.subnets(true));
-            if !subnets.into_iter().any(|subnet| subnet.subnet.contains(&address)) {
-                faults.push(format!("no configured subnet contains IP address {address}"));
+            if !subnets
+                .into_iter()
+                .any(|subnet| subnet.subnet.contains(&address))
+            {
+                faults.push(format!(
+                    "no configured subnet contains IP address {address}"
+                ));
             }
         }
     }
     if !spec.aliases.is_empty() && network.is_predefined() {
-        faults.push(
-            "network-scoped aliases are only supported for user-defined networks".into(),
-        );
+        faults.push("network-scoped aliases are only supported for user-defined networks".into());
     }
     faults
 }
@@ -166,16 +180,20 @@ fn reserve_address(
             Err(error) => refused = Some(error),
         }
     }
-    refused.map_or(Ok(None), |error| Err(EngineError::Forbidden(error.to_string())))
+    refused.map_or(Ok(None), |error| {
+        Err(EngineError::Forbidden(error.to_string()))
+    })
 }
 
 /// The name asked for, or the first `eth` that is free.
 fn interface(sandbox: &Sandbox, spec: &EndpointSpec) -> Result<InterfaceName, EngineError> {
-    let taken: BTreeSet<&str> =
-        sandbox.endpoints.values().map(|endpoint| endpoint.interface.as_str()).collect();
-    let invalid = |error: sealane_core::model::InvalidInterfaceName| {
-        EngineError::Invalid(error.to_string())
-    };
+    let taken: BTreeSet<&str> = sandbox
+        .endpoints
+        .values()
+        .map(|endpoint| endpoint.interface.as_str())
+        .collect();
+    let invalid =
+        |error: sealane_core::model::InvalidInterfaceName| EngineError::Invalid(error.to_string());
     if let Some(name) = spec.driver_opts.get(IFNAME) {
         if taken.contains(name.as_str()) {
             return Err(EngineError::Invalid(format!(
@@ -184,7 +202,9 @@ fn interface(sandbox: &Sandbox, spec: &EndpointSpec) -> Result<InterfaceName, En
         }
         return InterfaceName::try_from(name.as_str()).map_err(invalid);
     }
-    let free = (0..=taken.len()).map(|n| format!("eth{n}")).find(|name| !taken.contains(&**name));
+    let free = (0..=taken.len())
+        .map(|n| format!("eth{n}"))
+        .find(|name| !taken.contains(&**name));
     InterfaceName::try_from(free.unwrap_or_default()).map_err(invalid)
 }
 
@@ -210,5 +230,7 @@ fn only_v6(net: IpNet) -> Option<Ipv6Net> {
 
 /// The checks of [`faults`], for a network that may not exist yet.
 pub(crate) fn check(state: &State, reference: &str, spec: &EndpointSpec) -> Vec<String> {
-    state.find(reference).map_or_else(|_| vec![], |found| faults(&found.network, spec))
+    state
+        .find(reference)
+        .map_or_else(|_| vec![], |found| faults(&found.network, spec))
 }

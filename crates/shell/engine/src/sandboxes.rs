@@ -57,10 +57,13 @@ impl Engine {
     /// A sandbox before anything is reserved.
     fn empty_sandbox(&self, spec: &SandboxSpec) -> Sandbox {
         let gateways = self.host_gateway();
-        let extra_hosts = spec.extra_hosts.iter().flat_map(|(name, target)| match target {
-            HostTarget::Address(address) => vec![(name.clone(), *address)],
-            HostTarget::Gateway => gateways.iter().map(|ip| (name.clone(), *ip)).collect(),
-        });
+        let extra_hosts = spec
+            .extra_hosts
+            .iter()
+            .flat_map(|(name, target)| match target {
+                HostTarget::Address(address) => vec![(name.clone(), *address)],
+                HostTarget::Gateway => gateways.iter().map(|ip| (name.clone(), *ip)).collect(),
+            });
         Sandbox {
             id: spec.id,
             name: spec.name.clone(),
@@ -98,22 +101,27 @@ impl Engine {
     ) -> Result<(), EngineError> {
         let networks = self.state().joined(sandbox);
         let gateways = Gateways::choose(sandbox, &networks);
-        let Some(endpoint) = gateways.v4.or(gateways.v6) else { return Ok(()) };
+        let Some(endpoint) = gateways.v4.or(gateways.v6) else {
+            return Ok(());
+        };
         if requests.is_empty() {
             return Ok(());
         }
-        let binding = networks.get(&endpoint.network).and_then(|network| host_binding(network));
+        let binding = networks
+            .get(&endpoint.network)
+            .and_then(|network| host_binding(network));
         let binding = binding.or(self.config.default_bridge.host_binding);
         let (name, id) = (&sandbox.name, endpoint.id);
-        sandbox.ports = self.ports.reserve(requests, &sandbox.id, binding).map_err(|error| {
-            EngineError::Failed {
+        sandbox.ports = self
+            .ports
+            .reserve(requests, &sandbox.id, binding)
+            .map_err(|error| EngineError::Failed {
                 message: format!(
                     "driver failed programming external connectivity on endpoint {name} ({id}): \
                      {error}"
                 ),
                 source: None,
-            }
-        })?;
+            })?;
         Ok(())
     }
 
@@ -150,7 +158,9 @@ impl Engine {
         let _running = self.operations.read();
         let lock = self.locks.of(*id);
         let _own = lock.lock();
-        let Some(sandbox) = self.state().sandboxes.get(id).cloned() else { return Ok(()) };
+        let Some(sandbox) = self.state().sandboxes.get(id).cloned() else {
+            return Ok(());
+        };
         let plan = self.plan_of_sandbox(&sandbox)?;
         self.records.remove(&id.to_string()).map_err(|error| {
             EngineError::failed(format!("cannot forget sandbox {}", id.short(12)), error)
@@ -242,7 +252,13 @@ impl Engine {
             return Err(error);
         }
         let finished = self.follow_change(old, new);
-        let finished = finished.and_then(|()| if shrinks { Ok(()) } else { self.save_sandbox(new) });
+        let finished = finished.and_then(|()| {
+            if shrinks {
+                Ok(())
+            } else {
+                self.save_sandbox(new)
+            }
+        });
         if let Err(error) = finished {
             if let Err(error) = self.apply(&to, &from) {
                 tracing::warn!(%error, "cannot take back a change; the next sweep will");
@@ -271,8 +287,13 @@ impl Engine {
         let _running = self.operations.read();
         let lock = self.locks.of(*id);
         let _own = lock.lock();
-        let Some(old) = self.state().sandboxes.get(id).cloned() else { return Ok(()) };
-        let new = Arc::new(Sandbox { name: name.into(), ..Sandbox::clone(&old) });
+        let Some(old) = self.state().sandboxes.get(id).cloned() else {
+            return Ok(());
+        };
+        let new = Arc::new(Sandbox {
+            name: name.into(),
+            ..Sandbox::clone(&old)
+        });
         self.save_sandbox(&new)?;
         self.withdraw_names(&old);
         self.publish_names(&new);
@@ -294,9 +315,14 @@ impl Engine {
     }
 
     fn save_sandbox(&self, sandbox: &Sandbox) -> Result<(), EngineError> {
-        self.records.write(&sandbox.id.to_string(), sandbox).map_err(|error| {
-            EngineError::failed(format!("cannot save sandbox {}", sandbox.id.short(12)), error)
-        })
+        self.records
+            .write(&sandbox.id.to_string(), sandbox)
+            .map_err(|error| {
+                EngineError::failed(
+                    format!("cannot save sandbox {}", sandbox.id.short(12)),
+                    error,
+                )
+            })
     }
 
     /// Lets the relay serve published ports where the sandbox now is: on addresses from which the
@@ -307,8 +333,14 @@ impl Engine {
         }
         let networks = self.state().joined(sandbox);
         let gateways = Gateways::choose(sandbox, &networks);
-        let v4 = gateways.v4.and_then(|endpoint| endpoint.ipv4).map(|net| net.addr());
-        let v6 = gateways.v6.and_then(|endpoint| endpoint.ipv6).map(|net| net.addr());
+        let v4 = gateways
+            .v4
+            .and_then(|endpoint| endpoint.ipv4)
+            .map(|net| net.addr());
+        let v6 = gateways
+            .v6
+            .and_then(|endpoint| endpoint.ipv6)
+            .map(|net| net.addr());
         self.ports.activate(&sandbox.id, v4, v6).map_err(|error| {
             EngineError::failed(format!("cannot serve the ports of {}", sandbox.name), error)
         })
@@ -318,10 +350,18 @@ impl Engine {
 /// Settings that the container leaves open are the daemon's.
 fn with_defaults(own: &NameserverConfig, daemon: &NameserverConfig) -> NameserverConfig {
     let or = |own: &Vec<String>, daemon: &Vec<String>| {
-        if own.is_empty() { daemon.clone() } else { own.clone() }
+        if own.is_empty() {
+            daemon.clone()
+        } else {
+            own.clone()
+        }
     };
     NameserverConfig {
-        servers: if own.servers.is_empty() { daemon.servers.clone() } else { own.servers.clone() },
+        servers: if own.servers.is_empty() {
+            daemon.servers.clone()
+        } else {
+            own.servers.clone()
+        },
         search: or(&own.search, &daemon.search),
         options: or(&own.options, &daemon.options),
     }

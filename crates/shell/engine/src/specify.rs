@@ -12,7 +12,10 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 /// `com.docker.network.enable_ipv4` and `6`: the families, as driver options.
-const ENABLE: [&str; 2] = ["com.docker.network.enable_ipv4", "com.docker.network.enable_ipv6"];
+const ENABLE: [&str; 2] = [
+    "com.docker.network.enable_ipv4",
+    "com.docker.network.enable_ipv6",
+];
 
 /// What a specification depends on besides the request.
 pub(crate) struct Surroundings<'a> {
@@ -75,7 +78,9 @@ fn check_name(name: &str, state: &State) -> Result<(), EngineError> {
         )));
     }
     match state.named(name) {
-        Some(_) => Err(EngineError::Conflict(format!("network with name {name} already exists"))),
+        Some(_) => Err(EngineError::Conflict(format!(
+            "network with name {name} already exists"
+        ))),
         None => Ok(()),
     }
 }
@@ -83,14 +88,18 @@ fn check_name(name: &str, state: &State) -> Result<(), EngineError> {
 fn driver(request: &CreateNetwork) -> Result<DriverKind, EngineError> {
     let ipam = request.ipam_driver.as_str();
     if !["", "default"].contains(&ipam) {
-        return Err(EngineError::NotFound(format!("plugin \"{ipam}\" not found")));
+        return Err(EngineError::NotFound(format!(
+            "plugin \"{ipam}\" not found"
+        )));
     }
     match request.driver.as_str() {
         "" | "bridge" | "default" => Ok(DriverKind::Bridge),
         kind @ ("host" | "null") => Err(EngineError::Forbidden(format!(
             "only one instance of \"{kind}\" network is allowed"
         ))),
-        other => Err(EngineError::NotFound(format!("plugin \"{other}\" not found"))),
+        other => Err(EngineError::NotFound(format!(
+            "plugin \"{other}\" not found"
+        ))),
     }
 }
 
@@ -154,7 +163,9 @@ fn subnets(
     }
     taken.extend(subnets.iter().map(|subnet| subnet.subnet));
     for (enabled, family_v6) in [(ipv4, false), (ipv6, true)] {
-        let there = subnets.iter().any(|subnet| subnet.subnet.addr().is_ipv6() == family_v6);
+        let there = subnets
+            .iter()
+            .any(|subnet| subnet.subnet.addr().is_ipv6() == family_v6);
         if enabled && !there {
             let chosen = choose(family_v6, None, &taken, around)?;
             let at = if family_v6 { subnets.len() } else { 0 };
@@ -172,7 +183,9 @@ fn subnets(
 /// The subnets of all networks.
 fn taken(state: &State) -> Vec<IpNet> {
     let networks = state.networks.values();
-    networks.flat_map(|state| state.pools.iter().map(|(subnet, _)| *subnet)).collect()
+    networks
+        .flat_map(|state| state.pools.iter().map(|(subnet, _)| *subnet))
+        .collect()
 }
 
 /// `0.0.0.0/24` and `::/64` ask for a size only.
@@ -186,7 +199,10 @@ fn size_only(
         return Ok(asked);
     }
     let size = Some(subnet.prefix_len());
-    Ok(SubnetSpec { subnet: choose(subnet.addr().is_ipv6(), size, taken, around)?, ..asked })
+    Ok(SubnetSpec {
+        subnet: choose(subnet.addr().is_ipv6(), size, taken, around)?,
+        ..asked
+    })
 }
 
 fn choose(
@@ -200,7 +216,12 @@ fn choose(
 }
 
 fn bare(subnet: IpNet) -> SubnetSpec {
-    SubnetSpec { subnet, ip_range: None, gateway: None, auxiliary: BTreeMap::new() }
+    SubnetSpec {
+        subnet,
+        ip_range: None,
+        gateway: None,
+        auxiliary: BTreeMap::new(),
+    }
 }
 
 fn parse(asked: &RequestedSubnet) -> Result<SubnetSpec, EngineError> {
@@ -213,15 +234,21 @@ fn parse(asked: &RequestedSubnet) -> Result<SubnetSpec, EngineError> {
     };
     let address = |text: &str| {
         text.parse::<IpAddr>().map_err(|_| {
-            EngineError::Invalid(format!("invalid JSON: ParseAddr(\"{text}\"): unable to parse IP"))
+            EngineError::Invalid(format!(
+                "invalid JSON: ParseAddr(\"{text}\"): unable to parse IP"
+            ))
         })
     };
     let optional = |text: &str| Some(text.to_owned()).filter(|text| !text.is_empty());
     let auxiliary = asked.auxiliary.iter().filter(|(_, text)| !text.is_empty());
     Ok(SubnetSpec {
         subnet: prefix(&asked.subnet)?,
-        ip_range: optional(&asked.ip_range).map(|text| prefix(&text)).transpose()?,
-        gateway: optional(&asked.gateway).map(|text| address(&text)).transpose()?,
+        ip_range: optional(&asked.ip_range)
+            .map(|text| prefix(&text))
+            .transpose()?,
+        gateway: optional(&asked.gateway)
+            .map(|text| address(&text))
+            .transpose()?,
         auxiliary: auxiliary
             .map(|(name, text)| Ok((name.clone(), address(text)?)))
             .collect::<Result<_, EngineError>>()?,

@@ -27,12 +27,19 @@ pub(crate) struct NetworkState {
 impl NetworkState {
     /// A network without members.
     pub(crate) fn new(network: Arc<Network>, pools: Vec<(IpNet, Pool)>) -> Self {
-        Self { network, pools, members: BTreeSet::new(), previous: BTreeMap::new() }
+        Self {
+            network,
+            pools,
+            members: BTreeSet::new(),
+            previous: BTreeMap::new(),
+        }
     }
 
     /// The pools of one family.
     pub(crate) fn pools_of(&mut self, ipv6: bool) -> impl Iterator<Item = &mut (IpNet, Pool)> {
-        self.pools.iter_mut().filter(move |(subnet, _)| subnet.addr().is_ipv6() == ipv6)
+        self.pools
+            .iter_mut()
+            .filter(move |(subnet, _)| subnet.addr().is_ipv6() == ipv6)
     }
 
     /// Remembers what a sandbox had.
@@ -46,7 +53,10 @@ impl NetworkState {
     /// What a sandbox had of one family when it left.
     pub(crate) fn remembered(&self, sandbox: &SandboxId, ipv6: bool) -> Option<IpAddr> {
         let addresses = self.previous.get(sandbox)?;
-        addresses.iter().copied().find(|address| address.is_ipv6() == ipv6)
+        addresses
+            .iter()
+            .copied()
+            .find(|address| address.is_ipv6() == ipv6)
     }
 }
 
@@ -60,13 +70,20 @@ pub(crate) struct State {
 impl State {
     /// Finds a network: by full id, then by name, then by unique prefix of an id.
     pub(crate) fn find(&self, reference: &str) -> Result<&NetworkState, EngineError> {
-        let by_id = NetworkId::try_from(reference).ok().and_then(|id| self.networks.get(&id));
+        let by_id = NetworkId::try_from(reference)
+            .ok()
+            .and_then(|id| self.networks.get(&id));
         if let Some(found) = by_id.or_else(|| self.named(reference)) {
             return Ok(found);
         }
         let digits = !reference.is_empty() && reference.bytes().all(|b| b.is_ascii_hexdigit());
         let starts = |state: &&NetworkState| {
-            digits && state.network.id.to_string().starts_with(&reference.to_ascii_lowercase())
+            digits
+                && state
+                    .network
+                    .id
+                    .to_string()
+                    .starts_with(&reference.to_ascii_lowercase())
         };
         let mut matches = self.networks.values().filter(starts);
         match (matches.next(), matches.count()) {
@@ -75,13 +92,17 @@ impl State {
                 "network {reference} is ambiguous ({} matches found on ID prefix)",
                 others + 1
             ))),
-            (None, _) => Err(EngineError::NotFound(format!("network {reference} not found"))),
+            (None, _) => Err(EngineError::NotFound(format!(
+                "network {reference} not found"
+            ))),
         }
     }
 
     /// The network of this name.
     pub(crate) fn named(&self, name: &str) -> Option<&NetworkState> {
-        self.networks.values().find(|state| state.network.spec.name == name)
+        self.networks
+            .values()
+            .find(|state| state.network.spec.name == name)
     }
 
     /// The networks that a sandbox has joined, as plans want them.
@@ -92,6 +113,9 @@ impl State {
 
     /// All networks, as plans want them.
     pub(crate) fn all_networks(&self) -> BTreeMap<NetworkId, Arc<Network>> {
-        self.networks.iter().map(|(id, state)| (*id, state.network.clone())).collect()
+        self.networks
+            .iter()
+            .map(|(id, state)| (*id, state.network.clone()))
+            .collect()
     }
 }

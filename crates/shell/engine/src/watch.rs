@@ -23,7 +23,10 @@ impl Engine {
         let watcher = Watcher::open(self.executor.kernel()).map_err(failed)?;
         let engine = Arc::downgrade(self);
         let run = move || follow(watcher, &engine);
-        thread::Builder::new().name("watch".into()).spawn(run).map_err(failed)?;
+        thread::Builder::new()
+            .name("watch".into())
+            .spawn(run)
+            .map_err(failed)?;
         Ok(())
     }
 
@@ -76,7 +79,9 @@ impl Engine {
 fn follow(mut watcher: Watcher, engine: &Weak<Engine>) {
     let mut manners = Manners::default();
     while let Some(noticed) = watcher.next() {
-        let Some(strong) = Weak::upgrade(engine) else { return };
+        let Some(strong) = Weak::upgrade(engine) else {
+            return;
+        };
         match noticed {
             Ok(noticed) if !strong.concerned(&noticed) => continue,
             Ok(_) => {}
@@ -103,7 +108,10 @@ struct Manners {
 
 impl Default for Manners {
     fn default() -> Self {
-        Self { pause: DEBOUNCE, repaired: None }
+        Self {
+            pause: DEBOUNCE,
+            repaired: None,
+        }
     }
 }
 
@@ -112,7 +120,11 @@ impl Manners {
     fn learn(&mut self, repaired: bool) {
         let calm = self.repaired.is_none_or(|at| at.elapsed() > CALM);
         if repaired {
-            self.pause = if calm { DEBOUNCE } else { (self.pause * 2).min(LONGEST_PAUSE) };
+            self.pause = if calm {
+                DEBOUNCE
+            } else {
+                (self.pause * 2).min(LONGEST_PAUSE)
+            };
             self.repaired = Some(Instant::now());
         } else if calm {
             self.pause = DEBOUNCE;

@@ -46,7 +46,11 @@ fn repeat<K: Write>(kernel: &K, announcements: &Receiver<Effect>) {
     let mut pending: Vec<Pending> = Vec::new();
     loop {
         match next(announcements, &pending) {
-            Ok(effect) => pending.push(Pending { due: Instant::now(), left: REPEATS, effect }),
+            Ok(effect) => pending.push(Pending {
+                due: Instant::now(),
+                left: REPEATS,
+                effect,
+            }),
             Err(RecvTimeoutError::Timeout) => {}
             Err(RecvTimeoutError::Disconnected) => return,
         }
@@ -56,12 +60,11 @@ fn repeat<K: Write>(kernel: &K, announcements: &Receiver<Effect>) {
 }
 
 /// The next announcement, or a timeout when a pending one is due.
-fn next(
-    announcements: &Receiver<Effect>,
-    pending: &[Pending],
-) -> Result<Effect, RecvTimeoutError> {
+fn next(announcements: &Receiver<Effect>, pending: &[Pending]) -> Result<Effect, RecvTimeoutError> {
     match pending.iter().map(|announcement| announcement.due).min() {
-        None => announcements.recv().map_err(|_| RecvTimeoutError::Disconnected),
+        None => announcements
+            .recv()
+            .map_err(|_| RecvTimeoutError::Disconnected),
         Some(due) => announcements.recv_timeout(due.saturating_duration_since(Instant::now())),
     }
 }

@@ -50,7 +50,9 @@ struct Lines<'a>(&'a [(Key, io::Error)]);
 impl fmt::Display for Lines<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("could not remove")?;
-        self.0.iter().try_for_each(|(key, error)| write!(f, " {key} ({error});"))
+        self.0
+            .iter()
+            .try_for_each(|(key, error)| write!(f, " {key} ({error});"))
     }
 }
 
@@ -64,7 +66,11 @@ pub struct Executor<K> {
 impl<K: Write + Observe + Send + Sync + 'static> Executor<K> {
     /// An executor that claims in `journal` and writes to `kernel`.
     pub fn new(kernel: Arc<K>, journal: Journal<Key>) -> Self {
-        Self { announcer: Announcer::new(kernel.clone()), kernel, journal }
+        Self {
+            announcer: Announcer::new(kernel.clone()),
+            kernel,
+            journal,
+        }
     }
 
     /// The kernel, for reading.
@@ -78,16 +84,28 @@ impl<K: Write + Observe + Send + Sync + 'static> Executor<K> {
     /// removed carries on past errors, which are all returned.
     pub fn apply(&self, old: &Plan, new: &Plan) -> Result<Vec<Change>, ApplyError> {
         let schedule = Schedule::between(old, new);
-        self.journal.claim(schedule.claims()).map_err(ApplyError::Journal)?;
+        self.journal
+            .claim(schedule.claims())
+            .map_err(ApplyError::Journal)?;
         if let Err(refused) = self.kernel.write(&schedule.made) {
             let untried = schedule.made.len() - refused.index - 1;
             self.take_back(old, new);
-            return Err(ApplyError::Refused { key: refused.key, untried, source: refused.source });
+            return Err(ApplyError::Refused {
+                key: refused.key,
+                untried,
+                source: refused.source,
+            });
         }
         let remaining = self.kernel.write_all(&schedule.removed);
-        self.journal.release(schedule.released(&remaining)).map_err(ApplyError::Journal)?;
+        self.journal
+            .release(schedule.released(&remaining))
+            .map_err(ApplyError::Journal)?;
         self.run_effects(old, new);
-        if remaining.is_empty() { Ok(schedule.into_changes()) } else { Err(still_there(remaining)) }
+        if remaining.is_empty() {
+            Ok(schedule.into_changes())
+        } else {
+            Err(still_there(remaining))
+        }
     }
 
     /// Removes everything in `old`, past errors.
@@ -116,7 +134,11 @@ impl<K: Write + Observe + Send + Sync + 'static> Executor<K> {
 
     /// Does once what the new plan asks for and the old did not.
     fn run_effects(&self, old: &Plan, new: &Plan) {
-        for effect in new.effects().iter().filter(|effect| !old.effects().contains(effect)) {
+        for effect in new
+            .effects()
+            .iter()
+            .filter(|effect| !old.effects().contains(effect))
+        {
             if let Effect::Announce(..) = effect {
                 self.announcer.announce(effect.clone());
             } else if let Err(error) = self.kernel.run(effect) {
@@ -128,7 +150,10 @@ impl<K: Write + Observe + Send + Sync + 'static> Executor<K> {
 
 fn still_there(remaining: Vec<Refused>) -> ApplyError {
     ApplyError::Remaining(
-        remaining.into_iter().map(|refused| (refused.key, refused.source)).collect(),
+        remaining
+            .into_iter()
+            .map(|refused| (refused.key, refused.source))
+            .collect(),
     )
 }
 
@@ -137,4 +162,3 @@ fn still_there(remaining: Vec<Refused>) -> ApplyError {
 fn outlives_namespace(key: &Key) -> bool {
     key.netns() == Netns::Host && !matches!(key, Key::Element(..) | Key::Setting(..))
 }
-

@@ -30,7 +30,9 @@ impl Schedule {
     /// one: a port that moves is never published twice, nor not at all.
     fn join_filter(&mut self) {
         let filter = |change: &Change| change.key().phase() == Phase::Filter;
-        let Some(first) = self.made.iter().position(filter) else { return };
+        let Some(first) = self.made.iter().position(filter) else {
+            return;
+        };
         let (joined, removed): (Vec<_>, Vec<_>) = self.removed.drain(..).partition(filter);
         self.removed = removed;
         self.made.splice(first..first, joined);
@@ -38,14 +40,19 @@ impl Schedule {
 
     /// The keys to claim before the first write.
     pub(crate) fn claims(&self) -> impl Iterator<Item = &Key> {
-        let made = self.made.iter().filter(|change| !matches!(change, Change::Delete(..)));
+        let made = self
+            .made
+            .iter()
+            .filter(|change| !matches!(change, Change::Delete(..)));
         made.map(Change::key).filter(|key| outlives_namespace(key))
     }
 
     /// The keys whose claims end, given what could not be removed.
     pub(crate) fn released<'a>(&'a self, remaining: &[Refused]) -> impl Iterator<Item = &'a Key> {
-        let remaining: BTreeSet<Key> =
-            remaining.iter().map(|refused| refused.key.clone()).collect();
+        let remaining: BTreeSet<Key> = remaining
+            .iter()
+            .map(|refused| refused.key.clone())
+            .collect();
         let removed = self.removed.iter().chain(&self.made);
         let removed = removed.filter(|change| matches!(change, Change::Delete(..)));
         removed
@@ -81,7 +88,9 @@ fn without_implied(mut changes: Vec<Change>) -> Vec<Change> {
         }
     }
     changes.retain(|change| {
-        let Change::Delete(key, object) = change else { return true };
+        let Change::Delete(key, object) = change else {
+            return true;
+        };
         !follows(key, object, &namespaces, &links)
     });
     changes
@@ -121,7 +130,9 @@ fn follows(
 
 /// The other end of a veth pair.
 pub(crate) fn peer(object: &Object) -> Option<(Netns, InterfaceName)> {
-    let Object::Link(link) = object else { return None };
+    let Object::Link(link) = object else {
+        return None;
+    };
     match &link.kind {
         LinkKind::Veth { peer, .. } => Some(peer.clone()),
         LinkKind::Bridge => None,

@@ -20,13 +20,18 @@ impl<K: Write + Observe + Send + Sync + 'static> Executor<K> {
         let unwanted = unwanted(wanted, &found);
         let remaining = self.kernel.write_all(&unwanted);
         let missing = missing(wanted, &found);
-        let claims = missing.iter().map(Change::key).filter(|key| crate::outlives_namespace(key));
+        let claims = missing
+            .iter()
+            .map(Change::key)
+            .filter(|key| crate::outlives_namespace(key));
         self.journal.claim(claims).map_err(ApplyError::Journal)?;
-        self.kernel.write(&missing).map_err(|refused| ApplyError::Refused {
-            untried: missing.len() - refused.index - 1,
-            key: refused.key,
-            source: refused.source,
-        })?;
+        self.kernel
+            .write(&missing)
+            .map_err(|refused| ApplyError::Refused {
+                untried: missing.len() - refused.index - 1,
+                key: refused.key,
+                source: refused.source,
+            })?;
         self.forget_unwanted(wanted)?;
         if !remaining.is_empty() {
             return Err(crate::still_there(remaining));
@@ -40,14 +45,18 @@ impl<K: Write + Observe + Send + Sync + 'static> Executor<K> {
         let owned = self.kernel.owned().map_err(ApplyError::Observe)?;
         let mut found: BTreeMap<Key, Object> = owned.into_iter().collect();
         let claimed = self.journal.load().map_err(ApplyError::Journal)?;
-        let unwanted = claimed.iter().filter(|key| !wanted.objects().contains_key(*key));
+        let unwanted = claimed
+            .iter()
+            .filter(|key| !wanted.objects().contains_key(*key));
         let look: Vec<&Key> = unwanted.filter(|key| !found.contains_key(*key)).collect();
         found.extend(self.kernel.observe(&look).map_err(ApplyError::Observe)?);
 
-        let of_host = wanted.objects().iter().filter(|(key, _)| key.netns() == Netns::Host);
-        let open = |(key, _): &(&Key, &Object)| {
-            matches!(key, Key::Table(..)) || !found.contains_key(*key)
-        };
+        let of_host = wanted
+            .objects()
+            .iter()
+            .filter(|(key, _)| key.netns() == Netns::Host);
+        let open =
+            |(key, _): &(&Key, &Object)| matches!(key, Key::Table(..)) || !found.contains_key(*key);
         let look: Vec<(&Key, &Object)> = of_host.filter(open).collect();
         let differing = self.kernel.differing(&look).map_err(ApplyError::Observe)?;
         let differing: BTreeSet<Key> = differing.into_iter().collect();
@@ -64,14 +73,18 @@ impl<K: Write + Observe + Send + Sync + 'static> Executor<K> {
     /// Ends the claims of what is no longer wanted: it is gone now.
     fn forget_unwanted(&self, wanted: &Plan) -> Result<(), ApplyError> {
         let claimed = self.journal.load().map_err(ApplyError::Journal)?;
-        let ended = claimed.iter().filter(|key| !wanted.objects().contains_key(*key));
+        let ended = claimed
+            .iter()
+            .filter(|key| !wanted.objects().contains_key(*key));
         self.journal.release(ended).map_err(ApplyError::Journal)
     }
 }
 
 /// Removals of what is found and not wanted, backwards. Settings stay as they are.
 fn unwanted(wanted: &Plan, found: &BTreeMap<Key, Object>) -> Vec<Change> {
-    let unwanted = found.iter().filter(|(key, _)| !wanted.objects().contains_key(*key));
+    let unwanted = found
+        .iter()
+        .filter(|(key, _)| !wanted.objects().contains_key(*key));
     let mut removals: Vec<Change> = unwanted
         .filter(|(key, _)| key.phase() != Phase::Setting)
         .map(|(key, object)| Change::Delete(key.clone(), object.clone()))
@@ -100,7 +113,10 @@ fn missing(wanted: &Plan, found: &BTreeMap<Key, Object>) -> Vec<Change> {
 
 /// The ends in sandboxes of veth pairs that are gone.
 fn lost_links(wanted: &Plan, found: &BTreeMap<Key, Object>) -> BTreeSet<(Netns, InterfaceName)> {
-    let gone = wanted.objects().iter().filter(|(key, _)| !found.contains_key(*key));
+    let gone = wanted
+        .objects()
+        .iter()
+        .filter(|(key, _)| !found.contains_key(*key));
     gone.filter_map(|(_, object)| peer(object)).collect()
 }
 
@@ -108,9 +124,10 @@ fn lost_links(wanted: &Plan, found: &BTreeMap<Key, Object>) -> BTreeSet<(Netns, 
 fn hangs_on(key: &Key, object: &Object, lost: &BTreeSet<(Netns, InterfaceName)>) -> bool {
     let on = |netns: &Netns, name: &InterfaceName| lost.contains(&(*netns, name.clone()));
     match (key, object) {
-        (Key::Address(netns, name, _) | Key::Up(netns, name) | Key::Neighbor(netns, name, _), _) => {
-            on(netns, name)
-        }
+        (
+            Key::Address(netns, name, _) | Key::Up(netns, name) | Key::Neighbor(netns, name, _),
+            _,
+        ) => on(netns, name),
         (Key::Route(netns, _), Object::Route(route)) => on(netns, &route.interface),
         _ => false,
     }
