@@ -1,6 +1,8 @@
 //! Ten thousand ports, and then no more files. In one test and a process of its own, because the
 //! limit of open files is the process's.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on panics")]
+
 mod host;
 
 use host::{ask, echo, on_a_host, publish, sandbox};

@@ -1,5 +1,7 @@
 //! The relay: what comes to the socket of a port reaches the container, and only when it may.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on panics")]
+
 mod host;
 
 use host::{ask, echo, on_a_host, publish, run, sandbox};

@@ -1,6 +1,8 @@
 //! Releasing. In a process of its own: programs that other tests start would hold the sockets for
 //! the moment until they are executed.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on panics")]
+
 mod host;
 
 use host::{on_a_host, publish, sandbox};

@@ -1,5 +1,7 @@
 //! Reservations: what is bound, what is refused and with which words.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on panics")]
+
 mod host;
 
 use host::{numbers, on_a_host, publish, run, sandbox};
