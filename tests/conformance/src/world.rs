@@ -1,6 +1,6 @@
 //! A lab with one daemon in it.
 
-use sealane_testkit::{Daemon, Host, Lab};
+use sealane_testkit::{Daemon, DaemonOptions, Host, Lab};
 use std::ops::{Deref, DerefMut};
 
 /// The page that the test image's server shows.
@@ -43,6 +43,22 @@ impl World {
             daemon: Daemon::with_image(lab.host(0), flags),
             lab,
         }
+    }
+
+    /// A lab that is there already, with a daemon that has any options.
+    #[track_caller]
+    pub fn of(lab: Lab, options: DaemonOptions) -> Self {
+        let daemon = Daemon::start_with(lab.host(0), options);
+        daemon.import("busybox.tar", "img");
+        Self { daemon, lab }
+    }
+
+    /// Takes the host's power away and gives it back.
+    #[track_caller]
+    pub fn reboot(&mut self) {
+        self.kill9();
+        self.host().lose_power();
+        self.launch();
     }
 
     /// The host the daemon runs on.

@@ -344,7 +344,7 @@ impl Drop for Daemon {
 ///
 /// # Panics
 /// When there is none.
-pub(crate) fn binary() -> PathBuf {
+pub fn binary() -> PathBuf {
     let beside = || {
         let test = env::current_exe().ok()?;
         Some(test.ancestors().nth(2)?.join("sealane"))

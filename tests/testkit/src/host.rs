@@ -15,6 +15,23 @@ use std::thread;
 /// No command of a test takes this long; one that does hangs.
 const PATIENCE: &str = "60";
 
+/// Run inside the host; the anchor, this script and whoever waits for it stay.
+const POWER_FAILURE: &str = r#"
+for process in /proc/[0-9]*; do
+  pid=${process#/proc/}
+  case $pid in 1|$$|$PPID) ;; *) kill -9 "$pid" 2>/dev/null ;; esac
+done
+findmnt -rn -o TARGET | grep -E '^/(run|var/lib)/sealane/' | sort -r | while read -r mount; do umount -l "$mount"; done
+rm -rf /run/sealane /run/docker.sock /run/sealane.pid
+ip -o link | sed 's/^[0-9]*: \([^:@]*\).*/\1/' | grep -vE '^(lo|eth0)$' | while read -r link; do
+  ip link delete "$link" 2>/dev/null
+done
+nft flush ruleset
+umount /proc/sys/kernel/random/boot_id 2>/dev/null
+cat /proc/sys/kernel/random/uuid >/run/lab/boot_id
+mount --bind /run/lab/boot_id /proc/sys/kernel/random/boot_id
+"#;
+
 /// A host of a [`Lab`](crate::Lab). Cloning gives another handle to the same host.
 #[derive(Clone, Debug)]
 pub struct Host {
@@ -141,6 +158,13 @@ impl Host {
     #[track_caller]
     pub fn nft_json(&self, arguments: &str) -> Value {
         self.sh(&format!("nft -j {arguments}")).json()
+    }
+
+    /// Does to the host what a power failure does: no process, link, rule or mount of before is
+    /// there, /run/sealane is empty, and the boot id is another. What is on disk stays.
+    #[track_caller]
+    pub fn lose_power(&self) {
+        self.sh(POWER_FAILURE).ok();
     }
 
     /// Runs code on a thread that is in the host's network namespace, for sockets.

@@ -20,7 +20,7 @@ mod snapshot;
 mod wait;
 
 pub use capture::Capture;
-pub use daemon::{Daemon, DaemonOptions};
+pub use daemon::{Daemon, DaemonOptions, binary};
 pub use host::{Background, Host};
 pub use http::{Reply, Stream, request};
 pub use lab::Lab;

@@ -121,6 +121,33 @@ fn a_snapshot_sees_every_kind_of_change() {
 }
 
 #[test]
+fn a_power_failure_leaves_only_what_is_on_disk() {
+    let lab = Lab::new();
+    let host = lab.host(0);
+    let boot = host.sh("cat /proc/sys/kernel/random/boot_id").ok();
+    let before = Snapshot::take(host);
+    host.sh(
+        "ip link add br-x type bridge; nft add table inet t; touch /var/lib/sealane/kept
+         mkdir -p /run/sealane/m /var/lib/sealane/m && mount -t tmpfs tmpfs /run/sealane/m
+         mount -t tmpfs tmpfs /var/lib/sealane/m; setsid sleep 1000 >/dev/null 2>&1 &",
+    )
+    .ok();
+    for _ in 0..2 {
+        host.lose_power();
+        assert_ne!(host.sh("cat /proc/sys/kernel/random/boot_id").ok(), boot);
+        let boot_id = |line: &str| line.contains("boot_id");
+        assert_eq!(
+            before
+                .without(boot_id)
+                .difference(&Snapshot::take(host).without(boot_id)),
+            ""
+        );
+    }
+    assert!(host.path("/var/lib/sealane/kept").exists());
+    assert_eq!(host.sh("ps -e -o args= | grep -c '^sleep'").stdout, "0\n");
+}
+
+#[test]
 fn nothing_is_left_when_the_owner_is_killed() {
     // The owner is a process that holds the writing end of the pipe, as a test does.
     let mut owner = Command::new("sleep")

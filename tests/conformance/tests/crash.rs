@@ -1,0 +1,310 @@
+//! The daemon dies before its n-th write, for every n, and nothing is left in between.
+//!
+//! A write is a store commit, a kernel message, an exec or a file. Afterwards the daemon starts
+//! again, and links, addresses, routes, neighbors, rules, mounts, cgroups, processes and runtime
+//! files must equal either the state before the operation or that of an uninterrupted one,
+//! whichever the API reports.
+
+use sealane_conformance::*;
+use std::collections::BTreeMap;
+use std::fs;
+
+const FAULT: &str = "/run/fault";
+
+/// An operation, and how to tell and undo it.
+struct Operation {
+    name: &'static str,
+    /// Method, path and body of the request.
+    request: (&'static str, &'static str, Value),
+    /// What the API says of it, in a word.
+    says: fn(&World) -> &'static str,
+    /// Stops half-way, for an operation that is two in the eyes of the API.
+    halfway: Option<fn(&World)>,
+    /// Brings the host to where the operation can be done, whatever there is now.
+    prepare: fn(&World),
+}
+
+/// What the kernel has for each thing that the API may say, each seen by a freshly started daemon.
+type Expected = BTreeMap<&'static str, Snapshot>;
+
+fn crash_at_every_step(operation: &Operation) {
+    let lab = Lab::new();
+    let options = DaemonOptions {
+        environment: vec![("SEALANE_FAULT_FILE".into(), FAULT.into())],
+        ..DaemonOptions::default()
+    };
+    let mut world = World::of(lab, options);
+    world.network("--subnet 10.66.0.0/24 net1");
+    world.network("--ipv6 --subnet 10.66.1.0/24 --subnet fd66::/64 net2");
+    let (expected, first) = uninterrupted(&mut world, operation);
+    let mut points = 0;
+    let mut counts: BTreeMap<&'static str, u32> = BTreeMap::new();
+    while let Some(point) = interrupted(&mut world, operation, points + 1) {
+        points += 1;
+        let says = (operation.says)(&world);
+        *counts.entry(says).or_default() += 1;
+        let name = operation.name;
+        let what = format!("{name} died before write {points} ({point}); the API says {says:?}");
+        let wanted = expected
+            .get(says)
+            .unwrap_or_else(|| panic!("{what}, which is no outcome"));
+        settles_to(&world, wanted, &what);
+    }
+    println!("{}: {points} points, {counts:?}", operation.name);
+    assert!(points > 1, "{} is more than one write", operation.name);
+    (operation.prepare)(&world);
+    world.restart();
+    settles_to(&world, &expected[first], "and everything is undone");
+}
+
+/// What there is without any death, and what the API says before the operation.
+fn uninterrupted(world: &mut World, operation: &Operation) -> (Expected, &'static str) {
+    let mut expected = Expected::new();
+    let mut look = |world: &mut World| {
+        world.restart();
+        let says = (operation.says)(world);
+        let known = expected.insert(says, Snapshot::take(world.host()));
+        assert!(
+            known.is_none(),
+            "{}: the API says {says:?} of two states",
+            operation.name
+        );
+        says
+    };
+    (operation.prepare)(world);
+    let first = look(world);
+    if let Some(halfway) = operation.halfway {
+        halfway(world);
+        look(world);
+        (operation.prepare)(world);
+    }
+    let (method, path, body) = &operation.request;
+    let (status, answer) = world.api(method, path, body);
+    assert!(status < 300, "{}: {status} {answer}", operation.name);
+    look(world);
+    (expected, first)
+}
+
+/// Does the operation with a death before the n-th write, and starts the daemon again. Returns the
+/// name of the point, or nothing where the operation has fewer writes.
+fn interrupted(world: &mut World, operation: &Operation, n: u32) -> Option<String> {
+    (operation.prepare)(world);
+    // What the preparation left to do in the background is over before counting begins.
+    world.restart();
+    let log = world.host().path(format!("{FAULT}.log"));
+    // There is none before the first point.
+    drop(fs::remove_file(&log));
+    world.host().write(FAULT, &n.to_string());
+    let (method, path, body) = &operation.request;
+    let answer = world.try_api(method, path, body.to_string().as_bytes());
+    // An answer may have left just before the death that followed it.
+    let died = answer.is_err() || {
+        std::thread::sleep(Duration::from_millis(100));
+        !world.runs()
+    };
+    world.host().sh(&format!("rm -f {FAULT}")).ok();
+    if !died {
+        return None;
+    }
+    world.wait_for_end();
+    world.launch();
+    let points = fs::read_to_string(&log).unwrap_or_default();
+    Some(points.lines().last().unwrap_or("no point").to_owned())
+}
+
+#[track_caller]
+fn settles_to(world: &World, wanted: &Snapshot, what: &str) {
+    let end = std::time::Instant::now() + SOON;
+    loop {
+        let difference = wanted.difference(&Snapshot::take(world.host()));
+        if difference.is_empty() {
+            return;
+        }
+        assert!(
+            std::time::Instant::now() < end,
+            "{what}, but the host says\n{difference}"
+        );
+    }
+}
+
+/// Removes all containers and the network of the tests of networks.
+fn clear(world: &World) {
+    for container in ["c", "other"] {
+        world.api(
+            "DELETE",
+            &format!("/containers/{container}?force=1"),
+            &Value::Null,
+        );
+    }
+    world.api("DELETE", "/networks/crash", &Value::Null);
+}
+
+/// A running container on net1 and, for the ports, a stopped one.
+fn with_running(world: &World) {
+    clear(world);
+    make_container(world);
+    world.docker("start c").ok();
+}
+
+fn make_container(world: &World) {
+    let (status, answer) = world.api("POST", "/containers/create?name=c", &container());
+    assert_eq!(status, 201, "{answer}");
+}
+
+/// A container with addresses of its own choice: chance would make two runs differ.
+fn container() -> Value {
+    json!({
+        "Image": "img", "Cmd": ["sleep", "1000000"],
+        "HostConfig": {
+            "NetworkMode": "net1",
+            "PortBindings": {"80/tcp": [{"HostPort": "8080"}], "53/udp": [{"HostPort": "5353"}]},
+        },
+        "ExposedPorts": {"80/tcp": {}, "53/udp": {}},
+        "NetworkingConfig": {"EndpointsConfig": {"net1": {"IPAMConfig": {"IPv4Address": "10.66.0.66"}}}},
+    })
+}
+
+fn exists(world: &World, path: &str) -> bool {
+    world.api("GET", path, &Value::Null).0 == 200
+}
+
+fn says(present: bool) -> &'static str {
+    if present { "present" } else { "absent" }
+}
+
+fn runs(world: &World) -> bool {
+    world.inspect("c")["State"]["Running"] == true
+}
+
+fn on_net2(world: &World) -> bool {
+    let networks = world.inspect("c")["NetworkSettings"]["Networks"].clone();
+    networks.get("net2").is_some()
+}
+
+const NET2: &str = "10.66.1.66";
+
+#[test]
+fn network_create_dies_at_every_step() {
+    crash_at_every_step(&Operation {
+        name: "network create",
+        request: (
+            "POST",
+            "/networks/create",
+            json!({
+                "Name": "crash", "EnableIPv6": true,
+                "IPAM": {"Config": [{"Subnet": "10.66.2.0/24"}, {"Subnet": "fd66:2::/64"}]},
+            }),
+        ),
+        says: |world| says(exists(world, "/networks/crash")),
+        halfway: None,
+        prepare: clear,
+    });
+}
+
+#[test]
+fn network_rm_dies_at_every_step() {
+    crash_at_every_step(&Operation {
+        name: "network rm",
+        request: ("DELETE", "/networks/crash", Value::Null),
+        says: |world| says(exists(world, "/networks/crash")),
+        halfway: None,
+        prepare: |world| {
+            clear(world);
+            create_network(
+                world,
+                "crash",
+                json!({
+                    "EnableIPv6": true,
+                    "IPAM": {"Config": [{"Subnet": "10.66.2.0/24"}, {"Subnet": "fd66:2::/64"}]},
+                }),
+            );
+        },
+    });
+}
+
+#[test]
+fn create_dies_at_every_step() {
+    crash_at_every_step(&Operation {
+        name: "create",
+        request: ("POST", "/containers/create?name=c", container()),
+        says: |world| says(exists(world, "/containers/c/json")),
+        halfway: None,
+        prepare: clear,
+    });
+}
+
+#[test]
+fn publish_dies_at_every_step() {
+    crash_at_every_step(&Operation {
+        name: "publish (start of run -p)",
+        request: ("POST", "/containers/c/start", Value::Null),
+        says: |world| {
+            if runs(world) {
+                "running"
+            } else {
+                "not running"
+            }
+        },
+        halfway: None,
+        prepare: |world| {
+            clear(world);
+            make_container(world);
+        },
+    });
+}
+
+#[test]
+fn connect_dies_at_every_step() {
+    crash_at_every_step(&Operation {
+        name: "connect",
+        request: (
+            "POST",
+            "/networks/net2/connect",
+            json!({
+                "Container": "c",
+                "EndpointConfig": {"IPAMConfig": {"IPv4Address": NET2, "IPv6Address": "fd66::66"}},
+            }),
+        ),
+        says: |world| says(on_net2(world)),
+        halfway: None,
+        prepare: with_running,
+    });
+}
+
+#[test]
+fn disconnect_dies_at_every_step() {
+    crash_at_every_step(&Operation {
+        name: "disconnect",
+        request: (
+            "POST",
+            "/networks/net2/disconnect",
+            json!({"Container": "c"}),
+        ),
+        says: |world| says(on_net2(world)),
+        halfway: None,
+        prepare: |world| {
+            with_running(world);
+            world
+                .docker(&format!(
+                    "network connect --ip {NET2} --ip6 fd66::66 net2 c"
+                ))
+                .ok();
+        },
+    });
+}
+
+#[test]
+fn rm_dies_at_every_step() {
+    crash_at_every_step(&Operation {
+        name: "rm -f",
+        request: ("DELETE", "/containers/c?force=1", Value::Null),
+        says: |world| match exists(world, "/containers/c/json") {
+            false => "absent",
+            true if runs(world) => "running",
+            true => "stopped",
+        },
+        // The kill of a forced removal is an event of its own.
+        halfway: Some(|world| drop(world.docker("kill c").ok())),
+        prepare: with_running,
+    });
+}
