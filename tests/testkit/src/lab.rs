@@ -4,6 +4,7 @@ use crate::Host;
 use rustix::process::getpid;
 use std::fs;
 use std::io::{BufRead, BufReader};
+use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
 use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -41,6 +42,8 @@ impl Lab {
             .arg(count.to_string())
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
+            // Ctrl-C ends the tests; the keeper stays to clean up after them.
+            .process_group(0)
             .spawn()
             .expect("tools/lab starts");
         let lifeline = keeper.stdin.take();
