@@ -43,7 +43,7 @@ bench: rust root
 	tools/install
 	tools/image
 	cargo build --release -p sealane
-	cargo run --release -p sealane-bench
+	cargo run --release -p sealane-bench -- --write docs/performance.md
 
 fmt: rust
 	cargo fmt --all

@@ -1,0 +1,66 @@
+//! The figures, one file each. A figure makes its own stage, so that none finds another's remains.
+
+pub(crate) mod attach;
+pub(crate) mod beside;
+pub(crate) mod footprint;
+pub(crate) mod life;
+pub(crate) mod names;
+pub(crate) mod ports;
+pub(crate) mod start;
+
+use crate::error::{BenchError, Result, chain};
+use crate::report::Row;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+/// How much is measured.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Extent {
+    /// A few rounds of everything, to see that it works.
+    pub(crate) quick: bool,
+}
+
+/// A figure: its name on the command line, and what takes it.
+pub(crate) type Figure = (&'static str, fn(Extent) -> Result<Vec<Row>>);
+
+/// All of them, in the order of the table.
+pub(crate) const ALL: [Figure; 7] = [
+    ("attach", attach::take),
+    ("start", start::take),
+    ("life", life::take),
+    ("ports", ports::take),
+    ("names", names::take),
+    ("footprint", footprint::take),
+    ("beside", beside::take),
+];
+
+impl Extent {
+    /// A number of rounds, or a few.
+    pub(crate) fn rounds(self, full: usize) -> usize {
+        if self.quick { full.min(3) } else { full }
+    }
+
+    /// The size of something, or a small one.
+    pub(crate) fn size<T>(self, full: T, small: T) -> T {
+        if self.quick { small } else { full }
+    }
+}
+
+/// Takes a figure. What goes wrong becomes a row, so that the others are taken all the same.
+pub(crate) fn take((name, figure): Figure, extent: Extent) -> Vec<Row> {
+    let taken = catch_unwind(AssertUnwindSafe(|| figure(extent)));
+    let rows = taken.unwrap_or_else(|panic| Err(BenchError::Panicked(message(&*panic))));
+    rows.unwrap_or_else(|error| vec![Row::missing(name, chain(&error))])
+}
+
+/// The text of a panic: the test kit gives up that way.
+fn message(panic: &(dyn std::any::Any + Send)) -> String {
+    let text = panic
+        .downcast_ref::<String>()
+        .map(String::as_str)
+        .or_else(|| panic.downcast_ref::<&str>().copied());
+    text.unwrap_or("it gave up without a word")
+        .lines()
+        .next()
+        .unwrap_or_default()
+        .to_owned()
+}

@@ -1,0 +1,112 @@
+//! The figures of Sealane: ratios to a floor or a peer, taken in one run and in turn.
+//!
+//! Everything happens on simulated hosts; no packet leaves. Times depend on the machine and its
+//! load, ratios much less, so nothing is compared that was not measured in the same minute.
+//! Start at [`figures`]. The floors are in [`floor`] and [`supervisor`], the peer in [`peer`].
+
+mod api;
+mod echo;
+mod engine;
+mod error;
+mod figures;
+mod floor;
+mod machine;
+mod namespace;
+mod netlink;
+mod peer;
+mod report;
+mod samples;
+mod stage;
+mod supervisor;
+
+use clap::{Parser, Subcommand};
+use figures::Extent;
+use std::fs;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::Instant;
+
+/// Measures Sealane against the floor and its peer, and prints a table.
+#[derive(Debug, Parser)]
+struct Arguments {
+    /// A few rounds of everything, to see that it works.
+    #[arg(long)]
+    quick: bool,
+    /// Write the table to this file, too.
+    #[arg(long)]
+    write: Option<PathBuf>,
+    /// Take only these figures: attach, start, life, ports, names, footprint, beside.
+    figures: Vec<String>,
+    #[command(subcommand)]
+    part: Option<Part>,
+}
+
+#[derive(Debug, Subcommand)]
+enum Part {
+    /// Runs containers without a daemon; for the bench itself.
+    #[command(hide = true)]
+    Supervise {
+        /// The bundle.
+        folder: PathBuf,
+    },
+}
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    let done = match &arguments.part {
+        Some(Part::Supervise { folder }) => supervisor::work(folder),
+        None => measure(&arguments),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("sealane-bench: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn measure(arguments: &Arguments) -> std::io::Result<()> {
+    let begin = Instant::now();
+    let load = machine::load();
+    let extent = Extent {
+        quick: arguments.quick,
+    };
+    let wanted = |name: &str| {
+        arguments.figures.is_empty() || arguments.figures.iter().any(|figure| figure == name)
+    };
+    let mut rows = Vec::new();
+    for figure in figures::ALL.into_iter().filter(|figure| wanted(figure.0)) {
+        eprintln!("{:>4} s  {}", begin.elapsed().as_secs(), figure.0);
+        rows.extend(figures::take(figure, extent));
+    }
+    let mut facts = machine::facts();
+    facts.push(format!(
+        "load {load} before the run and {} after it, which took {} s",
+        machine::load(),
+        begin.elapsed().as_secs()
+    ));
+    let text = document(&facts, &report::table(&rows), extent);
+    print!("{text}");
+    arguments
+        .write
+        .as_ref()
+        .map_or(Ok(()), |path| fs::write(path, text))
+}
+
+fn document(facts: &[String], table: &str, extent: Extent) -> String {
+    let quick = if extent.quick {
+        "\nThis was a quick run of a few rounds: it shows that the figures can be taken, not what they are.\n"
+    } else {
+        ""
+    };
+    let facts: String = facts.iter().map(|fact| format!("- {fact}\n")).collect();
+    format!(
+        "# Performance\n\n\
+         Written by `make bench`. Each figure is a ratio to a floor or a peer that was measured in \
+         the same run, in turn with ours, on simulated hosts. The floor is raw netlink that does \
+         the same kernel work and nothing else; it writes no rules and no record. Ours is the \
+         answer of the daemon's API on a connection that is kept, its commit to the disk \
+         included.\n{quick}\n{facts}\n{table}"
+    )
+}
