@@ -2,18 +2,19 @@
 
 use crate::error::{BenchError, Result, failed};
 use crate::namespace::Namespace;
+use rustix::io::Errno;
 use rustix::net::sockopt::{Timeout, set_socket_timeout};
 use rustix::net::{
     AddressFamily, RecvFlags, SendFlags, SocketAddrV4, SocketFlags, SocketType, ipproto, recv,
     sendto, socket_with,
 };
-use std::io;
 use std::net::Ipv4Addr;
 use std::os::fd::OwnedFd;
 use std::time::{Duration, Instant};
 
-/// Beyond this the packet is lost.
-const PATIENCE: Duration = Duration::from_secs(2);
+/// Beyond this a packet is lost, and another is sent.
+const PATIENCE: Duration = Duration::from_millis(50);
+const ATTEMPTS: u32 = 60;
 const ECHO_REQUEST: u8 = 8;
 const ECHO_REPLY: u8 = 0;
 /// Tells our answers from those to others.
@@ -42,27 +43,35 @@ impl Pinger {
         })
     }
 
-    /// Sends one packet and waits for its answer; returns how long that took.
+    /// Sends a packet, and others if it is lost, until one is answered. Returns how long that
+    /// took.
     pub(crate) fn ping(&mut self, to: Ipv4Addr) -> Result<Duration> {
+        let start = Instant::now();
+        for _ in 0..ATTEMPTS {
+            if self.attempt(to)? {
+                return Ok(start.elapsed());
+            }
+        }
+        Err(BenchError::Unexpected(format!("{to} does not answer")))
+    }
+
+    fn attempt(&mut self, to: Ipv4Addr) -> Result<bool> {
         self.sequence = self.sequence.wrapping_add(1);
         let packet = echo_request(self.sequence);
-        let start = Instant::now();
         let to = SocketAddrV4::new(to, 0);
         let sent = sendto(&self.socket, &packet, SendFlags::empty(), &to);
         sent.map_err(|error| failed("sending the first packet")(error.into()))?;
-        self.wait_for_reply()?;
-        Ok(start.elapsed())
+        self.is_answered()
     }
 
-    fn wait_for_reply(&self) -> Result<()> {
+    fn is_answered(&self) -> Result<bool> {
         let mut buffer = [0; 256];
         loop {
-            let received = recv(&self.socket, &mut buffer[..], RecvFlags::empty());
-            let (length, _) = received
-                .map_err(io::Error::from)
-                .map_err(failed("waiting for the answer to the first packet"))?;
-            if is_reply(&buffer[..length], self.sequence)? {
-                return Ok(());
+            match recv(&self.socket, &mut buffer[..], RecvFlags::empty()) {
+                Ok((length, _)) if is_reply(&buffer[..length], self.sequence)? => return Ok(true),
+                Ok(_) => {}
+                Err(Errno::AGAIN) => return Ok(false),
+                Err(error) => return Err(failed("waiting for an answer")(error.into())),
             }
         }
     }

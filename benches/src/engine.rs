@@ -26,6 +26,8 @@ pub(crate) struct Wanted {
     pub(crate) command: Vec<String>,
     /// TCP ports: on the host, inside.
     pub(crate) ports: Vec<(u16, u16)>,
+    /// Further names on its first network.
+    pub(crate) aliases: Vec<String>,
 }
 
 impl Wanted {
@@ -35,6 +37,7 @@ impl Wanted {
             network: network.into(),
             command: vec!["sleep".into(), "100000".into()],
             ports: vec![],
+            aliases: vec![],
         }
     }
 
@@ -54,6 +57,14 @@ impl Wanted {
         }
     }
 
+    /// The same with further names on its network.
+    pub(crate) fn called(self, names: &[String]) -> Self {
+        Self {
+            aliases: names.to_vec(),
+            ..self
+        }
+    }
+
     fn body(&self) -> Value {
         let exposed: Map<String, Value> = self
             .ports
@@ -68,12 +79,17 @@ impl Wanted {
                 (format!("{inside}/tcp"), binding)
             })
             .collect();
-        json!({
+        let mut body = json!({
             "Image": IMAGE,
             "Cmd": self.command,
             "ExposedPorts": exposed,
             "HostConfig": { "NetworkMode": self.network, "PortBindings": bindings },
-        })
+        });
+        if !self.aliases.is_empty() {
+            let endpoint = json!({ (&self.network): { "Aliases": self.aliases } });
+            body["NetworkingConfig"] = json!({ "EndpointsConfig": endpoint });
+        }
+        body
     }
 }
 

@@ -10,6 +10,7 @@ mod engine;
 mod error;
 mod figures;
 mod floor;
+mod load;
 mod machine;
 mod namespace;
 mod netlink;

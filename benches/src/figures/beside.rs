@@ -14,8 +14,9 @@ use crate::stage::Stage;
 use std::thread;
 
 /// What is measured of each, in the order of the rows.
-const FIGURES: [&str; 8] = [
-    "connect",
+const FIGURES: [&str; 9] = [
+    "connect to an empty bridge",
+    "first packet after it",
     "disconnect",
     "start on none",
     "start on a bridge",
@@ -70,6 +71,7 @@ impl<'a> Side<'a> {
     fn round(&mut self) -> Result<()> {
         let [
             connect,
+            packet,
             disconnect,
             none,
             bridge,
@@ -80,7 +82,7 @@ impl<'a> Side<'a> {
         ] = &mut self.samples;
         let (engine, container) = (&mut *self.engine, &self.container);
         connect.push(timed(|| engine.connect(NETWORK, container))?.1);
-        self.pinger.ping(GATEWAY)?;
+        packet.push(self.pinger.ping(GATEWAY)?);
         disconnect.push(timed(|| engine.disconnect(NETWORK, container))?.1);
         thread::sleep(BREATH);
         let mut unasked = Samples::default();

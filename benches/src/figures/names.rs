@@ -1,13 +1,165 @@
-//! Names of siblings, against a bare UDP echo.
+//! Names of siblings, asked inside a sandbox, against a bare UDP echo in the same place.
 
 use super::Extent;
-use crate::error::Result;
-use crate::report::Row;
+use crate::engine::Wanted;
+use crate::error::{BenchError, Result};
+use crate::load::{Client, Echo, SERVER};
+use crate::namespace::Namespace;
+use crate::report::{Reading, Row, Target};
+use crate::samples::Samples;
+use crate::stage::{Ours, Stage};
+use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4, UdpSocket};
+use std::time::Duration;
 
-/// Not there yet.
-pub(crate) fn take(_extent: Extent) -> Result<Vec<Row>> {
-    Ok(vec![Row::missing(
-        "names",
-        "the resolver cannot be measured yet",
-    )])
+const NETWORK: &str = "named";
+const RESOLVER: SocketAddrV4 = SocketAddrV4::new(Ipv4Addr::new(127, 0, 0, 11), 53);
+/// Of the echo's rate.
+const RATIO: f64 = 0.6;
+const P99: f64 = 0.002;
+
+/// A sandbox, its clients, and what they found.
+struct Scene {
+    ours: Ours,
+    namespace: Namespace,
+    echo: Client,
+    _server: Echo,
+}
+
+/// What some number of names gave.
+struct Measured {
+    echo: f64,
+    rate: f64,
+    half: Samples,
+}
+
+/// Measures with one name and with 10,000.
+pub(crate) fn take(extent: Extent) -> Result<Vec<Row>> {
+    let stage = Stage::new(1)?;
+    let mut scene = Scene::set(&stage)?;
+    let mut rows = Vec::new();
+    for names in extent.size([1, 10_000], [1, 100]) {
+        let measured = scene.measure(names, extent)?;
+        rows.extend(measured.rows(names));
+    }
+    Ok(rows)
+}
+
+impl Scene {
+    fn set(stage: &Stage) -> Result<Self> {
+        let mut ours = stage.start(0)?;
+        ours.engine
+            .create_network(NETWORK, "br-named", "10.220.0.0/16")?;
+        let id = ours.engine.run(&Wanted::lasting(NETWORK))?;
+        let namespace = ours.engine.namespace(&id)?;
+        // All its threads, so that whichever answers does so on the echo's core.
+        let pid = ours.pid();
+        stage
+            .host(0)
+            .sh(&format!("taskset -a -c -p {SERVER} {pid}"))
+            .ok();
+        let server = namespace.visit(Echo::start)?;
+        let echo = client(&namespace, server.address(), &names(1))?;
+        Ok(Self {
+            ours,
+            namespace,
+            echo,
+            _server: server,
+        })
+    }
+
+    /// Gives a sibling this many names, and asks for all of them.
+    fn measure(&mut self, count: usize, extent: Extent) -> Result<Measured> {
+        let names = names(count);
+        let sibling = Wanted::lasting(NETWORK).called(&names);
+        let sibling = self.ours.engine.run(&sibling)?;
+        let mut client = client(&self.namespace, RESOLVER.into(), &names)?;
+        check(&client.ask()?)?;
+        let block = Duration::from_millis(extent.size(500, 100));
+        let (mut echo, mut rate) = (0.0, 0.0);
+        let rounds = extent.rounds(8);
+        for _ in 0..rounds {
+            echo += self.echo.saturate(block)? / rounds as f64;
+            rate += client.saturate(block)? / rounds as f64;
+        }
+        let half = client.pace(rate / 2.0, block * 6)?;
+        self.ours.engine.remove(&sibling)?;
+        Ok(Measured { echo, rate, half })
+    }
+}
+
+impl Measured {
+    fn rows(self, names: usize) -> Vec<Row> {
+        let p99 = self.half.quantile(0.99);
+        let of = if names == 1 {
+            "one name".to_owned()
+        } else {
+            format!("{names} names")
+        };
+        vec![
+            Row::against(
+                format!("a sibling's name, of {of}"),
+                Reading::Rate(self.rate),
+                "UDP echo",
+                Reading::Rate(self.echo),
+                Target::AtLeastTimes(RATIO),
+            ),
+            Row::alone(
+                format!("p99 of a name at half that load, of {of}"),
+                Reading::Time(p99),
+                Target::Under(P99),
+            ),
+        ]
+    }
+}
+
+/// Names as people give them.
+fn names(count: usize) -> Vec<String> {
+    (0..count)
+        .map(|number| format!("service-{number}"))
+        .collect()
+}
+
+/// A client in a namespace that asks for the addresses of names.
+fn client(namespace: &Namespace, server: SocketAddr, names: &[String]) -> Result<Client> {
+    let socket = namespace.visit(|| {
+        let socket = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0))?;
+        socket.connect(server)?;
+        Ok(socket)
+    })?;
+    let queries = names.iter().map(|name| query(name)).collect();
+    Ok(Client::new(socket, queries))
+}
+
+/// A question for the IPv4 address of a name of one label (RFC 1035, 4.1).
+fn query(name: &str) -> Vec<u8> {
+    let mut bytes = vec![0, 0, 1, 0, 0, 1, 0, 0, 0, 0, 0, 0];
+    bytes.push(name.len() as u8);
+    bytes.extend_from_slice(name.as_bytes());
+    bytes.extend_from_slice(&[0, 0, 1, 0, 1]);
+    bytes
+}
+
+/// Whether an answer has an address: refusals may be faster.
+fn check(answer: &[u8]) -> Result<()> {
+    match answer {
+        [_, _, 0x80..=0xff, code, _, _, 0, 1..=255, ..] if code & 15 == 0 => Ok(()),
+        _ => Err(BenchError::Unexpected(format!(
+            "the resolver gave no address: {answer:02x?}"
+        ))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_answer_without_an_address_is_refused() {
+        let mut answer = query("web");
+        check(&answer).unwrap_err();
+        (answer[2], answer[7]) = (0x81, 1);
+        check(&answer).unwrap();
+        answer[3] = 3;
+        check(&answer).unwrap_err();
+    }
 }
