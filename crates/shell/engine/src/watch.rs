@@ -5,6 +5,7 @@
 
 use crate::locks::LockIgnoringPoison;
 use crate::{Engine, EngineError};
+use ipnet::IpNet;
 use sealane_core::dns::{ExternalServer, ResolvConf};
 use sealane_kernel::watch::{Noticed, Watcher};
 use std::sync::{Arc, Weak};
@@ -60,8 +61,16 @@ impl Engine {
     fn concerned(&self, noticed: &Noticed) -> bool {
         match noticed {
             Noticed::Link { name, gone } => *gone && self.wants_link(name),
-            Noticed::Address | Noticed::Route | Noticed::Nftables | Noticed::Overrun => true,
+            Noticed::Address(prefix) | Noticed::Route(prefix) => self.has_subnet(*prefix),
+            Noticed::Nftables | Noticed::Overrun => true,
         }
+    }
+
+    /// Whether a prefix, or the one around an address, is a network's.
+    fn has_subnet(&self, prefix: IpNet) -> bool {
+        let state = self.state();
+        let mut pools = state.networks.values().flat_map(|state| &state.pools);
+        pools.any(|(subnet, _)| *subnet == prefix.trunc())
     }
 
     /// Whether a link of the host belongs to a network or an endpoint.

@@ -1,5 +1,6 @@
 //! What the executor promises, on a fake kernel: a crash or a refusal anywhere leaves nothing that
 //! the next run does not find.
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use sealane_core::drivers::bridge::{self, BridgeOptions, options};
 use sealane_core::model::{

@@ -11,7 +11,7 @@ pub use options::{BridgeOptions, InvalidOption};
 
 use crate::model::{Endpoint, Facts, InterfaceName, Mac, Network, SandboxId};
 use crate::nft::{Data, Datum, Verdict};
-use crate::plan::{Effect, Key, Link, LinkKind, Netns, Object, Plan};
+use crate::plan::{Effect, Key, Link, LinkKind, Netns, Object, Plan, Route};
 use crate::scopes::{PUBLISHED_ONLY, set};
 use ipnet::IpNet;
 use std::net::IpAddr;
@@ -48,6 +48,11 @@ fn plan_device(network: &Network, options: &BridgeOptions, plan: &mut Plan) {
         plan.add(Key::Address(Netns::Host, bridge.clone(), address), Object::Present);
     }
     plan.add(Key::Up(Netns::Host, bridge.clone()), Object::Present);
+    for address in gateway_addresses(network) {
+        // The kernel adds it with the address; it is planned so that a lost one comes back.
+        let route = Route { interface: bridge.clone(), via: None };
+        plan.add(Key::Route(Netns::Host, address.trunc()), Object::Route(route));
+    }
 }
 
 /// Who may talk to whom: one element for each question the table asks.

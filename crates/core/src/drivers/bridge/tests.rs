@@ -80,6 +80,7 @@ fn a_network_is_a_bridge_with_its_gateway_and_one_element_per_question() {
         sysctl host/ipv4/conf/br-blue/route_localnet = 1
         addr   host/br-blue 10.1.0.1/24
         up     host/br-blue
+        route  host 10.1.0.0/24 dev br-blue
     "#]].assert_eq(&planned(&network(), &facts()));
 }
 
@@ -96,6 +97,7 @@ fn an_internal_network_has_no_way_in_or_out() {
         nft    host/within "br-blue" . "br-blue" : accept
         addr   host/br-blue 10.1.0.1/24
         up     host/br-blue
+        route  host 10.1.0.0/24 dev br-blue
     "#]].assert_eq(&planned(&network, &facts()));
 }
 
