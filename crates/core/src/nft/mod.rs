@@ -6,6 +6,8 @@
 
 mod render;
 
+pub use render::Listing;
+
 use serde::{Deserialize, Serialize};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 

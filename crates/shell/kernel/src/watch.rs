@@ -6,19 +6,17 @@
 use crate::kernel::Kernel;
 use crate::message::NFTABLES;
 use crate::nft::kind::NEW_GENERATION;
-use crate::read::parse;
+use crate::read::{address, parse};
 use crate::socket::{Reply, Socket};
 use ipnet::IpNet;
-use netlink_packet_route::address::{AddressAttribute, AddressMessage};
 use netlink_packet_route::link::{LinkAttribute, LinkMessage};
-use netlink_packet_route::route::{RouteAddress, RouteAttribute, RouteHeader, RouteMessage};
+use netlink_packet_route::route::{RouteHeader, RouteMessage};
 use netlink_packet_route::{AddressFamily, RouteNetlinkMessage};
 use netlink_sys::protocols::{NETLINK_NETFILTER, NETLINK_ROUTE};
 use rustix::event::epoll;
 use sealane_core::plan::Netns;
 use std::collections::VecDeque;
 use std::io;
-use std::net::IpAddr;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 /// `RTNLGRP_LINK`, `_IPV4_IFADDR`, `_IPV4_ROUTE`, `_IPV6_IFADDR`, `_IPV6_ROUTE`
@@ -188,37 +186,20 @@ fn notice(reply: &Reply) -> Option<Noticed> {
             let gone = link.header.interface_family != AddressFamily::Bridge;
             named(link, gone)
         }
-        RouteNetlinkMessage::DelAddress(message) => address(&message).map(Noticed::Address),
-        RouteNetlinkMessage::DelRoute(message) => route(&message).map(Noticed::Route),
+        RouteNetlinkMessage::DelAddress(message) => {
+            address::address(&message).map(Noticed::Address)
+        }
+        RouteNetlinkMessage::DelRoute(message) => route(&message),
         _ => None,
     }
 }
 
-fn address(message: &AddressMessage) -> Option<IpNet> {
-    let address = message
-        .attributes
-        .iter()
-        .find_map(|attribute| match attribute {
-            AddressAttribute::Address(ip) => Some(*ip),
-            _ => None,
-        });
-    IpNet::new(address?, message.header.prefix_len).ok()
-}
-
 /// The destination of a route of the main table; others the kernel keeps for itself.
-fn route(message: &RouteMessage) -> Option<IpNet> {
-    if message.header.table != RouteHeader::RT_TABLE_MAIN {
-        return None;
-    }
-    let to = message
-        .attributes
-        .iter()
-        .find_map(|attribute| match attribute {
-            RouteAttribute::Destination(RouteAddress::Inet(ip)) => Some(IpAddr::V4(*ip)),
-            RouteAttribute::Destination(RouteAddress::Inet6(ip)) => Some(IpAddr::V6(*ip)),
-            _ => None,
-        });
-    IpNet::new(to?, message.header.destination_prefix_length).ok()
+fn route(message: &RouteMessage) -> Option<Noticed> {
+    let main = message.header.table == RouteHeader::RT_TABLE_MAIN;
+    main.then(|| address::destination(message))
+        .flatten()
+        .map(Noticed::Route)
 }
 
 fn named(link: LinkMessage, gone: bool) -> Option<Noticed> {

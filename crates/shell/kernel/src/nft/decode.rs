@@ -203,6 +203,27 @@ pub(crate) fn data(element: &Element) -> Option<Data> {
     })
 }
 
+/// Reads the elements of an interval set of ports alone, where an interval is two elements to the
+/// kernel: its beginning, and where it is over.
+pub(crate) fn lone_intervals(elements: &[Element]) -> Vec<(Vec<Datum>, Data)> {
+    let port = |element: &Element| Some(u16::from_be_bytes(*element.key.first_chunk()?));
+    let bounds = elements
+        .iter()
+        .filter_map(|element| Some((port(element)?, element)));
+    let mut bounds: Vec<(u16, &Element)> = bounds.collect();
+    bounds.sort_by_key(|(port, element)| (*port, !element.end));
+    let beginnings = bounds
+        .iter()
+        .enumerate()
+        .filter(|(_, (_, element))| !element.end);
+    let read = beginnings.filter_map(|(place, (first, element))| {
+        let over = bounds.get(place + 1).map(|(over, _)| *over);
+        let last = over.map_or(u16::MAX, |over| over.saturating_sub(1));
+        Some((vec![Datum::Ports(*first, last)], data(element)?))
+    });
+    read.collect()
+}
+
 fn element(attributes: &[u8]) -> Option<Element> {
     let value = |kind| {
         find(attributes, kind)

@@ -17,6 +17,7 @@ const SET_DATA_TYPE: u16 = 6;
 const SET_DATA_LENGTH: u16 = 7;
 const SET_DESCRIPTION: u16 = 9;
 const SET_ID: u16 = 10;
+const SET_USERDATA: u16 = 13;
 const DESCRIPTION_CONCAT: u16 = 2;
 const FIELD_LENGTH: u16 = 1;
 
@@ -100,7 +101,16 @@ pub(crate) fn create(family: Family, table: &str, set: &Set, id: u32) -> Message
             });
         }
         attributes.number(SET_ID, id);
+        if let [DataType::Interface] = set.key[..] {
+            attributes.bytes(SET_USERDATA, &names_in_host_order());
+        }
     })
+}
+
+/// What makes `nft` read names in a set from the front: user data of type 0, a number.
+fn names_in_host_order() -> Vec<u8> {
+    const HOST_ORDER: u32 = 1;
+    [&[0, 4], HOST_ORDER.to_ne_bytes().as_slice()].concat()
 }
 
 /// Removes a set, elements and all.
@@ -251,6 +261,16 @@ fn describe(description: &mut Attributes, fields: &[DataType]) {
 
 /// An element of any set but a lone interval's.
 fn concatenation(element: &mut Attributes, fields: &[Datum], data: &Data) {
+    let (start, end) = key_bytes(fields);
+    element.nested(ELEMENT_KEY, |key| value(key, &start));
+    if !end.is_empty() {
+        element.nested(ELEMENT_KEY_END, |key| value(key, &end));
+    }
+    encode_data(element, data);
+}
+
+/// The bytes of a key, and of the end of its range if it has one.
+pub(crate) fn key_bytes(fields: &[Datum]) -> (Vec<u8>, Vec<u8>) {
     let (mut start, mut end) = (Vec::with_capacity(64), Vec::new());
     fields.iter().for_each(|datum| field(datum, &mut start));
     if fields.iter().any(|datum| matches!(datum, Datum::Ports(..))) {
@@ -265,11 +285,7 @@ fn concatenation(element: &mut Attributes, fields: &[Datum], data: &Data) {
     if let [lone] = fields {
         start.truncate(lone_length(lone));
     }
-    element.nested(ELEMENT_KEY, |key| value(key, &start));
-    if !end.is_empty() {
-        element.nested(ELEMENT_KEY_END, |key| value(key, &end));
-    }
-    encode_data(element, data);
+    (start, end)
 }
 
 /// An interval of a set of ports alone, which the kernel keeps as two elements: where it begins

@@ -42,15 +42,15 @@ pub(crate) fn addresses(channel: &Channel, link: u32) -> io::Result<Vec<(u32, Ip
     Ok(found)
 }
 
-fn address(message: &AddressMessage) -> Option<IpNet> {
+/// The address that a message is about.
+pub(crate) fn address(message: &AddressMessage) -> Option<IpNet> {
+    // IPv4 has both, and on a point-to-point link the second is the other side's.
     let mut address = None;
     for attribute in &message.attributes {
-        match attribute {
-            AddressAttribute::Local(local) => address = Some(*local),
-            AddressAttribute::Address(other) => {
-                address.get_or_insert(*other);
-            }
-            _ => {}
+        if let AddressAttribute::Local(local) = attribute {
+            address = Some(*local);
+        } else if let AddressAttribute::Address(other) = attribute {
+            address.get_or_insert(*other);
         }
     }
     IpNet::new(address?, message.header.prefix_len).ok()
@@ -81,13 +81,12 @@ pub(crate) fn neighbor(channel: &Channel, link: u32, address: IpAddr) -> io::Res
     };
     let permanent =
         message.header.state == netlink_packet_route::neighbour::NeighbourState::Permanent;
-    let mac = message
-        .attributes
-        .into_iter()
-        .find_map(|attribute| match attribute {
-            NeighbourAttribute::LinkLayerAddress(bytes) => bytes.try_into().ok().map(Mac),
-            _ => None,
-        });
+    let mac = message.attributes.into_iter().find_map(|attribute| {
+        let NeighbourAttribute::LinkLayerAddress(bytes) = attribute else {
+            return None;
+        };
+        bytes.try_into().ok().map(Mac)
+    });
     Ok(mac.filter(|_| permanent))
 }
 
@@ -120,29 +119,39 @@ pub(crate) fn routes(channel: &Channel, ipv6: bool) -> io::Result<Vec<Found>> {
     Ok(found)
 }
 
+/// The destination of a route that a message is about.
+pub(crate) fn destination(message: &RouteMessage) -> Option<IpNet> {
+    let ipv6 = message.header.address_family == AddressFamily::Inet6;
+    let everything = if ipv6 {
+        Ipv6Addr::UNSPECIFIED.into()
+    } else {
+        Ipv4Addr::UNSPECIFIED.into()
+    };
+    let mut to: IpAddr = everything;
+    for attribute in &message.attributes {
+        if let RouteAttribute::Destination(address) = attribute {
+            to = of_route(address)?;
+        }
+    }
+    IpNet::new(to, message.header.destination_prefix_length).ok()
+}
+
 fn route(message: &RouteMessage, ipv6: bool) -> Option<Found> {
     let header = &message.header;
     if header.kind != RouteType::Unicast || header.table != RouteHeader::RT_TABLE_MAIN {
         return None;
     }
-    let nowhere = if ipv6 {
-        Ipv6Addr::UNSPECIFIED.into()
-    } else {
-        Ipv4Addr::UNSPECIFIED.into()
-    };
-    let (mut to, mut link, mut via) = (nowhere, None, None);
+    let (mut link, mut via) = (None, None);
     for attribute in &message.attributes {
-        match attribute {
-            RouteAttribute::Destination(address) => to = of_route(address)?,
-            RouteAttribute::Gateway(address) => via = of_route(address),
-            RouteAttribute::Oif(index) => link = Some(*index),
-            _ => {}
+        if let RouteAttribute::Gateway(address) = attribute {
+            via = of_route(address);
+        } else if let RouteAttribute::Oif(index) = attribute {
+            link = Some(*index);
         }
     }
     let on_link = via.is_none() && (ipv6 || header.scope == RouteScope::Link);
-    let to = IpNet::new(to, header.destination_prefix_length).ok()?;
     Some(Found {
-        to,
+        to: destination(message)?,
         link: link?,
         via,
         on_link,

@@ -191,13 +191,12 @@ fn netns_number(from: &Channel, to: &Channel) -> io::Result<Option<i32>> {
     let RouteNetlinkMessage::NewNsId(message) = parse(&reply)? else {
         return Ok(None);
     };
-    Ok(message
-        .attributes
-        .iter()
-        .find_map(|attribute| match attribute {
-            NsidAttribute::Id(number) if *number >= 0 => Some(*number),
-            _ => None,
-        }))
+    Ok(message.attributes.iter().find_map(|attribute| {
+        let NsidAttribute::Id(number) = attribute else {
+            return None;
+        };
+        Some(*number).filter(|number| *number >= 0) // below: none assigned
+    }))
 }
 
 /// A link in the shape of a plan; `None` if it is of a kind that we do not make. A veth whose

@@ -5,15 +5,11 @@ use super::{link, passage, table};
 use crate::ack::errno;
 use crate::channel::Channel;
 use crate::kernel::Kernel;
-use crate::mark::TABLE;
 use crate::netns::Handle;
-use crate::nft::decode;
-use crate::nft::set::{self, Deed};
 use crate::nft::{number, table as tables};
 use crate::sysctl;
 use ipnet::IpNet;
 use sealane_core::model::InterfaceName;
-use sealane_core::nft::{Data, Datum, Family};
 use sealane_core::plan::{Key, Link, LinkKind, Netns, Object, Route};
 use std::collections::BTreeMap;
 use std::io;
@@ -111,7 +107,9 @@ fn one(kernel: &Kernel, key: &Key) -> io::Result<Option<Object>> {
             Ok(value.map(Object::Setting))
         }
         Key::Table(_, name) => Ok(present(any_table(&channel, name)?)),
-        Key::Element(set, key) => observe_element(&channel, set, key),
+        Key::Element(set, key) => {
+            Ok(table::element(&mut channel.netfilter(), set, key)?.map(Object::Element))
+        }
         Key::Passage(bridge, ipv6) => {
             let found = passage::look(&mut channel.netfilter(), *ipv6)?;
             // Where iptables has no chain that could drop, every bridge passes.
@@ -167,20 +165,6 @@ fn any_table(channel: &Channel, name: &str) -> io::Result<bool> {
         }
     }
     Ok(false)
-}
-
-fn observe_element(channel: &Channel, set: &str, key: &[Datum]) -> io::Result<Option<Object>> {
-    let place = (number(Family::Inet), TABLE, set);
-    let request = set::element(Deed::Get, place, key, &Data::None);
-    let reply = match channel.netfilter().get(request) {
-        Err(error) if errno(&error) == Some(libc::ENOENT) => return Ok(None),
-        other => other?,
-    };
-    let elements = reply
-        .map(|reply| decode::elements(&reply.payload))
-        .unwrap_or_default();
-    let element = elements.into_iter().find(|element| !element.end);
-    Ok(element.as_ref().and_then(decode::data).map(Object::Element))
 }
 
 fn observe_route(channel: &Channel, to: IpNet) -> io::Result<Option<Object>> {

@@ -80,31 +80,13 @@ fn elements(socket: &mut Socket) -> io::Result<Vec<(Key, Object)>> {
     Ok(owned)
 }
 
-/// The elements of a set in the words of a plan. A lone interval is two elements to the kernel.
+/// The elements of a set in the words of a plan.
 fn read_elements(shape: Shape, elements: &[Element]) -> Vec<(Vec<Datum>, Data)> {
     if !shape.is_lone_interval() {
         let read = |element| Some((decode::key(shape.key, element)?, decode::data(element)?));
         return elements.iter().filter_map(read).collect();
     }
-    let port = |element: &Element| match decode::key(shape.key, element)?.as_slice() {
-        [Datum::Port(port)] => Some(*port),
-        _ => None,
-    };
-    let bounds = elements
-        .iter()
-        .filter_map(|element| Some((port(element)?, element)));
-    let mut bounds: Vec<(u16, &Element)> = bounds.collect();
-    bounds.sort_by_key(|(port, element)| (*port, !element.end));
-    let beginnings = bounds
-        .iter()
-        .enumerate()
-        .filter(|(_, (_, element))| !element.end);
-    let read = beginnings.filter_map(|(place, (first, element))| {
-        let over = bounds.get(place + 1).map(|(over, _)| *over);
-        let last = over.map_or(u16::MAX, |over| over.saturating_sub(1));
-        Some((vec![Datum::Ports(*first, last)], decode::data(element)?))
-    });
-    read.collect()
+    decode::lone_intervals(elements)
 }
 
 fn passages(socket: &mut Socket, ipv6: bool) -> io::Result<BTreeSet<InterfaceName>> {

@@ -1,11 +1,13 @@
 //! Tables of nftables, as the kernel reports them.
 
 use crate::ack::errno;
+use crate::mark::TABLE;
 use crate::nft::decode::{self, Chain, Element, Found, Set};
-use crate::nft::set;
+use crate::nft::number;
+use crate::nft::set::{self, Deed};
 use crate::nft::table::{self, Present};
 use crate::socket::Socket;
-use sealane_core::nft::Verdict;
+use sealane_core::nft::{Data, Datum, Family, Verdict};
 use std::io;
 
 /// Looks at a table; `None` if it is not there. Elements are not looked at.
@@ -56,6 +58,42 @@ pub(crate) fn elements(
         .iter()
         .flat_map(|reply| decode::elements(&reply.payload))
         .collect())
+}
+
+/// The data of an element of our host table; `None` if there is no element of exactly this key.
+pub(crate) fn element(socket: &mut Socket, set: &str, key: &[Datum]) -> io::Result<Option<Data>> {
+    let family = number(Family::Inet);
+    let elements = match key {
+        // Asked for an interval, the kernel reports any that has its first port.
+        [Datum::Ports(..)] => elements(socket, family, TABLE, set),
+        fields => {
+            let request = set::element(Deed::Get, (family, TABLE, set), fields, &Data::None);
+            let reply = socket.get(request);
+            reply.map(|reply| reply.map_or_else(Vec::new, |reply| decode::elements(&reply.payload)))
+        }
+    };
+    let elements = match elements {
+        Err(error) if errno(&error) == Some(libc::ENOENT) => return Ok(None),
+        other => other?,
+    };
+    Ok(data_of(key, &elements))
+}
+
+/// The data of the element with this key.
+fn data_of(key: &[Datum], elements: &[Element]) -> Option<Data> {
+    if let [Datum::Ports(..)] = key {
+        let lone = decode::lone_intervals(elements);
+        return lone
+            .into_iter()
+            .find(|(found, _)| found == key)
+            .map(|(_, data)| data);
+    }
+    let (start, end) = set::key_bytes(key);
+    let end = Some(end).filter(|end| !end.is_empty());
+    let same = elements
+        .iter()
+        .find(|element| element.key == start && element.key_end == end);
+    same.and_then(decode::data)
 }
 
 /// The elements that lead to chains.

@@ -62,7 +62,7 @@ enum IfMinded {
     Refuse,
     /// If there is nothing such: it was to be removed, so leave it out.
     LeaveOut,
-    /// If there is another such: remove that one first.
+    /// If there is one with other data: remove that first.
     Displace(Message),
 }
 
@@ -97,22 +97,12 @@ impl Orders {
                     IfMinded::LeaveOut,
                 );
             }
-            (Key::Element(set, key), Change::Create(_, Object::Element(data))) => {
-                let other = IfMinded::Displace(element(Deed::Delete, set, key, &Data::None));
-                self.push(index, element(Deed::Create, set, key, data), other);
-            }
-            (Key::Element(set, key), Change::Alter(_, _, Object::Element(data))) => {
-                let old = element(Deed::Delete, set, key, &Data::None);
-                self.push(index, old, IfMinded::LeaveOut);
-                self.push(
-                    index,
-                    element(Deed::Create, set, key, data),
-                    IfMinded::Refuse,
-                );
+            (Key::Element(set, key), Change::Create(_, Object::Element(data)))
+            | (Key::Element(set, key), Change::Alter(_, _, Object::Element(data))) => {
+                self.make_element(socket, index, (set, key), data)?;
             }
             (Key::Element(set, key), Change::Delete(..)) => {
-                let message = element(Deed::Delete, set, key, &Data::None);
-                self.push(index, message, IfMinded::LeaveOut);
+                self.remove_element(socket, index, (set, key))?;
             }
             (Key::Passage(bridge, ipv6), Change::Create(..) | Change::Alter(..)) => {
                 for message in self.passages.open(socket, bridge, *ipv6)? {
@@ -129,6 +119,40 @@ impl Orders {
         Ok(())
     }
 
+    fn make_element(
+        &mut self,
+        socket: &mut Socket,
+        index: usize,
+        (set, key): (&str, &[Datum]),
+        data: &Data,
+    ) -> io::Result<()> {
+        let creation = element(Deed::Create, set, key, data);
+        if !is_interval(key) {
+            let removal = element(Deed::Delete, set, key, &Data::None);
+            self.push(index, creation, IfMinded::Displace(removal));
+            return Ok(());
+        }
+        self.remove_element(socket, index, (set, key))?;
+        self.push(index, creation, IfMinded::Refuse);
+        Ok(())
+    }
+
+    /// Removes an element. The kernel would take any interval that has the first port of this one,
+    /// so that it is looked for first.
+    fn remove_element(
+        &mut self,
+        socket: &mut Socket,
+        index: usize,
+        (set, key): (&str, &[Datum]),
+    ) -> io::Result<()> {
+        if is_interval(key) && reading::element(socket, set, key)?.is_none() {
+            return Ok(());
+        }
+        let removal = element(Deed::Delete, set, key, &Data::None);
+        self.push(index, removal, IfMinded::LeaveOut);
+        Ok(())
+    }
+
     fn push(&mut self, index: usize, message: Message, if_minded: IfMinded) {
         self.orders.push(Order {
             index,
@@ -140,6 +164,10 @@ impl Orders {
 
 fn element(deed: Deed, set: &str, key: &[Datum], data: &Data) -> Message {
     set::element(deed, (number(Family::Inet), TABLE, set), key, data)
+}
+
+fn is_interval(key: &[Datum]) -> bool {
+    key.iter().any(|datum| matches!(datum, Datum::Ports(..)))
 }
 
 /// What turns the table that is there, if any, into the wanted one.
@@ -203,6 +231,7 @@ fn mend(orders: Vec<Order>, minded: Vec<(usize, io::Error)>) -> (Vec<Order>, Fai
         let number = errno(&error).unwrap_or_default();
         match order.if_minded {
             IfMinded::LeaveOut if number == libc::ENOENT => {}
+            // Kernels differ in how they say it.
             IfMinded::Displace(removal) if matches!(number, libc::EEXIST | libc::EBUSY) => {
                 let index = order.index;
                 let if_minded = IfMinded::LeaveOut;

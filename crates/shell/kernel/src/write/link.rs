@@ -3,6 +3,7 @@
 use crate::channel::Channel;
 use crate::mark::{self, DOOMED_LINK_GROUP, LINK_GROUP};
 use crate::message::Message;
+use crate::read::link::Found;
 use netlink_packet_core::{NLM_F_CREATE, NLM_F_EXCL};
 use netlink_packet_route::RouteNetlinkMessage;
 use netlink_packet_route::link::{
@@ -42,16 +43,27 @@ pub(super) fn create(name: &InterfaceName, link: &Link, around: &Surroundings) -
     ]
 }
 
-/// Gives a link of ours that exists the wanted settings, the other end excepted.
-pub(super) fn alter(name: &InterfaceName, link: &Link, master: Option<u32>) -> Vec<Message> {
+/// Gives a link of ours that exists the wanted settings, the other end excepted. What is as wanted
+/// is not set again: a hardware address, even the same, costs a link all its neighbors.
+pub(super) fn alter(
+    name: &InterfaceName,
+    link: &Link,
+    master: Option<u32>,
+    found: &Found,
+) -> Vec<Message> {
     let mut altered = named(name);
-    altered.attributes.push(LinkAttribute::Mtu(link.mtu));
     altered.attributes.push(LinkAttribute::Group(LINK_GROUP));
-    altered.attributes.extend(link.mac.map(address));
+    if link.mtu != found.mtu {
+        altered.attributes.push(LinkAttribute::Mtu(link.mtu));
+    }
+    let mac = link.mac.filter(|mac| Some(*mac) != found.mac);
+    altered.attributes.extend(mac.map(address));
     if matches!(link.kind, LinkKind::Veth { .. }) {
-        altered
-            .attributes
-            .push(LinkAttribute::Controller(master.unwrap_or(0)));
+        if master != found.master {
+            altered
+                .attributes
+                .push(LinkAttribute::Controller(master.unwrap_or(0)));
+        }
         up(&mut altered, true);
     }
     vec![change(altered), finish(name, link)]

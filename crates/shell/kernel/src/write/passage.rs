@@ -13,6 +13,7 @@ use crate::socket::Socket;
 use sealane_core::model::InterfaceName;
 use sealane_core::nft::Verdict;
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::io;
 
 /// The passages of either family, as they will be when the transaction is through.
@@ -83,10 +84,11 @@ impl Passages {
     }
 
     fn look(&mut self, socket: &mut Socket, ipv6: bool) -> io::Result<Option<&mut Found>> {
-        if !self.0.contains_key(&ipv6) {
-            self.0.insert(ipv6, look(socket, ipv6)?);
-        }
-        Ok(self.0.get_mut(&ipv6).and_then(Option::as_mut))
+        let found = match self.0.entry(ipv6) {
+            Entry::Occupied(known) => known.into_mut(),
+            Entry::Vacant(unknown) => unknown.insert(look(socket, ipv6)?),
+        };
+        Ok(found.as_mut())
     }
 }
 

@@ -132,7 +132,7 @@ impl<'a> Run<'a> {
     fn encode(&mut self, step: Step<'a>) -> io::Result<()> {
         let mut elsewhere = None;
         let messages = match step.1 {
-            Change::Create(Key::Link(_, name), Object::Link(link)) => {
+            Change::Create(Key::Link(_, name), Object::Link(link)) if !self.exists(name)? => {
                 elsewhere = self.elsewhere(link)?;
                 let master = self.master(link)?;
                 let around = Surroundings {
@@ -141,7 +141,8 @@ impl<'a> Run<'a> {
                 };
                 link::create(name, link, &around)
             }
-            Change::Alter(Key::Link(_, name), _, Object::Link(link)) => {
+            Change::Create(Key::Link(_, name), Object::Link(link))
+            | Change::Alter(Key::Link(_, name), _, Object::Link(link)) => {
                 self.flush();
                 return self.settle_link(name, link);
             }
@@ -149,7 +150,9 @@ impl<'a> Run<'a> {
                 vec![link::set_up(name, true)]
             }
             Change::Delete(Key::Up(_, name), _) => vec![link::set_up(name, false)],
-            other => vec![self.addressed(other)?],
+            change @ (Change::Create(..) | Change::Alter(..) | Change::Delete(..)) => {
+                vec![self.addressed(change)?]
+            }
         };
         self.pending.push(Pending {
             step,
@@ -241,14 +244,14 @@ impl<'a> Run<'a> {
         }
         match &link.kind {
             LinkKind::Bridge if found.kind == Kind::Bridge => {
-                self.send("link alter", &link::alter(name, link, None))
+                self.send("link alter", &link::alter(name, link, None, &found))
             }
             LinkKind::Veth {
                 peer: (netns, peer),
                 ..
             } if found.kind == Kind::Veth => {
                 match reading::peer_at(self.kernel, self.netns, &found, (*netns, peer))? {
-                    Some(there) => self.alter_veth(name, link, &there),
+                    Some(there) => self.alter_veth(name, link, (&found, &there)),
                     None => self.remake_link(name, link),
                 }
             }
@@ -256,8 +259,16 @@ impl<'a> Run<'a> {
         }
     }
 
-    fn alter_veth(&self, name: &InterfaceName, link: &Link, there: &Found) -> io::Result<()> {
-        self.send("link alter", &link::alter(name, link, self.master(link)?))?;
+    fn alter_veth(
+        &self,
+        name: &InterfaceName,
+        link: &Link,
+        (here, there): (&Found, &Found),
+    ) -> io::Result<()> {
+        self.send(
+            "link alter",
+            &link::alter(name, link, self.master(link)?, here),
+        )?;
         let LinkKind::Veth {
             peer: (netns, peer),
             peer_mac,
@@ -340,6 +351,13 @@ impl<'a> Run<'a> {
     fn send(&self, what: &str, messages: &[Message]) -> io::Result<()> {
         fault::point(&format!("rtnetlink {:?} {what}", self.netns));
         refuse(&self.channel, messages)
+    }
+
+    /// Asked first, although the kernel would say so: of the messages that make a link the second
+    /// would change somebody else's.
+    fn exists(&self, link: &InterfaceName) -> io::Result<bool> {
+        let socket = self.channel.route();
+        Ok(self.channel.index(&socket, link.as_str())?.is_some())
     }
 
     fn index(&self, link: &InterfaceName) -> io::Result<u32> {

@@ -1,0 +1,19 @@
+//! The real kernel, in namespaces of their own, seen by witnesses that are not ours: `ip`, `nft`,
+//! `iptables`, `conntrack` and real packets.
+
+#![expect(
+    clippy::unwrap_used,
+    reason = "whatever a test needs and lacks is its failure"
+)]
+
+mod addresses;
+mod effects;
+mod elements;
+mod links;
+mod namespaces;
+mod passages;
+mod refusals;
+mod support;
+mod tables;
+mod translation;
+mod watching;
