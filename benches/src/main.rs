@@ -22,10 +22,11 @@ mod supervisor;
 
 use clap::{Parser, Subcommand};
 use figures::Extent;
-use std::fs;
+use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
-use std::process::ExitCode;
+use std::process::{Command, ExitCode};
 use std::time::Instant;
+use std::{env, fs, io};
 
 /// Measures Sealane against the floor and its peer, and prints a table.
 #[derive(Debug, Parser)]
@@ -56,7 +57,7 @@ fn main() -> ExitCode {
     let arguments = Arguments::parse();
     let done = match &arguments.part {
         Some(Part::Supervise { folder }) => supervisor::work(folder),
-        None => measure(&arguments),
+        None => with_daemon().unwrap_or_else(|| measure(&arguments)),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,
@@ -67,7 +68,22 @@ fn main() -> ExitCode {
     }
 }
 
-fn measure(arguments: &Arguments) -> std::io::Result<()> {
+/// Begins anew with the daemon's path in `SEALANE`, if it is not there: the test kit looks for it
+/// beside tests, which are a folder deeper than this program. Returns only what went wrong.
+fn with_daemon() -> Option<io::Result<()>> {
+    if env::var_os("SEALANE").is_some() {
+        return None;
+    }
+    let begun = env::current_exe().map(|program| {
+        let daemon = program.with_file_name("sealane");
+        let mut command = Command::new(program);
+        command.args(env::args_os().skip(1)).env("SEALANE", daemon);
+        command.exec()
+    });
+    Some(Err(begun.unwrap_or_else(|error| error)))
+}
+
+fn measure(arguments: &Arguments) -> io::Result<()> {
     let begin = Instant::now();
     let load = machine::load();
     let extent = Extent {

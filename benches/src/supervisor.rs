@@ -162,7 +162,7 @@ fn conmon(folder: &Path, id: &str) -> Command {
         .env("_OCI_SYNCPIPE", REPORT.to_string())
         .args([
             "--api-version",
-            "1",
+            "--full-attach",
             "--no-sync-log",
             "-c",
             id,
@@ -177,8 +177,6 @@ fn conmon(folder: &Path, id: &str) -> Command {
         .arg(file("pid"))
         .arg("--exit-dir")
         .arg(file("exits"))
-        .arg("--socket-dir-path")
-        .arg(file("sockets"))
         .args(["--runtime-arg", "--root", "--runtime-arg"])
         .arg(file("state"))
         .args(["-l", "k8s-file:log"])
