@@ -158,6 +158,10 @@ fn route(message: &RouteMessage, ipv6: bool) -> Option<Found> {
     })
 }
 
+#[expect(
+    clippy::wildcard_enum_match_arm,
+    reason = "other kinds of network are not ours"
+)]
 fn of_route(address: &RouteAddress) -> Option<IpAddr> {
     match address {
         RouteAddress::Inet(address) => Some((*address).into()),

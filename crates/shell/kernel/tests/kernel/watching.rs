@@ -118,7 +118,8 @@ fn lost_notifications_are_an_overrun() {
     private(|kernel| {
         let mut watcher = Watcher::open(kernel).unwrap();
         run("ip", &["link", "add", "br0", "type", "bridge"]);
-        let batch = "link set br0 alias a\nlink set br0 alias b\n".repeat(30_000);
+        run("ip", &["link", "set", "br0", "up"]);
+        let batch = "link set br0 alias a\nlink set br0 alias b\n".repeat(15_000);
         let mut ip = std::process::Command::new("ip")
             .args(["-batch", "-"])
             .stdin(std::process::Stdio::piped())
