@@ -6,10 +6,12 @@ use std::thread;
 /// What of the machine bears on the figures, as lines for people.
 pub(crate) fn facts() -> Vec<String> {
     let cores = thread::available_parallelism().map_or(0, usize::from);
-    let memory = field("/proc/meminfo", "MemTotal").unwrap_or_else(|| "unknown".into());
+    let kilobytes = field("/proc/meminfo", "MemTotal")
+        .and_then(|text| text.split(' ').next()?.parse::<u64>().ok());
+    let memory = kilobytes.map_or(0, |kilobytes| kilobytes >> 20);
     let processor = field("/proc/cpuinfo", "model name").unwrap_or_else(|| "unknown".into());
     vec![
-        format!("{cores} cores ({processor}), {memory} of memory"),
+        format!("{cores} cores ({processor}), {memory} GiB of memory"),
         format!("kernel {}", read("/proc/sys/kernel/osrelease")),
     ]
 }

@@ -25,6 +25,9 @@ const HOME: &str = "home";
 /// The kernel finishes removals after the answer; the next measurement shall not pay for that.
 pub(super) const BREATH: Duration = Duration::from_millis(10);
 
+/// For one number of endpoints.
+const SPAN: Duration = Duration::from_secs(30);
+
 /// What one number of endpoints gave.
 #[derive(Debug, Default)]
 struct Measured {
@@ -41,10 +44,9 @@ pub(crate) fn take(extent: Extent) -> Result<Vec<Row>> {
     let stage = Stage::new(1)?;
     let mut scene = Scene::set(&stage)?;
     let mut rows = Vec::new();
-    let rounds = extent.rounds(60);
     for endpoints in extent.size([1, 100, 500, 900], [1, 20, 40, 60]) {
         scene.crowd(endpoints)?;
-        let measured = scene.measure(rounds)?;
+        let measured = scene.measure(extent.rounds(60, SPAN))?;
         rows.extend(measured.rows(endpoints));
     }
     Ok(rows)
@@ -95,9 +97,9 @@ impl Scene {
     }
 
     /// Measures ours and the floor in turn; who is first changes with each round.
-    fn measure(&mut self, rounds: usize) -> Result<Measured> {
+    fn measure(&mut self, rounds: impl Iterator<Item = usize>) -> Result<Measured> {
         let mut measured = Measured::default();
-        for round in 0..rounds {
+        for round in rounds {
             if round % 2 == 0 {
                 self.measure_ours(&mut measured)?;
                 self.measure_floor(&mut measured)?;

@@ -12,7 +12,9 @@ use crate::report::{Reading, Row, Target};
 use crate::samples::{Samples, timed};
 use crate::stage::Stage;
 use std::thread;
+use std::time::Duration;
 
+const SPAN: Duration = Duration::from_secs(100);
 /// What is measured of each, in the order of the rows.
 const FIGURES: [&str; 9] = [
     "connect to an empty bridge",
@@ -43,7 +45,7 @@ pub(crate) fn take(extent: Extent) -> Result<Vec<Row>> {
     };
     let mut ours = stage.start(0)?;
     let mut sides = [Side::new(&mut ours.engine)?, Side::new(&mut peer.engine)?];
-    for _ in 0..extent.rounds(10) {
+    for _ in extent.rounds(10, SPAN) {
         for side in &mut sides {
             side.round()?;
         }

@@ -9,6 +9,8 @@ use crate::stage::Stage;
 use crate::supervisor::Supervisor;
 use std::time::Duration;
 
+const SPAN: Duration = Duration::from_secs(60);
+
 /// Measures both in turn.
 pub(crate) fn take(extent: Extent) -> Result<Vec<Row>> {
     let stage = Stage::new(1)?;
@@ -17,7 +19,7 @@ pub(crate) fn take(extent: Extent) -> Result<Vec<Row>> {
     let model = ours.engine.run(&Wanted::lasting("bridge"))?;
     let mut supervisor = Supervisor::start(stage.host(0), &model, &stage.cgroup())?;
     let (mut lives, mut floor) = (Samples::default(), Samples::default());
-    for _ in 0..extent.rounds(50) {
+    for _ in extent.rounds(50, SPAN) {
         lives.push(whole_life(&mut ours.engine)?);
         floor.push(supervisor.round()?);
     }

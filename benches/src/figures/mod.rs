@@ -11,6 +11,10 @@ pub(crate) mod start;
 use crate::error::{BenchError, Result, chain};
 use crate::report::Row;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::time::{Duration, Instant};
+
+/// So few rounds are always made.
+const FEW: usize = 3;
 
 /// How much is measured.
 #[derive(Clone, Copy, Debug)]
@@ -34,9 +38,12 @@ pub(crate) const ALL: [Figure; 7] = [
 ];
 
 impl Extent {
-    /// A number of rounds, or a few.
-    pub(crate) fn rounds(self, full: usize) -> usize {
-        if self.quick { full.min(3) } else { full }
+    /// The numbers of so many rounds, or of a few. They end early when their time is over: on a
+    /// busy machine fewer rounds are better than no table.
+    pub(crate) fn rounds(self, full: usize, span: Duration) -> impl Iterator<Item = usize> {
+        let begin = Instant::now();
+        let count = if self.quick { full.min(FEW) } else { full };
+        (0..count).take_while(move |&round| round < FEW || begin.elapsed() < span)
     }
 
     /// The size of something, or a small one.

@@ -15,6 +15,7 @@ const NETWORK: &str = "named";
 const RESOLVER: SocketAddrV4 = SocketAddrV4::new(Ipv4Addr::new(127, 0, 0, 11), 53);
 /// Of the echo's rate.
 const RATIO: f64 = 0.6;
+const SPAN: Duration = Duration::from_secs(30);
 const P99: f64 = 0.002;
 
 /// A sandbox, its clients, and what they found.
@@ -75,12 +76,12 @@ impl Scene {
         let mut client = client(&self.namespace, RESOLVER.into(), &names)?;
         check(&client.ask()?)?;
         let block = Duration::from_millis(extent.size(500, 100));
-        let (mut echo, mut rate) = (0.0, 0.0);
-        let rounds = extent.rounds(8);
-        for _ in 0..rounds {
-            echo += self.echo.saturate(block)? / rounds as f64;
-            rate += client.saturate(block)? / rounds as f64;
+        let (mut echo, mut rate) = (vec![], vec![]);
+        for _ in extent.rounds(8, SPAN) {
+            echo.push(self.echo.saturate(block)?);
+            rate.push(client.saturate(block)?);
         }
+        let (echo, rate) = (median(echo), median(rate));
         let half = client.pace(rate / 2.0, block * 6)?;
         self.ours.engine.remove(&sibling)?;
         Ok(Measured { echo, rate, half })
@@ -110,6 +111,11 @@ impl Measured {
             ),
         ]
     }
+}
+
+fn median(mut rates: Vec<f64>) -> f64 {
+    rates.sort_unstable_by(f64::total_cmp);
+    rates.get(rates.len() / 2).copied().unwrap_or_default()
 }
 
 /// Names as people give them.

@@ -18,6 +18,7 @@ use std::time::{Duration, Instant};
 const LAST: u16 = 30_000;
 /// Connections through one host before it is the other's turn.
 const BLOCK: usize = 25;
+const SPAN: Duration = Duration::from_secs(60);
 const TOLERANCE: f64 = 1.1;
 
 /// A host with a listener behind a published port.
@@ -36,9 +37,9 @@ pub(crate) fn take(extent: Extent) -> Result<Vec<Row>> {
     let (single, _) = timed(|| Side::new(&stage, 1, 1))?;
     let mut sides = [crowded, single];
     let client = Namespace::of_process(&stage.neighbor().path("/proc/1"))?;
-    let rounds = extent.rounds(100);
+    let rounds = extent.rounds(100, SPAN);
     client.visit(|| {
-        for _ in 0..rounds {
+        for _ in rounds {
             for side in &mut sides {
                 side.block()?;
             }

@@ -11,6 +11,7 @@ use std::fs;
 use std::ops::Range;
 use std::time::Duration;
 
+const SPAN: Duration = Duration::from_secs(90);
 /// What a bridge, and what published ports may add.
 const MORE: f64 = 0.005;
 /// Published on the host; inside, the ports begin with 1, so that no range can stand for them.
@@ -33,7 +34,7 @@ pub(crate) fn take(extent: Extent) -> Result<Vec<Row>> {
     let mut ours = stage.start(0)?;
     let mut starts = [(); 3].map(|()| Samples::default());
     let mut processes = [0; 3];
-    for round in 0..extent.rounds(60) {
+    for round in extent.rounds(60, SPAN) {
         // Who is first changes with each round.
         for kind in (0..3).map(|place| (place + round) % 3) {
             let wanted = &kinds()[kind];
