@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 /// How long an upstream is waited for before the next is asked as well.
 const HEDGE: Duration = Duration::from_millis(25);
 /// How long a later upstream's "no" waits for an earlier one to know better.
-const PATIENCE: Duration = Duration::from_millis(500);
+const PATIENCE: Duration = Duration::from_secs(1);
 /// When an upstream is asked again: one lost packet must not cost the client its own time-out.
 const RESEND: Duration = Duration::from_secs(1);
 /// When an upstream has failed.
@@ -63,6 +63,7 @@ struct Lane {
 enum State {
     Idle,
     Asked { since: Instant, again: bool },
+    TimedOut,
     Done,
 }
 
@@ -84,7 +85,7 @@ impl Race {
     pub fn next(&mut self, now: Instant) -> Next {
         for lane in &mut self.lanes {
             if lane.asked_at().is_some_and(|since| now >= since + TIMEOUT) {
-                lane.state = State::Done;
+                lane.state = State::TimedOut;
             }
         }
         if self
@@ -125,7 +126,11 @@ impl Race {
 
     /// The upstreams that were asked long enough ago to have answered, and have not.
     pub fn silent(&self, now: Instant) -> impl Iterator<Item = usize> {
-        let late = move |lane: &&Lane| lane.asked_at().is_some_and(|since| now >= since + HEDGE);
+        let late = move |lane: &&Lane| match lane.state {
+            State::Asked { since, .. } => now >= since + HEDGE,
+            State::TimedOut => true,
+            State::Idle | State::Done => false,
+        };
         self.lanes.iter().filter(late).map(|lane| lane.upstream)
     }
 
@@ -160,7 +165,7 @@ impl Race {
                 lane.state = State::Asked { since, again: true };
                 Some(lane.upstream)
             }
-            State::Idle | State::Asked { .. } | State::Done => None,
+            State::Idle | State::Asked { .. } | State::TimedOut | State::Done => None,
         })
     }
 
@@ -182,7 +187,7 @@ impl Race {
                 again: false,
             } => Some(since + RESEND),
             State::Asked { since, again: true } => Some(since + TIMEOUT),
-            State::Idle | State::Done => None,
+            State::Idle | State::TimedOut | State::Done => None,
         });
         lanes.chain(hedge).chain(self.held.map(|held| held.until))
     }
@@ -192,7 +197,7 @@ impl Lane {
     fn asked_at(&self) -> Option<Instant> {
         match self.state {
             State::Asked { since, .. } => Some(since),
-            State::Idle | State::Done => None,
+            State::Idle | State::TimedOut | State::Done => None,
         }
     }
 }
@@ -260,6 +265,7 @@ mod tests {
         race.waits(1000, 4000);
         assert_eq!(race.next(3999), Next::Wait(race.at(4000)));
         assert_eq!(race.next(4000), Next::GiveUp);
+        assert_eq!(race.race.silent(race.at(4000)).collect::<Vec<_>>(), [0]);
     }
 
     #[test]
@@ -280,7 +286,7 @@ mod tests {
         race.next(0);
         race.next(25);
         assert_eq!(race.race.answered(1, true, race.at(30)), Verdict::Hold);
-        race.waits(30, 530);
+        race.waits(30, 1000);
         assert_eq!(
             race.race.clone().answered(0, false, race.at(40)),
             Verdict::Deliver
@@ -292,7 +298,7 @@ mod tests {
         let mut failed = race.race.clone();
         failed.failed(0);
         assert_eq!(failed.next(race.at(40)), Next::Deliver);
-        assert_eq!(race.next(530), Next::Deliver);
+        assert_eq!(race.next(1030), Next::Deliver);
     }
 
     #[test]

@@ -9,9 +9,18 @@
 //!
 //! Start at [`Nameserver`].
 
+mod asker;
+mod askers;
+mod client;
 mod error;
+mod framed;
 mod nameserver;
+mod poller;
+mod random;
+mod relay;
+mod server;
 mod sockets;
+mod timers;
 mod upstream;
 mod watch;
 
@@ -20,3 +29,10 @@ pub use nameserver::Nameserver;
 pub use sockets::{SandboxSockets, SocketKind, bind_sockets, bind_sockets_at, open_socket};
 pub use upstream::{OpenSocket, Upstream, UpstreamConfig};
 pub use watch::{HostWatch, watch_host};
+
+/// What a part of the loop needs of the loop.
+struct Tools<'a> {
+    poller: &'a mut poller::Poller,
+    timers: &'a mut timers::Timers,
+    now: std::time::Instant,
+}

@@ -2,10 +2,14 @@
 
 use crate::SocketKind;
 use rustix::fd::OwnedFd;
+use rustix::net::netdevice::name_to_index;
+use sealane_core::dns::ExternalServer;
 use sealane_core::model::SandboxId;
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr, SocketAddrV6};
 use std::sync::Arc;
+
+const PORT: u16 = 53;
 
 /// A server to relay to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -29,3 +33,26 @@ pub enum UpstreamConfig {
 /// Called by the name server's thread, so it must be quick and must not wait for a call to the
 /// [`crate::Nameserver`].
 pub type OpenSocket = Arc<dyn Fn(&SandboxId, SocketKind) -> io::Result<OwnedFd> + Send + Sync>;
+
+impl Upstream {
+    /// The server on the port of DNS. The link of a link-local address is looked up in the
+    /// namespace of the calling thread; it must exist.
+    pub fn resolve(external: &ExternalServer) -> io::Result<Self> {
+        let ExternalServer { server, from_host } = external;
+        let address = match (server.address, &server.zone) {
+            (IpAddr::V6(v6), Some(zone)) => {
+                let any = SocketKind {
+                    ipv6: true,
+                    stream: false,
+                };
+                let link = name_to_index(crate::open_socket(any)?, zone)?;
+                SocketAddr::V6(SocketAddrV6::new(v6, PORT, 0, link))
+            }
+            (address, _) => SocketAddr::new(address, PORT),
+        };
+        Ok(Self {
+            address,
+            from_host: *from_host,
+        })
+    }
+}
