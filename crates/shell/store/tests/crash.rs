@@ -9,6 +9,8 @@ use sealane_store::{Batch, BootId, Journal, Records, Store, Table};
 use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
 use std::process::{Command, Stdio};
+use std::thread;
+use std::time::Duration;
 
 const LEFT: Table = Table("left");
 const RIGHT: Table = Table("right");
@@ -46,6 +48,8 @@ fn run_and_kill(root: &Path, from: u64, lines: u64) -> u64 {
     for _ in 0..lines {
         output.next().unwrap().unwrap();
     }
+    // Somewhere else in the cycle each time.
+    thread::sleep(Duration::from_micros(from * 37 % 1000));
     child.kill().unwrap();
     let last = output.map_while(Result::ok).last();
     child.wait().unwrap();
@@ -88,7 +92,8 @@ fn work(root: &Path, from: u64) {
     let boot = BootId::named("boot");
     let (records, _) = Records::<u64>::open(&root.join("records"), boot.clone()).unwrap();
     let (journal, claimed) = Journal::<u64>::open(&root.join("claims"), boot).unwrap();
-    let mut stale: Vec<u64> = claimed.into_iter().collect();
+    // What the one before had claimed and not stored is claimed again, so it is not stale.
+    let mut stale: Vec<u64> = claimed.into_iter().filter(|number| *number < from).collect();
     for number in from.. {
         journal.claim([&number]).unwrap();
         records.write("last", &number).unwrap();
