@@ -165,6 +165,8 @@ impl Engine {
         self.records.remove(&id.to_string()).map_err(|error| {
             EngineError::failed(format!("cannot forget sandbox {}", id.short(12)), error)
         })?;
+        self.nameserver.remove_sandbox(id); // its sockets would keep the namespace
+        self.state().sandboxes.remove(id);
         let removed = self.apply(&plan, &Plan::default());
         self.forget_sandbox(&sandbox, true);
         for endpoint in sandbox.endpoints.values() {
@@ -244,9 +246,12 @@ impl Engine {
         let shrinks = new.endpoints.len() < old.endpoints.len();
         if shrinks {
             self.save_sandbox(new)?;
+            // Before the link goes, or its going would be taken for a loss.
+            self.state().sandboxes.insert(new.id, new.clone());
         }
         if let Err(error) = self.apply(&from, &to) {
             if shrinks {
+                self.state().sandboxes.insert(old.id, old.clone());
                 self.save_sandbox(old)?;
             }
             return Err(error);
