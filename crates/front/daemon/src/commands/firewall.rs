@@ -1,0 +1,56 @@
+//! `sealane firewall show`
+
+use super::{host, host_argument, text};
+use crate::client::{self, ClientError};
+use clap::builder::PossibleValuesParser;
+use clap::{Arg, ArgMatches, Command};
+use hyper::Method;
+use serde_json::Value;
+
+const ABOUT: &str = "\
+Shows the firewall as the kernel has it now, read live.
+
+There are no iptables rules: the rules are in nftables, in tables of our own, with published ports
+as elements of maps. --as iptables says the same in the words of iptables, for people and tools
+that read those. Nothing can be changed here; rules of your own belong into the chains
+sealane-user-*, which are made once and never flushed.";
+
+/// The command line.
+pub(crate) fn command() -> Command {
+    let form = Arg::new("as")
+        .long("as")
+        .value_name("FORM")
+        .value_parser(PossibleValuesParser::new(["nft", "iptables"]))
+        .default_value("nft")
+        .help("The words to say it in");
+    Command::new("firewall")
+        .about("Show the firewall that the daemon keeps")
+        .subcommand_required(true)
+        .arg_required_else_help(true)
+        .arg(host_argument())
+        .subcommand(
+            Command::new("show")
+                .about("Show it")
+                .long_about(ABOUT)
+                .arg(form)
+                .after_help(
+                    "Examples:\n  sealane firewall show\n  sealane firewall show --as iptables",
+                ),
+        )
+}
+
+/// Prints the firewall.
+pub(crate) fn run(matches: &ArgMatches) -> Result<(), ClientError> {
+    let Some(("show", matches)) = matches.subcommand() else {
+        return Ok(());
+    };
+    let form = text(matches, "as").unwrap_or("nft");
+    let path = format!("/sealane/firewall?as={form}");
+    let answer = client::ask(host(matches), Method::GET, &path, None)?;
+    let shown = answer
+        .get("firewall")
+        .and_then(Value::as_str)
+        .ok_or(ClientError::NotUnderstood)?;
+    println!("{}", shown.trim_end());
+    Ok(())
+}

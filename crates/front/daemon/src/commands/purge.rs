@@ -1,0 +1,104 @@
+//! `sealane purge`: removes everything of ours from a host.
+
+mod files;
+mod work;
+
+use clap::{Arg, ArgAction, ArgMatches, Command};
+use std::error::Error;
+use std::io::{self, BufRead, IsTerminal, Write};
+use std::path::PathBuf;
+
+const ABOUT: &str = "\
+Removes every object that a daemon with these roots has made: containers with their processes,
+cgroups and mounts, network namespaces, links, addresses, routes, nftables tables, and its files.
+
+No daemon may run on them meanwhile. What is not ours is left alone. Images and the records of
+networks and containers go too, unless --keep-data leaves them for a daemon to come.";
+
+/// The command line.
+pub(crate) fn command() -> Command {
+    let path = |name: &'static str, usual: &'static str, help: &'static str| {
+        Arg::new(name)
+            .long(name)
+            .value_name("PATH")
+            .default_value(usual)
+            .help(help)
+    };
+    Command::new("purge")
+        .about("Remove every object of ours from this host")
+        .long_about(ABOUT)
+        .arg(
+            Arg::new("force")
+                .short('f')
+                .long("force")
+                .action(ArgAction::SetTrue)
+                .help("Do not ask"),
+        )
+        .arg(
+            Arg::new("keep-data")
+                .long("keep-data")
+                .action(ArgAction::SetTrue)
+                .help("Leave the data root: images, and records of networks and containers"),
+        )
+        .arg(path(
+            "data-root",
+            "/var/lib/sealane",
+            "The daemon's --data-root",
+        ))
+        .arg(path(
+            "exec-root",
+            "/run/sealane",
+            "The daemon's --exec-root",
+        ))
+        .arg(
+            Arg::new("cgroup-parent")
+                .long("cgroup-parent")
+                .value_name("CGROUP")
+                .help("The daemon's --cgroup-parent"),
+        )
+}
+
+/// What is to be removed.
+pub(crate) struct Purge {
+    pub(crate) data_root: PathBuf,
+    pub(crate) exec_root: PathBuf,
+    pub(crate) cgroup_parent: Option<String>,
+    pub(crate) keep_data: bool,
+}
+
+/// Asks, and removes.
+pub(crate) fn run(matches: &ArgMatches) -> Result<(), Box<dyn Error>> {
+    let path = |name| PathBuf::from(super::text(matches, name).unwrap_or_default());
+    let purge = Purge {
+        data_root: path("data-root"),
+        exec_root: path("exec-root"),
+        cgroup_parent: super::text(matches, "cgroup-parent").map(str::to_owned),
+        keep_data: matches.get_flag("keep-data"),
+    };
+    if !matches.get_flag("force") && !agreed(&purge)? {
+        println!("nothing was removed");
+        return Ok(());
+    }
+    work::remove_all(&purge)?;
+    println!("removed");
+    Ok(())
+}
+
+fn agreed(purge: &Purge) -> Result<bool, Box<dyn Error>> {
+    if !io::stdin().is_terminal() {
+        return Err("there is nobody to ask; use -f to remove without asking".into());
+    }
+    let data = if purge.keep_data {
+        ""
+    } else {
+        ", its images and records"
+    };
+    print!(
+        "This removes all containers and networks of the daemon in {}{data}.\nGo on? [y/N] ",
+        purge.data_root.display()
+    );
+    io::stdout().flush()?;
+    let mut answer = String::new();
+    io::stdin().lock().read_line(&mut answer)?;
+    Ok(matches!(answer.trim(), "y" | "Y" | "yes"))
+}

@@ -1,0 +1,135 @@
+//! The removal itself: processes first, then what they used, files last.
+
+use super::Purge;
+use super::files::{DATA_ENTRIES, EXEC_ENTRIES, remove};
+use crate::chain;
+use sealane_core::model::NameserverConfig;
+use sealane_engine::{DefaultBridge, Engine, EngineConfig};
+use sealane_images::Images;
+use sealane_runtime::{Runtime, RuntimeConfig};
+use sealane_store::{Store, StoreError};
+use std::collections::BTreeMap;
+use std::error::Error;
+use std::sync::Arc;
+use thiserror::Error as ThisError;
+
+/// Why something is left.
+#[derive(Debug, ThisError)]
+pub(super) enum PurgeError {
+    /// A daemon runs, or the store cannot be opened.
+    #[error("the state cannot be opened")]
+    Store(#[source] StoreError),
+    /// Some of it could not be removed.
+    #[error("not everything could be removed; purge again when this is solved:\n  {}", .0.join("\n  "))]
+    Left(Vec<String>),
+}
+
+/// Removes everything, going on past failures.
+pub(super) fn remove_all(purge: &Purge) -> Result<(), PurgeError> {
+    if !purge.data_root.exists() && !purge.exec_root.exists() {
+        println!("there is nothing under these roots");
+        return Ok(());
+    }
+    // Holds off any daemon, and is refused while one runs.
+    let store = Store::open(&purge.data_root)
+        .map(Arc::new)
+        .map_err(PurgeError::Store)?;
+    let mut left = Vec::new();
+    end_containers(purge, &mut left);
+    remove_root_file_systems(purge, &mut left);
+    remove_networks(purge, store, &mut left);
+    // Files say what is still there to be removed, so they stay while something is.
+    if left.is_empty() {
+        remove_files(purge, &mut left);
+    }
+    if left.is_empty() {
+        Ok(())
+    } else {
+        Err(PurgeError::Left(left))
+    }
+}
+
+fn end_containers(purge: &Purge, left: &mut Vec<String>) {
+    let runtime = Runtime::open(RuntimeConfig {
+        exec_root: purge.exec_root.clone(),
+        data_root: purge.data_root.clone(),
+        cgroup_parent: purge.cgroup_parent.clone(),
+        ..RuntimeConfig::default()
+    });
+    let runtime = match runtime {
+        Ok(runtime) => runtime,
+        Err(error) => return left.push(told("containers", &error)),
+    };
+    match runtime.list() {
+        Ok(ids) => {
+            for id in ids {
+                if let Err(error) = runtime.delete(&id) {
+                    left.push(told(&format!("container {}", id.short(12)), &error));
+                }
+            }
+        }
+        Err(error) => left.push(told("containers", &error)),
+    }
+    if let Err(error) = runtime.stop_strays() {
+        left.push(told("processes without a record", &error));
+    }
+}
+
+fn remove_root_file_systems(purge: &Purge, left: &mut Vec<String>) {
+    let images = match Images::open(&purge.data_root) {
+        Ok(images) => images,
+        Err(error) => return left.push(told("root file systems", &error)),
+    };
+    let roots = match images.roots() {
+        Ok(roots) => roots,
+        Err(error) => return left.push(told("root file systems", &error)),
+    };
+    for id in roots {
+        // Kept data is still unmounted: a mount is an object of the host.
+        let removed = if purge.keep_data {
+            images.unmount(&id)
+        } else {
+            images.remove_root(&id)
+        };
+        if let Err(error) = removed {
+            left.push(told(
+                &format!("root file system of {}", id.short(12)),
+                &error,
+            ));
+        }
+    }
+}
+
+fn remove_networks(purge: &Purge, store: Arc<Store>, left: &mut Vec<String>) {
+    let config = EngineConfig {
+        data_root: purge.data_root.clone(),
+        exec_root: purge.exec_root.clone(),
+        pools: Vec::new(),
+        default_bridge: DefaultBridge::default(),
+        ip_forward: false,
+        default_network_options: BTreeMap::new(),
+        userland_proxy: false,
+        nameserver: NameserverConfig::default(),
+        host_gateway: Vec::new(),
+        firewall_integration: false,
+        resolv_conf: "/etc/resolv.conf".into(),
+    };
+    let purged = Engine::open(config, store, Arc::new(|_| {})).and_then(|engine| engine.purge());
+    if let Err(error) = purged {
+        left.push(told("networks", &error));
+    }
+}
+
+fn remove_files(purge: &Purge, left: &mut Vec<String>) {
+    let mut failures = remove(&purge.exec_root, &EXEC_ENTRIES);
+    if !purge.keep_data {
+        failures.extend(remove(&purge.data_root, &DATA_ENTRIES));
+    }
+    for (path, error) in failures {
+        left.push(format!("{}: {error}", path.display()));
+    }
+}
+
+fn told(what: &str, error: &dyn Error) -> String {
+    format!("{what}: {}", chain(error))
+}

@@ -1,0 +1,108 @@
+//! The parts of a daemon, opened in the order they need each other.
+
+use super::error::{DaemonError, Result};
+use crate::config::Config;
+use sealane_containers::{Containers, ContainersConfig, EventBus, network_sink};
+use sealane_engine::Engine;
+use sealane_images::Images;
+use sealane_runtime::{Runtime, RuntimeConfig};
+use sealane_store::Store;
+use std::fs::DirBuilder;
+use std::os::unix::fs::DirBuilderExt;
+use std::path::Path;
+use std::sync::Arc;
+
+/// How many past events a client can still ask for.
+const REMEMBERED_EVENTS: usize = 1024;
+/// Others may pass through the roots to what is below, but not list them.
+const ROOT_MODE: u32 = 0o711;
+
+/// Everything that requests are answered from.
+pub(crate) struct Parts {
+    pub(crate) engine: Arc<Engine>,
+    pub(crate) containers: Arc<Containers>,
+    pub(crate) images: Arc<Images>,
+    pub(crate) runtime: Arc<Runtime>,
+    pub(crate) events: EventBus,
+}
+
+/// Makes the folders that everything is kept in.
+pub(crate) fn make_roots(config: &Config) -> Result<()> {
+    for path in [config.data_root(), config.exec_root()] {
+        make_folder(path)?;
+    }
+    Ok(())
+}
+
+/// Opens the store. From now on no other daemon uses the data root.
+pub(crate) fn open_store(config: &Config) -> Result<Arc<Store>> {
+    Store::open(config.data_root())
+        .map(Arc::new)
+        .map_err(DaemonError::Store)
+}
+
+/// Opens the runtime: finds the programs and tries them.
+pub(crate) fn open_runtime(config: &Config) -> Result<Arc<Runtime>> {
+    let runtime = Runtime::open(RuntimeConfig {
+        exec_root: config.exec_root().into(),
+        data_root: config.data_root().into(),
+        cgroup_parent: config.cgroup_parent.clone(),
+        runtime: config
+            .runtimes
+            .default
+            .as_ref()
+            .map(|(_, path)| path.clone()),
+        conmon: config.conmon.clone(),
+        ..RuntimeConfig::default()
+    });
+    runtime.map(Arc::new).map_err(DaemonError::Runtime)
+}
+
+impl Parts {
+    /// Opens all parts. Reads what is saved, and changes nothing yet.
+    pub(crate) fn open(config: &Config, store: Arc<Store>) -> Result<Self> {
+        let images = Images::open(config.data_root()).map_err(DaemonError::Images)?;
+        let images = Arc::new(images);
+        let runtime = open_runtime(config)?;
+        let events = EventBus::new(REMEMBERED_EVENTS);
+        let sink = network_sink(&events);
+        let engine = Engine::open(config.engine.clone(), Arc::clone(&store), sink)
+            .map_err(DaemonError::Engine)?;
+        let containers = Containers::open(
+            containers_config(config),
+            Arc::clone(&engine),
+            Arc::clone(&images),
+            Arc::clone(&runtime),
+            store,
+            events.clone(),
+        );
+        let containers = containers.map_err(DaemonError::Containers)?;
+        Ok(Self {
+            engine,
+            containers,
+            images,
+            runtime,
+            events,
+        })
+    }
+}
+
+fn containers_config(config: &Config) -> ContainersConfig {
+    ContainersConfig {
+        data_root: config.data_root().into(),
+        live_restore: config.reloadable.live_restore,
+        shutdown_timeout: config.shutdown_timeout,
+        init: config.init,
+    }
+}
+
+fn make_folder(path: &Path) -> Result<()> {
+    DirBuilder::new()
+        .recursive(true)
+        .mode(ROOT_MODE)
+        .create(path)
+        .map_err(|source| DaemonError::Folder {
+            path: path.into(),
+            source,
+        })
+}
