@@ -1,10 +1,11 @@
 //! Docker's events: what happened to containers, networks and images, kept for a while and told
 //! to whoever listens.
 
+use crate::locks::lock;
 use jiff::Timestamp;
-use sealane_engine::EventSink;
-use std::collections::BTreeMap;
-use std::sync::Arc;
+use sealane_engine::{EventSink, NetworkAction, NetworkEvent};
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::{Arc, Mutex};
 use tokio::sync::broadcast;
 
 /// What an event is about.
@@ -18,6 +19,18 @@ pub enum EventKind {
     Image,
     /// The daemon itself.
     Daemon,
+}
+
+impl EventKind {
+    /// Docker's word for it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Container => "container",
+            Self::Network => "network",
+            Self::Image => "image",
+            Self::Daemon => "daemon",
+        }
+    }
 }
 
 /// Something that happened.
@@ -37,36 +50,169 @@ pub struct Event {
 
 /// Where events go. Clones share one stream.
 #[derive(Clone)]
-pub struct EventBus {}
+pub struct EventBus(Arc<Mutex<Bus>>);
+
+struct Bus {
+    past: VecDeque<Arc<Event>>,
+    capacity: usize,
+    listeners: broadcast::Sender<Arc<Event>>,
+}
 
 impl EventBus {
     /// A bus that remembers the last `capacity` events.
-    pub fn new(_capacity: usize) -> Self {
-        todo!()
+    pub fn new(capacity: usize) -> Self {
+        let capacity = capacity.max(1);
+        let (listeners, _) = broadcast::channel(capacity);
+        Self(Arc::new(Mutex::new(Bus {
+            past: VecDeque::new(),
+            capacity,
+            listeners,
+        })))
     }
 
     /// Tells everybody, now.
     pub fn publish(
         &self,
-        _kind: EventKind,
-        _action: &str,
-        _id: &str,
-        _attributes: BTreeMap<String, String>,
+        kind: EventKind,
+        action: &str,
+        id: &str,
+        attributes: BTreeMap<String, String>,
     ) {
-        todo!()
+        let mut bus = lock(&self.0);
+        // The clock may be set back; the order of events is not.
+        let now = Timestamp::now();
+        let time = bus.past.back().map_or(now, |last| last.time.max(now));
+        let event = Event {
+            kind,
+            action: action.into(),
+            id: id.into(),
+            attributes,
+            time,
+        };
+        let event = Arc::new(event);
+        if bus.past.len() == bus.capacity {
+            bus.past.pop_front();
+        }
+        bus.past.push_back(Arc::clone(&event));
+        // Nobody has to listen.
+        drop(bus.listeners.send(event));
     }
 
     /// The events since then that are remembered (none without `since`), and all that follow,
-    /// without a gap. A listener that falls behind by the bus's capacity is told how many it missed.
+    /// without a gap. A listener that falls behind by the bus's capacity is told how many it
+    /// missed.
     pub fn subscribe(
         &self,
-        _since: Option<Timestamp>,
+        since: Option<Timestamp>,
     ) -> (Vec<Arc<Event>>, broadcast::Receiver<Arc<Event>>) {
-        todo!()
+        let bus = lock(&self.0);
+        let wanted = |event: &&Arc<Event>| since.is_some_and(|since| event.time >= since);
+        let past = bus.past.iter().filter(wanted).cloned().collect();
+        (past, bus.listeners.subscribe())
     }
 }
 
 /// What the engine calls with its events: they are published as Docker words them.
-pub fn network_sink(_bus: &EventBus) -> EventSink {
-    todo!()
+pub fn network_sink(bus: &EventBus) -> EventSink {
+    let bus = bus.clone();
+    Arc::new(move |event| publish_network(&bus, event))
+}
+
+fn publish_network(bus: &EventBus, event: NetworkEvent) {
+    let mut attributes = BTreeMap::from([
+        ("name".to_owned(), event.name),
+        ("type".to_owned(), event.driver.to_string()),
+    ]);
+    let mut with = |key: &str, value: String| attributes.insert(key.to_owned(), value);
+    let action = match event.action {
+        NetworkAction::Create => "create",
+        NetworkAction::Destroy => "destroy",
+        NetworkAction::Connect(sandbox) => {
+            with("container", sandbox.to_string());
+            "connect"
+        }
+        NetworkAction::Disconnect(sandbox) => {
+            with("container", sandbox.to_string());
+            "disconnect"
+        }
+        NetworkAction::Repair(text) => {
+            with("changes", text);
+            "repair"
+        }
+        NetworkAction::Warn(text) => {
+            with("message", text);
+            "warn"
+        }
+    };
+    let (kind, id) = match event.network {
+        Some(network) => (EventKind::Network, network.to_string()),
+        None => (EventKind::Daemon, String::new()),
+    };
+    bus.publish(kind, action, &id, attributes);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use sealane_core::model::{DriverKind, derive_id};
+
+    fn publish(bus: &EventBus, action: &str) {
+        bus.publish(EventKind::Container, action, "id", BTreeMap::new());
+    }
+
+    fn actions(events: &[Arc<Event>]) -> Vec<&str> {
+        events.iter().map(|event| event.action.as_str()).collect()
+    }
+
+    #[test]
+    fn the_last_events_are_remembered() {
+        let bus = EventBus::new(2);
+        for action in ["create", "start", "die"] {
+            publish(&bus, action);
+        }
+        let (past, _) = bus.subscribe(Some(Timestamp::UNIX_EPOCH));
+        assert_eq!(actions(&past), ["start", "die"]);
+        assert_eq!(
+            actions(&bus.subscribe(Some(past[1].time)).0).last(),
+            Some(&"die")
+        );
+        assert_eq!(actions(&bus.subscribe(None).0), [""; 0]);
+    }
+
+    #[test]
+    fn a_listener_hears_what_follows() {
+        let bus = EventBus::new(8);
+        publish(&bus, "create");
+        let (past, mut coming) = bus.subscribe(Some(Timestamp::UNIX_EPOCH));
+        publish(&bus.clone(), "start");
+        assert_eq!(actions(&past), ["create"]);
+        assert_eq!(coming.try_recv().unwrap().action, "start");
+    }
+
+    #[test]
+    fn a_network_event_names_network_and_container() {
+        let bus = EventBus::new(8);
+        let (network, container) = (derive_id(&[b"n"]), derive_id(&[b"c"]));
+        network_sink(&bus)(NetworkEvent {
+            action: NetworkAction::Connect(container),
+            network: Some(network),
+            name: "bridge".into(),
+            driver: DriverKind::Bridge,
+        });
+        let (past, _) = bus.subscribe(Some(Timestamp::UNIX_EPOCH));
+        assert_eq!(
+            (past[0].kind, past[0].action.as_str()),
+            (EventKind::Network, "connect")
+        );
+        assert_eq!(past[0].id, network.to_string());
+        let expected = [
+            ("container", container.to_string()),
+            ("name", "bridge".into()),
+            ("type", "bridge".into()),
+        ];
+        assert_eq!(
+            past[0].attributes,
+            expected.map(|(k, v)| (k.to_owned(), v)).into()
+        );
+    }
 }

@@ -236,3 +236,16 @@ pub struct ContainersConfig {
     /// Whether containers have an init process unless they say otherwise (`--init`).
     pub init: bool,
 }
+
+/// How many containers there are, by state (`GET /info`).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counts {
+    /// All.
+    pub total: usize,
+    /// Those that run.
+    pub running: usize,
+    /// Those that are paused: none, for there is no pause.
+    pub paused: usize,
+    /// Those that do not run.
+    pub stopped: usize,
+}

@@ -1,0 +1,380 @@
+//! A client's ends of a process's streams, and the threads that join them to the process.
+//!
+//! The front is asynchronous and this crate is not: between them are channels. A thread that waits
+//! for output also notices when the client goes away.
+
+use crate::ContainerError;
+use crate::Containers;
+use crate::container::Container;
+use crate::locks::lock;
+use crate::record::Status;
+use crate::request::{AttachOptions, Attached, Chunk, Stream};
+use crate::wake::Wake;
+use bytes::Bytes;
+use rustix::io::Errno;
+use rustix::net::{RecvFlags, SendFlags, Shutdown, recv, send, shutdown};
+use sealane_runtime::{LogQuery, LogReader, MAX_FRAME, decode_frame, stdin_chunks};
+use std::future::Future;
+use std::io;
+use std::os::fd::OwnedFd;
+use std::pin::pin;
+use std::sync::Arc;
+use std::task::Context;
+use std::thread;
+use tokio::sync::mpsc;
+
+/// Pieces of output under way to a client; more, and the container waits for the client.
+const OUTPUT_PIECES: usize = 16;
+/// Pieces of input under way to a process.
+const INPUT_PIECES: usize = 4;
+/// These threads call little.
+const STACK_BYTES: usize = 256 << 10;
+
+/// The near ends of an attachment.
+#[derive(Debug)]
+pub(crate) struct Ends {
+    pub(crate) output: mpsc::Sender<Chunk>,
+    input: Option<mpsc::Receiver<Bytes>>,
+    stdout: bool,
+    stderr: bool,
+}
+
+/// A client that attached before the process was there.
+#[derive(Debug)]
+pub(crate) struct Pending {
+    ends: Ends,
+    past: Option<LogReader>,
+}
+
+/// Makes both ends of an attachment; the input only if it is asked for and open.
+pub(crate) fn ends(options: AttachOptions, tty: bool, open_stdin: bool) -> (Attached, Ends) {
+    let (output, output_end) = mpsc::channel(OUTPUT_PIECES);
+    let input = (options.stdin && open_stdin).then(|| mpsc::channel(INPUT_PIECES));
+    let (input, input_end) = input.unzip();
+    let attached = Attached {
+        tty,
+        output: output_end,
+        input,
+    };
+    let AttachOptions { stdout, stderr, .. } = options;
+    (
+        attached,
+        Ends {
+            output,
+            input: input_end,
+            stdout,
+            stderr,
+        },
+    )
+}
+
+/// Joins a client's ends to a process's socket: first the past, then what comes. `finished` runs
+/// when the process has said everything or nobody listens any more; only then the client sees
+/// the end.
+pub(crate) fn join(
+    ends: Ends,
+    past: Option<LogReader>,
+    socket: OwnedFd,
+    finished: impl FnOnce() + Send + 'static,
+) -> io::Result<()> {
+    let socket = Arc::new(socket);
+    let wake = Wake::new()?;
+    let Ends {
+        output,
+        input,
+        stdout,
+        stderr,
+    } = ends;
+    if let Some(input) = input {
+        let socket = Arc::clone(&socket);
+        spawn("input", move || carry_input(input, &socket))?;
+    }
+    spawn("output", move || {
+        let carrier = Carrier {
+            output,
+            stdout,
+            stderr,
+        };
+        if past.is_none_or(|past| carrier.tell_past(past)) {
+            carrier.carry(&socket, &wake);
+        }
+        finished();
+    })
+}
+
+/// Starts a small thread.
+pub(crate) fn spawn(name: &str, work: impl FnOnce() + Send + 'static) -> io::Result<()> {
+    thread::Builder::new()
+        .name(name.into())
+        .stack_size(STACK_BYTES)
+        .spawn(work)
+        .map(drop)
+}
+
+struct Carrier {
+    output: mpsc::Sender<Chunk>,
+    stdout: bool,
+    stderr: bool,
+}
+
+impl Carrier {
+    /// Sends what was logged until now. Returns whether somebody still listens.
+    fn tell_past(&self, mut past: LogReader) -> bool {
+        loop {
+            match past.next_entry() {
+                Ok(Some(entry)) if !self.tell(entry.stream, &entry.bytes) => return false,
+                Ok(Some(_)) => {}
+                Ok(None) => return true,
+                Err(error) => {
+                    let error = crate::error::chain(&error);
+                    tracing::warn!(error, "a log cannot be read on");
+                    return true;
+                }
+            }
+        }
+    }
+
+    /// Sends what a socket says, until its end or until nobody listens.
+    fn carry(&self, socket: &OwnedFd, wake: &Arc<Wake>) {
+        let waker = wake.waker();
+        let mut closed = pin!(self.output.closed());
+        let mut buffer = vec![0; MAX_FRAME];
+        loop {
+            if closed
+                .as_mut()
+                .poll(&mut Context::from_waker(&waker))
+                .is_ready()
+            {
+                return;
+            }
+            match recv(socket, buffer.as_mut_slice(), RecvFlags::DONTWAIT) {
+                Ok((length, _)) => match decode_frame(&buffer[..length]) {
+                    Some((stream, bytes)) if self.tell(stream, bytes) => {}
+                    Some(_) | None => return,
+                },
+                Err(Errno::AGAIN) => {
+                    if let Err(error) = wake.wait_readable(socket) {
+                        tracing::warn!(%error, "cannot wait for the output of a process");
+                        return;
+                    }
+                }
+                Err(Errno::INTR) => {}
+                Err(Errno::CONNRESET) => return,
+                Err(error) => {
+                    tracing::warn!(%error, "the output of a process cannot be read on");
+                    return;
+                }
+            }
+        }
+    }
+
+    /// Sends a piece of output if it is asked for. Returns whether somebody still listens.
+    fn tell(&self, stream: sealane_runtime::Stream, bytes: &[u8]) -> bool {
+        let (stream, wanted) = match stream {
+            sealane_runtime::Stream::Stdout => (Stream::Stdout, self.stdout),
+            sealane_runtime::Stream::Stderr => (Stream::Stderr, self.stderr),
+        };
+        let bytes = Bytes::copy_from_slice(bytes);
+        !wanted || self.output.blocking_send(Chunk { stream, bytes }).is_ok()
+    }
+}
+
+/// Hands input to a process until the client closes its half or the process its own.
+fn carry_input(mut input: mpsc::Receiver<Bytes>, socket: &OwnedFd) {
+    while let Some(bytes) = input.blocking_recv() {
+        for chunk in stdin_chunks(&bytes) {
+            while let Err(errno) = send(socket, chunk, SendFlags::NOSIGNAL) {
+                if errno != Errno::INTR {
+                    tracing::debug!(%errno, "a process does not read its input any more");
+                    return;
+                }
+            }
+        }
+    }
+    match shutdown(socket, Shutdown::Write) {
+        Ok(()) | Err(Errno::NOTCONN) => {}
+        Err(errno) => tracing::debug!(%errno, "the input of a process cannot be closed"),
+    }
+}
+
+impl Containers {
+    pub(crate) fn open_streams(
+        &self,
+        reference: &str,
+        options: AttachOptions,
+    ) -> Result<Attached, ContainerError> {
+        let container = self.registry.find(reference)?;
+        let record = container.record();
+        if record.state.status == Status::Restarting {
+            return Err(ContainerError::Conflict(format!(
+                "container {reference} is restarting, wait until the container is running"
+            )));
+        }
+        let open_stdin = record.config.open_stdin.unwrap_or_default();
+        let (attached, ends) = ends(options, record.tty(), open_stdin);
+        let past = match options.logs {
+            true => Some(
+                self.parts
+                    .processes
+                    .read_logs(&record.id, LogQuery::default())?,
+            ),
+            false => None,
+        };
+        match options.stream {
+            true => self.join_or_wait(&container, ends, past)?,
+            false => self.tell_past_only(ends, past)?,
+        }
+        self.tell(&record, "attach", []);
+        Ok(attached)
+    }
+
+    /// Joins a client to a process that is there, or lets it wait for the start.
+    fn join_or_wait(
+        &self,
+        container: &Container,
+        ends: Ends,
+        past: Option<LogReader>,
+    ) -> Result<(), ContainerError> {
+        // A start joins those who wait under this lock, after its process is made: whoever does
+        // not see the process here is seen there.
+        let mut pending = lock(&container.pending);
+        let state = self.parts.processes.state(&container.id)?;
+        if state.is_some_and(|state| state.alive) {
+            let socket = self.parts.processes.attach(&container.id)?;
+            return join(ends, past, socket, || {}).map_err(no_thread);
+        }
+        pending.push(Pending { ends, past });
+        Ok(())
+    }
+
+    fn tell_past_only(&self, ends: Ends, past: Option<LogReader>) -> Result<(), ContainerError> {
+        let Some(past) = past else { return Ok(()) };
+        let Ends {
+            output,
+            stdout,
+            stderr,
+            ..
+        } = ends;
+        let carrier = Carrier {
+            output,
+            stdout,
+            stderr,
+        };
+        let tell = move || {
+            // Whether somebody still listened at the end makes no difference.
+            let _ = carrier.tell_past(past);
+        };
+        spawn("log", tell).map_err(no_thread)
+    }
+
+    /// Joins those who attached before the start to the process that was just made.
+    pub(crate) fn join_pending(&self, container: &Container) -> Result<(), ContainerError> {
+        let mut pending = lock(&container.pending);
+        for Pending { ends, past } in pending.drain(..) {
+            if ends.output.is_closed() {
+                continue;
+            }
+            let socket = self.parts.processes.attach(&container.id)?;
+            join(ends, past, socket, || {}).map_err(no_thread)?;
+        }
+        Ok(())
+    }
+}
+
+fn no_thread(error: io::Error) -> ContainerError {
+    ContainerError::failed(
+        "no thread could be started for the streams of a container",
+        error,
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rustix::net::{AddressFamily, SocketFlags, SocketType, socketpair};
+    use std::sync::mpsc::channel;
+
+    const ALL: AttachOptions = AttachOptions {
+        logs: false,
+        stream: true,
+        stdin: true,
+        stdout: true,
+        stderr: true,
+    };
+
+    fn pair() -> (OwnedFd, OwnedFd) {
+        let flags = SocketFlags::CLOEXEC;
+        socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, flags, None).unwrap()
+    }
+
+    fn say(socket: &OwnedFd, message: &[u8]) {
+        send(socket, message, SendFlags::empty()).unwrap();
+    }
+
+    #[test]
+    fn output_and_input_are_carried_until_the_process_ends() {
+        let (ours, process) = pair();
+        let (mut attached, ends) = ends(ALL, false, true);
+        let (told, finished) = channel();
+        join(ends, None, ours, move || told.send(()).unwrap()).unwrap();
+
+        say(&process, b"\x02out");
+        say(&process, b"\x03err");
+        let chunk = attached.output.blocking_recv().unwrap();
+        assert_eq!(
+            (chunk.stream, &chunk.bytes[..]),
+            (Stream::Stdout, &b"out"[..])
+        );
+        assert_eq!(
+            attached.output.blocking_recv().unwrap().stream,
+            Stream::Stderr
+        );
+
+        let input = attached.input.take().unwrap();
+        input.blocking_send(Bytes::from_static(b"in")).unwrap();
+        drop(input);
+        let mut buffer = [0; 8];
+        let (length, _) = recv(&process, &mut buffer[..], RecvFlags::empty()).unwrap();
+        assert_eq!(&buffer[..length], b"in");
+        let (length, _) = recv(&process, &mut buffer[..], RecvFlags::empty()).unwrap();
+        assert_eq!(length, 0, "the input has ended");
+
+        say(&process, b"\x02more");
+        drop(process);
+        assert_eq!(&attached.output.blocking_recv().unwrap().bytes[..], b"more");
+        assert_eq!(attached.output.blocking_recv(), None);
+        finished.recv().unwrap();
+    }
+
+    #[test]
+    fn a_client_that_goes_away_is_noticed_while_nothing_is_said() {
+        let (ours, process) = pair();
+        let (attached, ends) = ends(ALL, false, false);
+        assert!(attached.input.is_none(), "there is no input to be had");
+        let (told, finished) = channel();
+        join(ends, None, ours, move || told.send(()).unwrap()).unwrap();
+        drop(attached);
+        finished.recv().unwrap();
+        let (length, _) = recv(&process, &mut [0; 8][..], RecvFlags::empty()).unwrap();
+        assert_eq!(length, 0, "our end is closed");
+    }
+
+    #[test]
+    fn only_what_was_asked_for_is_told() {
+        let (ours, process) = pair();
+        let options = AttachOptions {
+            stdout: false,
+            ..ALL
+        };
+        let (mut attached, ends) = ends(options, false, false);
+        join(ends, None, ours, || {}).unwrap();
+        say(&process, b"\x02out");
+        say(&process, b"\x03err");
+        drop(process);
+        assert_eq!(
+            attached.output.blocking_recv().unwrap().stream,
+            Stream::Stderr
+        );
+        assert_eq!(attached.output.blocking_recv(), None);
+    }
+}

@@ -1,0 +1,214 @@
+//! To join a container to a network, and to part it from one.
+//!
+//! The record first, durably, then the sandbox, then the old record back if the sandbox refused:
+//! after a crash the record is the truth, and the next start brings the sandbox in line.
+
+use crate::container::{Container, Turn};
+use crate::locks::lock;
+use crate::network_mode::NetworkMode;
+use crate::record::{Record, Status};
+use crate::{ContainerError, Containers, endpoint};
+use bollard_stubs::models::EndpointSettings;
+use sealane_core::model::{DriverKind, Network};
+use std::sync::Arc;
+
+impl Containers {
+    pub(crate) fn join_network(
+        &self,
+        network: &str,
+        container: &str,
+        settings: &EndpointSettings,
+    ) -> Result<(), ContainerError> {
+        let container = self.registry.find(container)?;
+        let turn = container.turn()?;
+        self.check_not_removing(&container)?;
+        let record = turn.record();
+        let running = record.state.status == Status::Running;
+        let found = match self.parts.networks.network(network) {
+            Ok(found) => found,
+            Err(error) if running => return Err(error.into()),
+            // It may exist when the container starts.
+            Err(_) => return self.wish_for(&turn, network, settings),
+        };
+        let name = &found.spec.name;
+        if let Some(faults) = self.endpoint_faults(name, settings)? {
+            return Err(ContainerError::Invalid(faults));
+        }
+        check_combination(self, &record, &found)?;
+        match (running, record.endpoints.contains_key(name)) {
+            (true, true) => Err(ContainerError::Forbidden(format!(
+                "endpoint with name {} already exists in network {name}",
+                record.name
+            ))),
+            (true, false) => self.join_running(&turn, name, settings),
+            // What is wanted already stays as it is.
+            (false, true) => Ok(()),
+            (false, false) => self.wish_for(&turn, name, settings),
+        }
+    }
+
+    fn wish_for(
+        &self,
+        turn: &Turn<'_>,
+        network: &str,
+        settings: &EndpointSettings,
+    ) -> Result<(), ContainerError> {
+        let wish = endpoint::wish(settings);
+        turn.commit(&*self.parts.records, |record| {
+            record.endpoints.insert(network.to_owned(), wish);
+        })?;
+        Ok(())
+    }
+
+    fn join_running(
+        &self,
+        turn: &Turn<'_>,
+        network: &str,
+        settings: &EndpointSettings,
+    ) -> Result<(), ContainerError> {
+        let records = &*self.parts.records;
+        let wish = endpoint::wish(settings);
+        let record = turn.commit(records, |record| {
+            record.endpoints.insert(network.to_owned(), wish);
+        })?;
+        let attached = self.endpoint_spec(&record, network).and_then(|spec| {
+            let attached = self.parts.networks.attach(&record.id, network, spec);
+            attached.map_err(ContainerError::from)
+        });
+        if let Err(error) = attached {
+            turn.note(records, |record| {
+                record.endpoints.remove(network);
+            });
+            return Err(error);
+        }
+        Ok(())
+    }
+
+    pub(crate) fn part_from_network(
+        &self,
+        network: &str,
+        reference: &str,
+        force: bool,
+    ) -> Result<(), ContainerError> {
+        let found = self.parts.networks.network(network);
+        let container = match self.registry.find(reference) {
+            Ok(container) => container,
+            Err(error) if !force => return Err(error),
+            // An endpoint of a container that is gone: there is none to be removed by force.
+            Err(_) => {
+                found?;
+                return Err(ContainerError::NotFound(format!(
+                    "endpoint {reference} not found"
+                )));
+            }
+        };
+        let turn = container.turn()?;
+        self.check_not_removing(&container)?;
+        let record = turn.record();
+        let running = record.state.status == Status::Running;
+        match found {
+            Ok(found) if running => self.part_running(&turn, &found),
+            Ok(found) => self.forget_wish(&turn, &found.spec.name),
+            Err(error) if running && !force => Err(error.into()),
+            Err(_) => self.forget_wish(&turn, network),
+        }
+    }
+
+    fn forget_wish(&self, turn: &Turn<'_>, network: &str) -> Result<(), ContainerError> {
+        let record = turn.record();
+        if !record.endpoints.contains_key(network) {
+            return Err(ContainerError::internal(format!(
+                "container {} is not connected to the network {network}",
+                record.id
+            )));
+        }
+        turn.commit(&*self.parts.records, |record| {
+            record.endpoints.remove(network);
+        })?;
+        Ok(())
+    }
+
+    fn part_running(&self, turn: &Turn<'_>, network: &Network) -> Result<(), ContainerError> {
+        let record = turn.record();
+        let name = &network.spec.name;
+        if record.network_mode() == NetworkMode::Host && network.spec.driver == DriverKind::Host {
+            return Err(ContainerError::Invalid(
+                "cannot disconnect container from host network - container was created in host \
+                 network mode"
+                    .into(),
+            ));
+        }
+        let Some(wish) = record.endpoints.get(name).cloned() else {
+            return Err(ContainerError::internal(format!(
+                "container {} is not connected to network {name}",
+                record.id
+            )));
+        };
+        let records = &*self.parts.records;
+        turn.commit(records, |record| {
+            record.endpoints.remove(name);
+        })?;
+        if let Err(error) = self.parts.networks.detach(&record.id, name) {
+            let sandbox = self.parts.networks.sandbox(&record.id);
+            if sandbox.is_some_and(|sandbox| sandbox.endpoints.contains_key(&network.id)) {
+                turn.note(records, |record| {
+                    record.endpoints.insert(name.clone(), wish);
+                });
+            }
+            return Err(error.into());
+        }
+        Ok(())
+    }
+
+    fn check_not_removing(&self, container: &Container) -> Result<(), ContainerError> {
+        match lock(&container.life).removing {
+            false => Ok(()),
+            true => Err(ContainerError::internal(format!(
+                "Container {} is marked for removal and cannot be connected or disconnected to \
+                 the network",
+                container.id
+            ))),
+        }
+    }
+}
+
+/// Whether a container may be on a network beside those it is on.
+fn check_combination(
+    containers: &Containers,
+    record: &Record,
+    network: &Arc<Network>,
+) -> Result<(), ContainerError> {
+    let refused = |text: &str| Err(ContainerError::Invalid(text.into()));
+    const SHARED: &str = "container sharing network namespace with another container or host \
+                          cannot be connected to any other network";
+    let driver = network.spec.driver;
+    let mode = record.network_mode();
+    if matches!(mode, NetworkMode::Container(_)) {
+        return refused(SHARED);
+    }
+    if mode != NetworkMode::Host && driver == DriverKind::Host {
+        return refused(
+            "cannot connect container to host network - container must be created in host network \
+             mode",
+        );
+    }
+    if record.endpoints.contains_key(&network.spec.name) {
+        return Ok(());
+    }
+    for name in record.endpoints.keys() {
+        let Ok(other) = containers.parts.networks.network(name) else {
+            continue;
+        };
+        let drivers = [driver, other.spec.driver];
+        if drivers.contains(&DriverKind::Host) {
+            return refused(SHARED);
+        }
+        if drivers.contains(&DriverKind::Null) {
+            return refused(
+                "container cannot be connected to multiple networks with one of the networks in \
+                 private (none) mode",
+            );
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,238 @@
+//! Endpoint settings as clients write them: their faults, and what the engine is told.
+
+use crate::ContainerError;
+use bollard_stubs::models::{EndpointIpamConfig, EndpointSettings};
+use sealane_core::model::{EndpointSpec, Mac};
+use std::fmt::Display;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+/// The driver option that sets sysctls of the endpoint's link.
+pub(crate) const SYSCTLS: &str = "com.docker.network.endpoint.sysctls";
+
+/// What the engine is told, and what is wrong with it: a line each, in Docker's words.
+pub(crate) fn specify(
+    settings: &EndpointSettings,
+) -> Result<(EndpointSpec, Vec<String>), ContainerError> {
+    let mut faults = Vec::new();
+    let none = EndpointIpamConfig::default();
+    let ipam = settings.ipam_config.as_ref().unwrap_or(&none);
+    let mut spec = EndpointSpec {
+        ipv4: address(ipam.ipv4_address.as_deref())?.and_then(|ip| v4(ip, &mut faults)),
+        ipv6: address(ipam.ipv6_address.as_deref())?.and_then(|ip| v6(ip, &mut faults)),
+        mac: mac(settings.mac_address.as_deref())?,
+        aliases: settings.aliases.clone().unwrap_or_default(),
+        gw_priority: settings.gw_priority.unwrap_or_default(),
+        ..EndpointSpec::default()
+    };
+    for text in ipam.link_local_ips.iter().flatten() {
+        match address(Some(text))? {
+            Some(ip) if !ip.is_unspecified() => spec.link_local.push(ip),
+            Some(_) | None => faults.push(format!("invalid link-local IP address: {text}")),
+        }
+    }
+    for link in settings.links.iter().flatten() {
+        spec.links.push(parse_link(link)?);
+    }
+    let options = settings.driver_opts.iter().flatten();
+    spec.driver_opts = options
+        .map(|(key, value)| (key.clone(), value.clone()))
+        .collect();
+    if let Some(sysctls) = spec.driver_opts.get(SYSCTLS) {
+        faults.extend(sysctls.split(',').filter_map(sysctl_fault));
+    }
+    Ok((spec, faults))
+}
+
+/// What was asked for, without what a client copied from an answer.
+pub(crate) fn wish(settings: &EndpointSettings) -> EndpointSettings {
+    let asked = |text: &Option<String>| text.clone().filter(|text| !text.is_empty());
+    EndpointSettings {
+        ipam_config: settings.ipam_config.clone(),
+        links: settings.links.clone(),
+        mac_address: asked(&settings.mac_address),
+        aliases: settings.aliases.clone(),
+        driver_opts: settings.driver_opts.clone(),
+        gw_priority: settings.gw_priority,
+        ..EndpointSettings::default()
+    }
+}
+
+/// Takes `name:alias` apart; a name alone is its own alias.
+pub(crate) fn parse_link(text: &str) -> Result<(String, String), ContainerError> {
+    let parts: Vec<&str> = text.split(':').collect();
+    match parts[..] {
+        [""] => Err(ContainerError::Invalid(
+            "empty string specified for links".into(),
+        )),
+        [name] => Ok((name.to_owned(), name.to_owned())),
+        // `/name:/parent/alias`, as inspect shows it.
+        [name, alias] if name.starts_with('/') => {
+            let alias = alias.rsplit('/').next().unwrap_or(alias);
+            Ok((name.trim_start_matches('/').to_owned(), alias.to_owned()))
+        }
+        [name, alias] => Ok((name.to_owned(), alias.to_owned())),
+        _ => Err(ContainerError::Invalid(format!(
+            "bad format for links: {text}"
+        ))),
+    }
+}
+
+/// Joins faults as Docker lists them: one alone, several as a list.
+pub(crate) fn join_faults<T: Display>(faults: &[T]) -> String {
+    match faults {
+        [fault] => fault.to_string(),
+        _ => {
+            let indented = faults
+                .iter()
+                .map(|fault| fault.to_string().replace('\n', "\n\t"));
+            format!("* {}", indented.collect::<Vec<_>>().join("\n* "))
+        }
+    }
+}
+
+/// An address that may be absent or empty.
+pub(crate) fn address(text: Option<&str>) -> Result<Option<IpAddr>, ContainerError> {
+    let Some(text) = text.filter(|text| !text.is_empty()) else {
+        return Ok(None);
+    };
+    let parsed: Result<IpAddr, _> = text.parse();
+    let shown: String = text.chars().take(80).collect();
+    parsed.map(|ip| Some(ip.to_canonical())).map_err(|_| {
+        ContainerError::Invalid(format!(
+            "invalid JSON: ParseAddr(\"{shown}\"): unable to parse IP"
+        ))
+    })
+}
+
+fn mac(text: Option<&str>) -> Result<Option<Mac>, ContainerError> {
+    let text = text.filter(|text| !text.is_empty());
+    let parsed = text.map(Mac::try_from).transpose();
+    parsed.map_err(|error| ContainerError::Invalid(format!("invalid JSON: {error}")))
+}
+
+fn v4(address: IpAddr, faults: &mut Vec<String>) -> Option<Ipv4Addr> {
+    match address {
+        IpAddr::V4(ip) if !ip.is_unspecified() => Some(ip),
+        IpAddr::V4(_) | IpAddr::V6(_) => {
+            faults.push(format!("invalid IPv4 address: {address}"));
+            None
+        }
+    }
+}
+
+fn v6(address: IpAddr, faults: &mut Vec<String>) -> Option<Ipv6Addr> {
+    match address {
+        IpAddr::V6(ip) if !ip.is_unspecified() => Some(ip),
+        IpAddr::V4(_) | IpAddr::V6(_) => {
+            faults.push(format!("invalid IPv6 address: {address}"));
+            None
+        }
+    }
+}
+
+/// `net.X.Y.IFNAME.Z=V`: the link has no name yet when it is asked for.
+fn sysctl_fault(sysctl: &str) -> Option<String> {
+    let parts: Vec<&str> = sysctl.splitn(5, '.').collect();
+    let fits = matches!(
+        parts[..],
+        [_, "ipv4" | "ipv6" | "mpls", _, "IFNAME" | "ifname", _]
+    );
+    (!fits).then(|| {
+        format!(
+            "unrecognised network interface sysctl '{sysctl}'; represent 'net.X.Y.ethN.Z=V' as \
+             'net.X.Y.IFNAME.Z=V', 'X' must be 'ipv4', 'ipv6' or 'mpls'"
+        )
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn with_ipam(ipam: EndpointIpamConfig) -> EndpointSettings {
+        EndpointSettings {
+            ipam_config: Some(ipam),
+            ..EndpointSettings::default()
+        }
+    }
+
+    #[test]
+    fn settings_become_a_spec() {
+        let settings = EndpointSettings {
+            mac_address: Some("02:00:00:00:00:01".into()),
+            aliases: Some(vec!["a".into()]),
+            links: Some(vec!["db:database".into()]),
+            gw_priority: Some(7),
+            ..with_ipam(EndpointIpamConfig {
+                ipv4_address: Some("10.0.0.9".into()),
+                ipv6_address: Some(String::new()),
+                link_local_ips: Some(vec!["169.254.1.1".into()]),
+            })
+        };
+        let (spec, faults) = specify(&settings).unwrap();
+        assert_eq!(faults, [""; 0]);
+        assert_eq!(spec.ipv4, Some([10, 0, 0, 9].into()));
+        assert_eq!(spec.ipv6, None);
+        assert_eq!(spec.links, [("db".into(), "database".into())]);
+        assert_eq!(spec.gw_priority, 7);
+    }
+
+    #[test]
+    fn addresses_of_the_wrong_family_are_faults() {
+        let settings = with_ipam(EndpointIpamConfig {
+            ipv4_address: Some("fe80::1".into()),
+            ipv6_address: Some("10.0.0.1".into()),
+            link_local_ips: Some(vec!["0.0.0.0".into()]),
+        });
+        assert_eq!(
+            specify(&settings).unwrap().1,
+            [
+                "invalid IPv4 address: fe80::1",
+                "invalid IPv6 address: 10.0.0.1",
+                "invalid link-local IP address: 0.0.0.0"
+            ]
+        );
+    }
+
+    #[test]
+    fn what_is_no_address_is_no_valid_request() {
+        let settings = with_ipam(EndpointIpamConfig {
+            ipv4_address: Some("10.0.0.300".into()),
+            ..EndpointIpamConfig::default()
+        });
+        assert_eq!(
+            specify(&settings).unwrap_err().to_string(),
+            "invalid JSON: ParseAddr(\"10.0.0.300\"): unable to parse IP"
+        );
+        let settings = EndpointSettings {
+            mac_address: Some("zz".into()),
+            ..EndpointSettings::default()
+        };
+        assert_eq!(
+            specify(&settings).unwrap_err().to_string(),
+            "invalid JSON: address zz: invalid MAC address"
+        );
+    }
+
+    #[test]
+    fn a_sysctl_names_no_link() {
+        assert_eq!(sysctl_fault("net.ipv4.conf.IFNAME.log_martians=1"), None);
+        assert!(sysctl_fault("net.ipv4.conf.eth0.log_martians=1").is_some());
+        assert!(sysctl_fault("net.core.conf.IFNAME.x=1").is_some());
+    }
+
+    #[test]
+    fn links_are_read_in_both_forms() {
+        let pair = |name: &str, alias: &str| (name.to_owned(), alias.to_owned());
+        assert_eq!(parse_link("db").unwrap(), pair("db", "db"));
+        assert_eq!(parse_link("db:d").unwrap(), pair("db", "d"));
+        assert_eq!(parse_link("/db:/web/d").unwrap(), pair("db", "d"));
+        assert!(parse_link("a:b:c").is_err());
+    }
+
+    #[test]
+    fn several_faults_are_a_list() {
+        assert_eq!(join_faults(&["one"]), "one");
+        assert_eq!(join_faults(&["one\ntwo", "three"]), "* one\n\ttwo\n* three");
+    }
+}

@@ -1,0 +1,374 @@
+//! Further processes in a running container.
+//!
+//! They are not stored: a daemon that starts again knows of none, as Docker's does.
+
+use crate::attach::{Ends, ends, join};
+use crate::container::{Container, no_such_container};
+use crate::create::new_id;
+use crate::locks::lock;
+use crate::process::console_size;
+use crate::record::Status;
+use crate::request::{AttachOptions, Attached, Chunk, ExecStart, Stream, TerminalSize};
+use crate::stop::not_running;
+use crate::{ContainerError, Containers};
+use bollard_stubs::models::{ExecConfig, ExecInspectResponse, ProcessConfig};
+use bytes::Bytes;
+use sealane_core::model::Id;
+use sealane_runtime::{ExecSpec, Exit, RuntimeError};
+use std::collections::BTreeMap;
+use std::os::fd::OwnedFd;
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+/// How long an exec that ended can still be inspected.
+const REMEMBERED: Duration = Duration::from_secs(300);
+/// How long a client's output stays open for the exit code, which clients ask for at its end.
+const EXIT_CODE_DELAY: Duration = Duration::from_secs(2);
+/// The exit code of an exec that did not start for reasons other than its program.
+const NOT_STARTED: i64 = 126;
+
+/// All execs, by id.
+#[derive(Debug, Default)]
+pub(crate) struct Execs(Mutex<BTreeMap<Id, Arc<Exec>>>);
+
+#[derive(Debug)]
+struct Exec {
+    id: Id,
+    container: Id,
+    config: ExecConfig,
+    state: Mutex<ExecState>,
+    ended: Condvar,
+}
+
+#[derive(Debug, Default)]
+struct ExecState {
+    /// It was asked to start, whether or not it did.
+    started: bool,
+    pid: i32,
+    exit_code: Option<i64>,
+    /// Nobody reads its output any more.
+    drained: bool,
+    ended_at: Option<Instant>,
+}
+
+impl Exec {
+    fn running(&self) -> bool {
+        let state = lock(&self.state);
+        state.started && state.exit_code.is_none()
+    }
+
+    /// The program and its arguments in one line.
+    fn command(&self) -> String {
+        self.config.cmd.as_deref().unwrap_or_default().join(" ")
+    }
+
+    fn tty(&self) -> bool {
+        self.config.tty.unwrap_or_default()
+    }
+
+    /// Notes how it ended. Returns whether this is news, and whether its output is read.
+    fn end(&self, code: i64) -> (bool, bool) {
+        let mut state = lock(&self.state);
+        if state.exit_code.is_some() {
+            return (false, state.drained);
+        }
+        state.exit_code = Some(code);
+        state.ended_at = Some(Instant::now());
+        self.ended.notify_all();
+        (true, state.drained)
+    }
+
+    /// Notes that its output is read. Returns whether it has ended, which is waited for a little.
+    fn drain(&self) -> bool {
+        let state = lock(&self.state);
+        let running = |state: &mut ExecState| state.exit_code.is_none();
+        let waited = self
+            .ended
+            .wait_timeout_while(state, EXIT_CODE_DELAY, running);
+        let (mut state, _) = waited.unwrap_or_else(PoisonError::into_inner);
+        state.drained = true;
+        state.exit_code.is_some()
+    }
+}
+
+impl Execs {
+    fn add(&self, exec: Arc<Exec>) {
+        let mut all = lock(&self.0);
+        let old = |exec: &Exec| {
+            lock(&exec.state)
+                .ended_at
+                .is_some_and(|ended| ended.elapsed() > REMEMBERED)
+        };
+        all.retain(|_, exec| !old(exec));
+        all.insert(exec.id, exec);
+    }
+
+    fn find(&self, id: &str) -> Result<Arc<Exec>, ContainerError> {
+        let known = Id::try_from(id)
+            .ok()
+            .and_then(|id| lock(&self.0).get(&id).cloned());
+        known.ok_or_else(|| {
+            let shown: String = id.chars().take(80).collect();
+            ContainerError::NotFound(format!("No such exec instance: {shown}"))
+        })
+    }
+
+    /// The execs that run in a container.
+    pub(crate) fn running_in(&self, container: &Id) -> Vec<Id> {
+        let all = lock(&self.0);
+        let running = all
+            .values()
+            .filter(|exec| exec.container == *container && exec.running());
+        running.map(|exec| exec.id).collect()
+    }
+}
+
+impl Containers {
+    pub(crate) fn prepare_exec(
+        &self,
+        reference: &str,
+        config: ExecConfig,
+    ) -> Result<String, ContainerError> {
+        let container = self.registry.find(reference)?;
+        check_active(&container)?;
+        if config.cmd.as_ref().is_none_or(Vec::is_empty) {
+            return Err(ContainerError::Invalid("No exec command specified".into()));
+        }
+        let exec = Arc::new(Exec {
+            id: new_id()?,
+            container: container.id,
+            config,
+            state: Mutex::default(),
+            ended: Condvar::new(),
+        });
+        self.execs.add(Arc::clone(&exec));
+        self.tell_exec(&exec, &format!("exec_create: {}", exec.command()), []);
+        Ok(exec.id.to_string())
+    }
+
+    pub(crate) fn run_exec(
+        self: &Arc<Self>,
+        id: &str,
+        options: ExecStart,
+    ) -> Result<Option<Attached>, ContainerError> {
+        let exec = self.execs.find(id)?;
+        let container = self.registry.get(&exec.container);
+        let container = container.ok_or_else(|| no_such_container(id))?;
+        check_active(&container)?;
+        claim(&exec)?;
+        self.tell_exec(&exec, &format!("exec_start: {}", exec.command()), []);
+        let started = self.parts.processes.exec_start(&spec(&exec, options));
+        match (started, options.detach) {
+            (Ok((pid, socket)), detach) => {
+                lock(&exec.state).pid = pid;
+                match detach {
+                    true => {
+                        lock(&exec.state).drained = true;
+                        Ok(None)
+                    }
+                    false => self.join_exec(exec, socket).map(Some),
+                }
+            }
+            (Err(error), true) => {
+                exec.end(exit_code(&error));
+                Err(error.into())
+            }
+            // Docker has taken over the connection by now and says so on it.
+            (Err(error), false) => {
+                exec.end(exit_code(&error));
+                Ok(Some(told(&exec, &crate::error::chain(&error))))
+            }
+        }
+    }
+
+    fn join_exec(
+        self: &Arc<Self>,
+        exec: Arc<Exec>,
+        socket: OwnedFd,
+    ) -> Result<Attached, ContainerError> {
+        let (attached, ends) = exec_ends(&exec);
+        let containers = Arc::downgrade(self);
+        let finished = move || {
+            if exec.drain()
+                && let Some(containers) = containers.upgrade()
+            {
+                containers.forget_exec_process(&exec.id);
+            }
+        };
+        join(ends, None, socket, finished).map_err(|error| {
+            ContainerError::failed(
+                "no thread could be started for the streams of an exec",
+                error,
+            )
+        })?;
+        Ok(attached)
+    }
+
+    /// Handles the end that the runtime tells of.
+    pub(crate) fn exec_ended(&self, exit: &Exit) {
+        let Some(exec) = lock(&self.execs.0).get(&exit.id).cloned() else {
+            // One of a daemon before this one.
+            return self.forget_exec_process(&exit.id);
+        };
+        let (news, drained) = exec.end(exit.code.into());
+        if news {
+            self.tell_exec(&exec, "exec_die", [("exitCode", exit.code.to_string())]);
+        }
+        if drained {
+            self.forget_exec_process(&exec.id);
+        }
+    }
+
+    fn forget_exec_process(&self, id: &Id) {
+        match self.parts.processes.exec_delete(id) {
+            Ok(()) | Err(RuntimeError::NotFound(_)) => {}
+            Err(error) => {
+                let error = crate::error::chain(&error);
+                tracing::warn!(exec = id.short(12), error, "an exec's traces stay behind");
+            }
+        }
+    }
+
+    pub(crate) fn show_exec(&self, id: &str) -> Result<ExecInspectResponse, ContainerError> {
+        let exec = self.execs.find(id)?;
+        if self.registry.get(&exec.container).is_none() {
+            return Err(ContainerError::NotFound(format!(
+                "No such exec instance: {id}"
+            )));
+        }
+        if exec.running()
+            && let Some(exit) = self.parts.processes.exec_exit_code(&exec.id)?
+        {
+            self.exec_ended(&exit);
+        }
+        let running = exec.running();
+        let state = lock(&exec.state);
+        let config = &exec.config;
+        let words = config.cmd.clone().unwrap_or_default();
+        let (entrypoint, arguments) =
+            words.split_first().map_or_else(Default::default, |(p, a)| {
+                (Some(p.clone()), Some(a.to_vec()))
+            });
+        Ok(ExecInspectResponse {
+            can_remove: Some(false),
+            detach_keys: config.detach_keys.clone(),
+            id: Some(exec.id.to_string()),
+            running: Some(running),
+            exit_code: state.exit_code,
+            process_config: Some(ProcessConfig {
+                privileged: Some(config.privileged.unwrap_or_default()),
+                user: config.user.clone(),
+                tty: Some(exec.tty()),
+                entrypoint,
+                arguments,
+            }),
+            open_stdin: Some(config.attach_stdin.unwrap_or_default()),
+            open_stderr: Some(config.attach_stderr.unwrap_or_default()),
+            open_stdout: Some(config.attach_stdout.unwrap_or_default()),
+            container_id: Some(exec.container.to_string()),
+            pid: Some(state.pid.into()),
+        })
+    }
+
+    pub(crate) fn resize_exec(&self, id: &str, size: TerminalSize) -> Result<(), ContainerError> {
+        let exec = self.execs.find(id)?;
+        if !lock(&exec.state).started {
+            return Err(ContainerError::Invalid(
+                "exec process is not started".into(),
+            ));
+        }
+        Ok(self
+            .parts
+            .processes
+            .exec_resize(&exec.id, size.height, size.width)?)
+    }
+
+    /// Forgets the execs of a container that is removed.
+    pub(crate) fn forget_execs(&self, container: &Id) {
+        lock(&self.execs.0).retain(|_, exec| exec.container != *container);
+    }
+
+    fn tell_exec<const N: usize>(&self, exec: &Exec, action: &str, more: [(&str, String); N]) {
+        let Some(container) = self.registry.get(&exec.container) else {
+            return;
+        };
+        let id = [("execID", exec.id.to_string())];
+        self.tell(&container.record(), action, id.into_iter().chain(more));
+    }
+}
+
+/// Marks an exec as started, once.
+fn claim(exec: &Exec) -> Result<(), ContainerError> {
+    let mut state = lock(&exec.state);
+    let refused = |what: &str| {
+        Err(ContainerError::Conflict(format!(
+            "exec command {} {what}",
+            exec.id
+        )))
+    };
+    match (state.started, state.exit_code) {
+        (_, Some(_)) => refused("has already run"),
+        (true, None) => refused("is already running"),
+        (false, None) => {
+            state.started = true;
+            Ok(())
+        }
+    }
+}
+
+fn check_active(container: &Container) -> Result<(), ContainerError> {
+    match container.record().state.status {
+        Status::Running => Ok(()),
+        Status::Created | Status::Exited => Err(not_running(container)),
+        Status::Restarting => Err(ContainerError::Conflict(format!(
+            "Container {} is restarting, wait until the container is running",
+            container.id
+        ))),
+    }
+}
+
+fn spec(exec: &Exec, options: ExecStart) -> ExecSpec {
+    let config = &exec.config;
+    let asked = options.size.map(|size| (size.height, size.width));
+    ExecSpec {
+        id: exec.id,
+        container: exec.container,
+        args: config.cmd.clone().unwrap_or_default(),
+        env: config.env.clone().unwrap_or_default(),
+        cwd: config.working_dir.clone().unwrap_or_default(),
+        user: config.user.clone().unwrap_or_default(),
+        tty: exec.tty(),
+        console_size: asked.or_else(|| console_size(config.console_size.as_deref())),
+        stdin: config.attach_stdin.unwrap_or_default() && !options.detach,
+        privileged: config.privileged.unwrap_or_default(),
+    }
+}
+
+fn exec_ends(exec: &Exec) -> (Attached, Ends) {
+    let config = &exec.config;
+    let flag = |flag: Option<bool>| flag.unwrap_or_default();
+    let options = AttachOptions {
+        logs: false,
+        stream: true,
+        stdin: flag(config.attach_stdin),
+        stdout: flag(config.attach_stdout),
+        stderr: flag(config.attach_stderr),
+    };
+    ends(options, exec.tty(), true)
+}
+
+/// Streams on which only a message is told.
+fn told(exec: &Exec, text: &str) -> Attached {
+    let (attached, ends) = exec_ends(exec);
+    let bytes = Bytes::from(format!("{text}\r\n"));
+    let sent = ends.output.try_send(Chunk {
+        stream: Stream::Stdout,
+        bytes,
+    });
+    debug_assert!(sent.is_ok(), "an empty channel has room");
+    attached
+}
+
+fn exit_code(error: &RuntimeError) -> i64 {
+    error.exit_code().map_or(NOT_STARTED, i64::from)
+}

@@ -1,0 +1,343 @@
+//! The containers that are chosen, as a list shows them.
+
+use crate::container::Container;
+use crate::filter::{Filters, check_keys, labels_match, text_matches, values};
+use crate::record::{Record, Status};
+use crate::request::ListOptions;
+use crate::{ContainerError, Containers, mounts, ports, status};
+use bollard_stubs::models::{
+    ContainerSummary, ContainerSummaryHostConfig, ContainerSummaryNetworkSettings,
+    ContainerSummaryStateEnum, PortSummary, PortSummaryTypeEnum,
+};
+use jiff::Timestamp;
+use sealane_core::model::{PortMapping, Protocol, Sandbox};
+use sealane_images::ImageId;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+/// The filters of `GET /containers/json`.
+const KEYS: [&str; 15] = [
+    "ancestor",
+    "before",
+    "exited",
+    "expose",
+    "health",
+    "id",
+    "is-task",
+    "isolation",
+    "label",
+    "name",
+    "network",
+    "publish",
+    "since",
+    "status",
+    "volume",
+];
+const STATES: [&str; 7] = [
+    "created",
+    "running",
+    "paused",
+    "restarting",
+    "removing",
+    "exited",
+    "dead",
+];
+
+/// What one list asks for, read once.
+struct Choice<'a> {
+    filters: &'a Filters,
+    all: bool,
+    exit_codes: Vec<i64>,
+    /// `None` where the image does not matter.
+    images: Option<BTreeSet<ImageId>>,
+    published: BTreeSet<String>,
+    exposed: BTreeSet<String>,
+}
+
+impl Containers {
+    pub(crate) fn choose(
+        &self,
+        options: &ListOptions,
+    ) -> Result<Vec<ContainerSummary>, ContainerError> {
+        let choice = self.read_choice(options)?;
+        let chosen = self.span(&options.filters)?;
+        let chosen = chosen.into_iter().map(|container| container.record());
+        let chosen = chosen.filter(|record| self.fits(record, &choice));
+        let now = Timestamp::now();
+        let mut images = BTreeMap::new();
+        let summarize = |record: Arc<Record>| self.summarize(&record, now, &mut images);
+        Ok(chosen
+            .take(options.limit.unwrap_or(usize::MAX))
+            .map(summarize)
+            .collect())
+    }
+
+    fn read_choice<'a>(&self, options: &'a ListOptions) -> Result<Choice<'a>, ContainerError> {
+        let filters = &options.filters;
+        check_keys(filters, &KEYS)?;
+        let statuses = values(filters, "status");
+        if let Some(unknown) = statuses
+            .iter()
+            .find(|status| !STATES.contains(&status.as_str()))
+        {
+            return Err(invalid(format!(
+                "invalid filter 'status={unknown}': invalid value for state ({unknown}): must be \
+                 one of created, running, paused, restarting, removing, exited, dead"
+            )));
+        }
+        let exit_code = |text: &String| {
+            text.parse().map_err(|_| {
+                invalid(format!(
+                    "invalid filter 'exited={text}': {text:?} is not a number"
+                ))
+            })
+        };
+        let exit_codes: Result<Vec<i64>, _> =
+            values(filters, "exited").iter().map(exit_code).collect();
+        let image = |reference: &String| self.parts.files.image(reference).ok().map(|i| i.id);
+        let ancestors = values(filters, "ancestor");
+        let images = ancestors.iter().filter_map(image).collect();
+        Ok(Choice {
+            filters,
+            all: options.all || options.limit.is_some() || !statuses.is_empty(),
+            exit_codes: exit_codes?,
+            images: (!ancestors.is_empty()).then_some(images),
+            published: port_filter(filters, "publish")?,
+            exposed: port_filter(filters, "expose")?,
+        })
+    }
+
+    /// The containers made before one and after another, newest first.
+    fn span(&self, filters: &Filters) -> Result<Vec<Arc<Container>>, ContainerError> {
+        let mut all = self.registry.all();
+        for (key, keep_before) in [("before", true), ("since", false)] {
+            for reference in values(filters, key) {
+                let edge = self.registry.find(reference)?.id;
+                let Some(at) = all.iter().position(|container| container.id == edge) else {
+                    continue;
+                };
+                if keep_before {
+                    all.drain(..=at);
+                } else {
+                    all.truncate(at);
+                }
+            }
+        }
+        Ok(all)
+    }
+
+    fn fits(&self, record: &Record, choice: &Choice<'_>) -> bool {
+        let filters = choice.filters;
+        let state = &record.state;
+        let ids = values(filters, "id");
+        let id = record.id.to_string();
+        let names = values(filters, "name");
+        let ended = state.status == Status::Exited;
+        let sandbox = self.parts.networks.sandbox(&record.id);
+        (choice.all || state.is_running())
+            && (ids.is_empty() || ids.iter().any(|wanted| id.starts_with(wanted.as_str())))
+            && (text_matches(names, &record.name)
+                || text_matches(names, &format!("/{}", record.name)))
+            && labels_match(filters, record)
+            && text_matches(values(filters, "status"), state.word())
+            && (choice.exit_codes.is_empty()
+                || ended && choice.exit_codes.contains(&state.exit_code))
+            && choice.images.as_ref().is_none_or(|images| {
+                record
+                    .image
+                    .as_ref()
+                    .is_some_and(|image| images.contains(image))
+            })
+            && self.on_network(record, values(filters, "network"))
+            && has_volume(record, values(filters, "volume"))
+            && has_port(record, sandbox.as_deref(), choice)
+            && has_neither_task_nor_health(filters)
+    }
+
+    fn on_network(&self, record: &Record, wanted: &[String]) -> bool {
+        let on = |wanted: &String| {
+            record.endpoints.contains_key(wanted)
+                || record.endpoints.keys().any(|name| {
+                    let network = self.parts.networks.network(name);
+                    network.is_ok_and(|network| network.id.to_string().starts_with(wanted.as_str()))
+                })
+        };
+        wanted.is_empty() || wanted.iter().any(on)
+    }
+
+    fn summarize(
+        &self,
+        record: &Record,
+        now: Timestamp,
+        images: &mut BTreeMap<String, Option<ImageId>>,
+    ) -> ContainerSummary {
+        let running = record.state.status == Status::Running;
+        let sandbox = self.parts.networks.sandbox(&record.id).filter(|_| running);
+        let wanted = mounts::wanted(&record.host_config).unwrap_or_default();
+        let host = &record.host_config;
+        ContainerSummary {
+            id: Some(record.id.to_string()),
+            names: Some(vec![format!("/{}", record.name)]),
+            image: Some(self.image_name(record, images)),
+            image_id: record.image.as_ref().map(ToString::to_string),
+            command: Some(command(record)),
+            created: Some(record.created.as_second()),
+            ports: Some(self.port_list(record, sandbox.as_deref())),
+            labels: record.config.labels.clone(),
+            state: Some(summary_state(record.state.status)),
+            status: Some(status::describe(&record.state, now)),
+            host_config: Some(ContainerSummaryHostConfig {
+                network_mode: host.network_mode.clone(),
+                annotations: host.annotations.clone(),
+            }),
+            network_settings: Some(ContainerSummaryNetworkSettings {
+                networks: Some(self.shown_networks(record, sandbox.as_deref())),
+            }),
+            mounts: Some(wanted.iter().filter_map(mounts::shown).collect()),
+            ..ContainerSummary::default()
+        }
+    }
+
+    /// The image as it was asked for, or its id if that now leads elsewhere.
+    fn image_name(
+        &self,
+        record: &Record,
+        images: &mut BTreeMap<String, Option<ImageId>>,
+    ) -> String {
+        let asked = record.config.image.clone().unwrap_or_default();
+        let leads_to = *images
+            .entry(asked.clone())
+            .or_insert_with(|| self.parts.files.image(&asked).ok().map(|image| image.id));
+        match &record.image {
+            Some(image) if leads_to.as_ref() != Some(image) => image.to_string(),
+            Some(_) | None => asked,
+        }
+    }
+
+    fn port_list(&self, record: &Record, sandbox: Option<&Sandbox>) -> Vec<PortSummary> {
+        let Some(sandbox) = sandbox else {
+            return vec![];
+        };
+        let shown = self.shown_ports(record, Some(sandbox));
+        let unpublished = shown.iter().filter(|(_, bindings)| bindings.is_none());
+        let mut list: Vec<PortSummary> = unpublished
+            .filter_map(|(port, _)| ports::parse(port))
+            .map(|(private_port, protocol)| PortSummary {
+                ip: None,
+                private_port,
+                public_port: None,
+                typ: Some(port_type(protocol)),
+            })
+            .collect();
+        list.extend(sandbox.ports.iter().flat_map(published));
+        list.sort_by_key(|port| (port.private_port, port.public_port, port.ip.clone()));
+        list
+    }
+}
+
+fn published(mapping: &PortMapping) -> Vec<PortSummary> {
+    let addresses = ports::host_addresses(mapping).into_iter();
+    addresses
+        .map(|ip| PortSummary {
+            ip: Some(ip.to_string()),
+            private_port: mapping.container_port,
+            public_port: Some(mapping.host_port),
+            typ: Some(port_type(mapping.protocol)),
+        })
+        .collect()
+}
+
+fn port_type(protocol: Protocol) -> PortSummaryTypeEnum {
+    match protocol {
+        Protocol::Tcp => PortSummaryTypeEnum::TCP,
+        Protocol::Udp => PortSummaryTypeEnum::UDP,
+        Protocol::Sctp => PortSummaryTypeEnum::SCTP,
+    }
+}
+
+fn summary_state(status: Status) -> ContainerSummaryStateEnum {
+    match status {
+        Status::Created => ContainerSummaryStateEnum::CREATED,
+        Status::Running => ContainerSummaryStateEnum::RUNNING,
+        Status::Restarting => ContainerSummaryStateEnum::RESTARTING,
+        Status::Exited => ContainerSummaryStateEnum::EXITED,
+    }
+}
+
+/// The command line; arguments with spaces are quoted.
+fn command(record: &Record) -> String {
+    let quoted = record
+        .args
+        .iter()
+        .map(|argument| match argument.contains(' ') {
+            true => format!("'{argument}'"),
+            false => argument.clone(),
+        });
+    let words: Vec<String> = std::iter::once(record.path.clone()).chain(quoted).collect();
+    words.join(" ")
+}
+
+/// `80/tcp` or `80-90/tcp`, without a host side.
+fn port_filter(filters: &Filters, key: &str) -> Result<BTreeSet<String>, ContainerError> {
+    let mut ports = BTreeSet::new();
+    for value in values(filters, key) {
+        if value.contains(':') {
+            return Err(invalid(format!(
+                "filter for '{key}' should not contain ':': {value}"
+            )));
+        }
+        let (range, protocol) = value.split_once('/').unwrap_or((value, "tcp"));
+        let (first, last) = range.split_once('-').unwrap_or((range, range));
+        let (Ok(first), Ok(last)) = (first.parse::<u16>(), last.parse::<u16>()) else {
+            return Err(invalid(format!(
+                "error while looking up for {key} {value}: invalid port range"
+            )));
+        };
+        ports.extend((first..=last).map(|port| format!("{port}/{protocol}")));
+    }
+    Ok(ports)
+}
+
+fn has_port(record: &Record, sandbox: Option<&Sandbox>, choice: &Choice<'_>) -> bool {
+    if choice.published.is_empty() && choice.exposed.is_empty() {
+        return true;
+    }
+    let mappings = sandbox.map_or(&[][..], |sandbox| &sandbox.ports);
+    let published = mappings.iter().any(|mapping| {
+        choice
+            .published
+            .contains(&format!("{}/{}", mapping.host_port, mapping.protocol))
+    });
+    let exposed = ports::exposed(&record.config, &record.host_config).unwrap_or_default();
+    let mut exposed = exposed
+        .iter()
+        .map(|(port, protocol)| format!("{port}/{protocol}"));
+    published || sandbox.is_some() && exposed.any(|port| choice.exposed.contains(&port))
+}
+
+fn has_volume(record: &Record, wanted: &[String]) -> bool {
+    if wanted.is_empty() {
+        return true;
+    }
+    let mounts = mounts::wanted(&record.host_config).unwrap_or_default();
+    let mut shown = mounts.iter().filter_map(mounts::shown);
+    shown.any(|mount| {
+        [mount.source, mount.destination]
+            .into_iter()
+            .flatten()
+            .any(|path| wanted.contains(&path))
+    })
+}
+
+/// No container is a task of a service, and none has a health check.
+fn has_neither_task_nor_health(filters: &Filters) -> bool {
+    let is_task = values(filters, "is-task")
+        .iter()
+        .any(|value| matches!(&**value, "true" | "1"));
+    let health = values(filters, "health");
+    !is_task && (health.is_empty() || health.iter().any(|value| value == "none"))
+}
+
+fn invalid(text: String) -> ContainerError {
+    ContainerError::Invalid(text)
+}

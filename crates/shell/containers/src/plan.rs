@@ -1,0 +1,97 @@
+//! What operations on containers would change on the host. Nothing is reserved or changed.
+
+use crate::network_mode::NetworkMode;
+use crate::record::{Record, Status};
+use crate::request::{CreateRequest, PlanRequest};
+use crate::{ContainerError, Containers, endpoint};
+use bollard_stubs::models::EndpointSettings;
+use sealane_engine::PlannedOperation;
+
+impl Containers {
+    pub(crate) fn plan_of(&self, request: &PlanRequest) -> Result<String, ContainerError> {
+        match request {
+            PlanRequest::Run(request) => {
+                let mut warnings = Vec::new();
+                let name = request.name.clone().unwrap_or_default();
+                let draft = self.draft(CreateRequest::clone(request), &mut warnings)?;
+                let name = if name.is_empty() {
+                    draft.id.short(12)
+                } else {
+                    name
+                };
+                self.plan_start(&Record { name, ..draft })
+            }
+            PlanRequest::Start(reference) => {
+                let record = self.registry.find(reference)?.record();
+                match record.state.status {
+                    Status::Running => Err(ContainerError::NotModified(
+                        "container is already running".into(),
+                    )),
+                    Status::Created | Status::Exited | Status::Restarting => {
+                        self.plan_start(&record)
+                    }
+                }
+            }
+            PlanRequest::Stop(reference) | PlanRequest::Remove(reference) => {
+                self.plan_end(&*self.registry.find(reference)?.record())
+            }
+            PlanRequest::Connect {
+                network,
+                container,
+                settings,
+            } => self.plan_connect(network, container, settings),
+            PlanRequest::Disconnect { network, container } => {
+                let record = self.registry.find(container)?.record();
+                let name = self.parts.networks.network(network)?.spec.name.clone();
+                let detach = PlannedOperation::Detach(record.id, name);
+                self.plan_if_running(&record, detach)
+            }
+        }
+    }
+
+    fn plan_start(&self, record: &Record) -> Result<String, ContainerError> {
+        match self.sandbox_spec(record)? {
+            Some(spec) => Ok(self
+                .parts
+                .networks
+                .plan(&PlannedOperation::CreateSandbox(spec))?),
+            None => Ok(String::new()),
+        }
+    }
+
+    fn plan_end(&self, record: &Record) -> Result<String, ContainerError> {
+        match record.network_mode() {
+            NetworkMode::Container(_) => Ok(String::new()),
+            NetworkMode::Bridge | NetworkMode::Host | NetworkMode::None | NetworkMode::User(_) => {
+                self.plan_if_running(record, PlannedOperation::RemoveSandbox(record.id))
+            }
+        }
+    }
+
+    fn plan_connect(
+        &self,
+        network: &str,
+        container: &str,
+        settings: &EndpointSettings,
+    ) -> Result<String, ContainerError> {
+        let record = self.registry.find(container)?.record();
+        let name = self.parts.networks.network(network)?.spec.name.clone();
+        if let Some(faults) = self.endpoint_faults(&name, settings)? {
+            return Err(ContainerError::Invalid(faults));
+        }
+        let (spec, _) = endpoint::specify(settings)?;
+        self.plan_if_running(&record, PlannedOperation::Attach(record.id, name, spec))
+    }
+
+    /// Of a container that does not run nothing is on the host, so nothing changes there.
+    fn plan_if_running(
+        &self,
+        record: &Record,
+        operation: PlannedOperation,
+    ) -> Result<String, ContainerError> {
+        match record.state.status {
+            Status::Running => Ok(self.parts.networks.plan(&operation)?),
+            Status::Created | Status::Restarting | Status::Exited => Ok(String::new()),
+        }
+    }
+}

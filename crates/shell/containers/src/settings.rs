@@ -1,0 +1,517 @@
+//! The checks of a request that need nothing but the request, in the order and words of Docker.
+
+use crate::network_mode::NetworkMode;
+use crate::{ContainerError, mounts, ports, security, signals};
+use bollard_stubs::models::{ContainerConfig, HostConfig, RestartPolicyNameEnum};
+use std::net::IpAddr;
+
+/// The kernel's limit, __NEW_UTS_LEN (linux/utsname.h).
+const HOSTNAME_BYTES: usize = 64;
+/// Less is not enough for the runtime itself to start.
+const LEAST_MEMORY: i64 = 6 << 20;
+/// The names that the one runtime answers to.
+const RUNTIMES: [&str; 4] = ["", "runc", "crun", "io.containerd.runc.v2"];
+
+/// Checks that options of the network do not contradict each other.
+pub(crate) fn check_network_mode(
+    config: &ContainerConfig,
+    host: &HostConfig,
+) -> Result<(), ContainerError> {
+    check_shared_stack(config, host)?;
+    let hostname = config
+        .hostname
+        .as_ref()
+        .is_some_and(|name| !name.is_empty());
+    if host.uts_mode.as_deref() == Some("host") && hostname {
+        return Err(conflict("hostname and the UTS mode"));
+    }
+    if NetworkMode::of(host) == NetworkMode::Host && given(host.links.as_ref()) {
+        return Err(conflict(
+            "host type networking can't be used with links. This would result in undefined \
+             behavior",
+        ));
+    }
+    Ok(())
+}
+
+/// Whoever shares another's stack takes it as it is.
+fn check_shared_stack(config: &ContainerConfig, host: &HostConfig) -> Result<(), ContainerError> {
+    let mode = host.network_mode.as_deref().unwrap_or_default();
+    let target = match NetworkMode::parse(mode) {
+        NetworkMode::Container(target) => target,
+        _ if mode == "container" => "",
+        _ => return Ok(()),
+    };
+    if target.is_empty() {
+        return Err(invalid(
+            "invalid network mode: invalid container format container:<name|id>",
+        ));
+    }
+    let ports = host
+        .port_bindings
+        .as_ref()
+        .is_some_and(|map| !map.is_empty());
+    let conflicts = [
+        (
+            config
+                .hostname
+                .as_ref()
+                .is_some_and(|name| !name.is_empty()),
+            "hostname and the network mode",
+        ),
+        (
+            given(host.links.as_ref()),
+            "container type network can't be used with links. This would result in undefined \
+             behavior",
+        ),
+        (given(host.dns.as_ref()), "dns and the network mode"),
+        (
+            given(host.extra_hosts.as_ref()),
+            "custom host-to-IP mapping and the network mode",
+        ),
+        (
+            ports || host.publish_all_ports.unwrap_or_default(),
+            "port publishing and the container type network mode",
+        ),
+        (
+            given(config.exposed_ports.as_ref()),
+            "port exposing and the container type network mode",
+        ),
+    ];
+    match conflicts.into_iter().find(|(present, _)| *present) {
+        Some((_, what)) => Err(conflict(what)),
+        None => Ok(()),
+    }
+}
+
+/// Checks everything else; adds what the user should know to `warnings`.
+pub(crate) fn check(
+    config: &ContainerConfig,
+    host: &HostConfig,
+    warnings: &mut Vec<String>,
+) -> Result<(), ContainerError> {
+    check_config(config)?;
+    check_host_config(host)?;
+    ports::check(config, host)?;
+    check_limits(host)?;
+    check_what_is_missing(host)?;
+    let ports = host
+        .port_bindings
+        .as_ref()
+        .is_some_and(|map| !map.is_empty());
+    if NetworkMode::of(host) == NetworkMode::Host && ports {
+        warnings.push("Published ports are discarded when using host network mode".into());
+    }
+    Ok(())
+}
+
+fn check_config(config: &ContainerConfig) -> Result<(), ContainerError> {
+    if let Some(folder) = config
+        .working_dir
+        .as_deref()
+        .filter(|folder| !folder.is_empty())
+        && !folder.starts_with('/')
+    {
+        return Err(invalid(format!(
+            "the working directory '{folder}' is invalid, it needs to be an absolute path"
+        )));
+    }
+    if let Some(signal) = config
+        .stop_signal
+        .as_deref()
+        .filter(|signal| !signal.is_empty())
+    {
+        signals::parse(signal)?;
+    }
+    for variable in config.env.iter().flatten() {
+        if variable.is_empty() || variable.starts_with('=') {
+            return Err(invalid(format!("invalid environment variable: {variable}")));
+        }
+    }
+    let hostname = config.hostname.as_deref().unwrap_or_default();
+    if hostname.len() > HOSTNAME_BYTES {
+        let shown: String = hostname.chars().take(256).collect();
+        return Err(invalid(format!(
+            "hostname \"{shown}\" is too long (maximum {HOSTNAME_BYTES} bytes)"
+        )));
+    }
+    check_name_characters("hostname", hostname)?;
+    check_name_characters(
+        "domainname",
+        config.domainname.as_deref().unwrap_or_default(),
+    )
+}
+
+/// A name goes into files where a line break would make a line of its own.
+fn check_name_characters(what: &str, name: &str) -> Result<(), ContainerError> {
+    match name.chars().find(|c| c.is_control() || c.is_whitespace()) {
+        Some(character) => Err(invalid(format!(
+            "{what} {name:?} holds {character:?}; use letters, digits, '-', '_' or '.'"
+        ))),
+        None => Ok(()),
+    }
+}
+
+fn check_host_config(host: &HostConfig) -> Result<(), ContainerError> {
+    let policy = host.restart_policy.as_ref().and_then(|policy| policy.name);
+    let restarts = policy.is_some_and(|name| {
+        !matches!(
+            name,
+            RestartPolicyNameEnum::EMPTY | RestartPolicyNameEnum::NO
+        )
+    });
+    if host.auto_remove.unwrap_or_default() && restarts {
+        return Err(invalid(
+            "can't create 'AutoRemove' container with restart policy",
+        ));
+    }
+    mounts::wanted(host)?;
+    for extra in host.extra_hosts.iter().flatten() {
+        parse_extra_host(extra)?;
+    }
+    for server in host.dns.iter().flatten() {
+        crate::endpoint::address(Some(server))?;
+    }
+    check_restart_policy(host)?;
+    security::check_capabilities(host)?;
+    security::options(host)?;
+    if host
+        .annotations
+        .iter()
+        .flatten()
+        .any(|(key, _)| key.is_empty())
+    {
+        return Err(invalid(
+            "invalid Annotations: the empty string is not permitted as an annotation key",
+        ));
+    }
+    Ok(())
+}
+
+/// Checks a restart policy, of a new container or of an update.
+pub(crate) fn check_restart_policy(host: &HostConfig) -> Result<(), ContainerError> {
+    let Some(policy) = &host.restart_policy else {
+        return Ok(());
+    };
+    let count = policy.maximum_retry_count.unwrap_or_default();
+    match policy.name {
+        Some(RestartPolicyNameEnum::ON_FAILURE) if count < 0 => Err(invalid(
+            "invalid restart policy: maximum retry count cannot be negative",
+        )),
+        None | Some(RestartPolicyNameEnum::ON_FAILURE | RestartPolicyNameEnum::EMPTY) => Ok(()),
+        Some(
+            RestartPolicyNameEnum::NO
+            | RestartPolicyNameEnum::ALWAYS
+            | RestartPolicyNameEnum::UNLESS_STOPPED,
+        ) if count != 0 => {
+            let negative = if count < 0 {
+                " and cannot be negative"
+            } else {
+                ""
+            };
+            Err(invalid(format!(
+                "invalid restart policy: maximum retry count can only be used with \
+                 'on-failure'{negative}"
+            )))
+        }
+        Some(
+            RestartPolicyNameEnum::NO
+            | RestartPolicyNameEnum::ALWAYS
+            | RestartPolicyNameEnum::UNLESS_STOPPED,
+        ) => Ok(()),
+    }
+}
+
+/// What an extra host name leads to; `None` for the host's gateway.
+pub(crate) fn parse_extra_host(text: &str) -> Result<(&str, Option<IpAddr>), ContainerError> {
+    let (name, address) = text.split_once(':').unwrap_or(("", ""));
+    if name.is_empty() || name.contains(char::is_whitespace) {
+        return Err(invalid(format!("bad format for add-host: {text:?}")));
+    }
+    if address == "host-gateway" {
+        return Ok((name, None));
+    }
+    let bare = address
+        .strip_prefix('[')
+        .and_then(|rest| rest.strip_suffix(']'));
+    let parsed: Result<IpAddr, _> = bare.unwrap_or(address).parse();
+    let parsed =
+        parsed.map_err(|_| invalid(format!("invalid IP address in add-host: {address:?}")))?;
+    Ok((name, Some(parsed.to_canonical())))
+}
+
+fn check_limits(host: &HostConfig) -> Result<(), ContainerError> {
+    let memory = host.memory.unwrap_or_default();
+    let swap = host.memory_swap.unwrap_or_default();
+    if memory > 0 && memory < LEAST_MEMORY {
+        return Err(invalid("Minimum memory limit allowed is 6MB"));
+    }
+    if memory > 0 && swap > 0 && swap < memory {
+        return Err(invalid(
+            "Minimum memoryswap limit should be larger than memory limit, see usage",
+        ));
+    }
+    if memory == 0 && swap > 0 {
+        return Err(invalid(
+            "You should always set the Memory limit when using Memoryswap limit, see usage",
+        ));
+    }
+    if host.shm_size.is_some_and(|bytes| bytes < 0) {
+        return Err(invalid("SHM size can not be less than 0"));
+    }
+    if let Some(adjustment) = host.oom_score_adj.filter(|n| !(-1000..=1000).contains(n)) {
+        return Err(invalid(format!(
+            "Invalid value {adjustment}, range for oom score adj is [-1000, 1000]"
+        )));
+    }
+    if let Some(shares) = host.cpu_shares.filter(|shares| *shares < 0) {
+        return Err(invalid(format!(
+            "invalid CPU shares ({shares}): value must be a positive integer"
+        )));
+    }
+    Ok(())
+}
+
+/// What this engine does not have is refused, not ignored: a container that silently shares less
+/// or is limited less than asked for is worse than none.
+fn check_what_is_missing(host: &HostConfig) -> Result<(), ContainerError> {
+    let mode = |mode: &Option<String>| mode.clone().unwrap_or_default();
+    let (pid, ipc, users) = (
+        mode(&host.pid_mode),
+        mode(&host.ipc_mode),
+        mode(&host.userns_mode),
+    );
+    let log = host
+        .log_config
+        .as_ref()
+        .and_then(|log| log.typ.as_deref())
+        .unwrap_or_default();
+    let runtime = host.runtime.as_deref().unwrap_or_default();
+    if !RUNTIMES.contains(&runtime) {
+        return Err(invalid(format!(
+            "unknown or invalid runtime name: {runtime}"
+        )));
+    }
+    let missing = [
+        (
+            !matches!(pid.as_str(), "" | "private"),
+            format!("--pid={pid}"),
+        ),
+        (
+            !matches!(ipc.as_str(), "" | "private" | "shareable" | "none"),
+            format!("--ipc={ipc}"),
+        ),
+        (
+            !matches!(users.as_str(), "" | "host"),
+            format!("--userns={users}"),
+        ),
+        (
+            !matches!(log, "" | "json-file" | "local"),
+            format!("--log-driver={log}"),
+        ),
+        (given(host.device_requests.as_ref()), "--gpus".to_owned()),
+        (
+            host.storage_opt.as_ref().is_some_and(|map| !map.is_empty()),
+            "--storage-opt".into(),
+        ),
+    ];
+    match missing.into_iter().find(|(asked, _)| *asked) {
+        Some((_, option)) => Err(ContainerError::NotImplemented(format!(
+            "{option} is not supported; leave it out"
+        ))),
+        None => Ok(()),
+    }
+}
+
+fn given<T>(list: Option<&Vec<T>>) -> bool {
+    list.is_some_and(|list| !list.is_empty())
+}
+
+fn conflict(what: &str) -> ContainerError {
+    invalid(format!("conflicting options: {what}"))
+}
+
+fn invalid(text: impl Into<String>) -> ContainerError {
+    ContainerError::Invalid(text.into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use bollard_stubs::models::{PortMap, RestartPolicy};
+
+    fn shared() -> HostConfig {
+        HostConfig {
+            network_mode: Some("container:web".into()),
+            ..HostConfig::default()
+        }
+    }
+
+    fn refusal(config: &ContainerConfig, host: &HostConfig) -> String {
+        let mut warnings = Vec::new();
+        let result =
+            check_network_mode(config, host).and_then(|()| check(config, host, &mut warnings));
+        result.map_or_else(|error| error.to_string(), |()| String::new())
+    }
+
+    #[test]
+    fn whoever_shares_a_stack_brings_no_settings_of_one() {
+        let list = || Some(vec!["a:1.2.3.4".to_owned()]);
+        let plain = ContainerConfig::default();
+        let ports = PortMap::from([("80/tcp".to_owned(), None)]);
+        for (config, host, text) in [
+            (
+                ContainerConfig {
+                    hostname: Some("h".into()),
+                    ..plain.clone()
+                },
+                shared(),
+                "hostname and the network mode",
+            ),
+            (
+                plain.clone(),
+                HostConfig {
+                    links: list(),
+                    ..shared()
+                },
+                "container type network can't be used with links. This would result in undefined \
+                 behavior",
+            ),
+            (
+                plain.clone(),
+                HostConfig {
+                    dns: list(),
+                    ..shared()
+                },
+                "dns and the network mode",
+            ),
+            (
+                plain.clone(),
+                HostConfig {
+                    extra_hosts: list(),
+                    ..shared()
+                },
+                "custom host-to-IP mapping and the network mode",
+            ),
+            (
+                plain.clone(),
+                HostConfig {
+                    port_bindings: Some(ports),
+                    ..shared()
+                },
+                "port publishing and the container type network mode",
+            ),
+            (
+                ContainerConfig {
+                    exposed_ports: Some(vec!["80/tcp".into()]),
+                    ..plain.clone()
+                },
+                shared(),
+                "port exposing and the container type network mode",
+            ),
+        ] {
+            assert_eq!(
+                refusal(&config, &host),
+                format!("conflicting options: {text}")
+            );
+        }
+        assert_eq!(refusal(&plain, &shared()), "");
+        for mode in ["container:", "container"] {
+            let host = HostConfig {
+                network_mode: Some(mode.into()),
+                ..HostConfig::default()
+            };
+            assert_eq!(
+                refusal(&plain, &host),
+                "invalid network mode: invalid container format container:<name|id>"
+            );
+        }
+    }
+
+    #[test]
+    fn published_ports_of_the_host_are_discarded_with_a_warning() {
+        let host = HostConfig {
+            network_mode: Some("host".into()),
+            port_bindings: Some([("80/tcp".to_owned(), None)].into()),
+            ..HostConfig::default()
+        };
+        let mut warnings = Vec::new();
+        check(&ContainerConfig::default(), &host, &mut warnings).unwrap();
+        assert_eq!(
+            warnings,
+            ["Published ports are discarded when using host network mode"]
+        );
+    }
+
+    #[test]
+    fn extra_hosts_have_a_name_and_an_address() {
+        assert_eq!(
+            parse_extra_host("a:::1").unwrap(),
+            ("a", Some("::1".parse().unwrap()))
+        );
+        assert_eq!(
+            parse_extra_host("a:[::1]").unwrap(),
+            ("a", Some("::1".parse().unwrap()))
+        );
+        assert_eq!(parse_extra_host("a:host-gateway").unwrap(), ("a", None));
+        let refusal = |text| parse_extra_host(text).unwrap_err().to_string();
+        assert_eq!(refusal("a"), "bad format for add-host: \"a\"");
+        assert_eq!(refusal("a:x"), "invalid IP address in add-host: \"x\"");
+        assert_eq!(
+            refusal("a\n1.2.3.4 b:1.2.3.4"),
+            "bad format for add-host: \"a\\n1.2.3.4 b:1.2.3.4\""
+        );
+    }
+
+    #[test]
+    fn a_retry_count_belongs_to_on_failure() {
+        let host = |name, count| HostConfig {
+            restart_policy: Some(RestartPolicy {
+                name: Some(name),
+                maximum_retry_count: Some(count),
+            }),
+            ..HostConfig::default()
+        };
+        let plain = ContainerConfig::default();
+        assert_eq!(
+            refusal(&plain, &host(RestartPolicyNameEnum::ON_FAILURE, 3)),
+            ""
+        );
+        assert_eq!(
+            refusal(&plain, &host(RestartPolicyNameEnum::ALWAYS, -1)),
+            "invalid restart policy: maximum retry count can only be used with 'on-failure' and \
+             cannot be negative"
+        );
+    }
+
+    #[test]
+    fn wrong_settings_are_refused() {
+        let config = |change: fn(&mut ContainerConfig)| {
+            let mut config = ContainerConfig::default();
+            change(&mut config);
+            refusal(&config, &HostConfig::default())
+        };
+        assert_eq!(
+            config(|c| c.env = Some(vec!["=x".into()])),
+            "invalid environment variable: =x"
+        );
+        assert_eq!(
+            config(|c| c.working_dir = Some("tmp".into())),
+            "the working directory 'tmp' is invalid, it needs to be an absolute path"
+        );
+        assert!(config(|c| c.hostname = Some("h".repeat(65))).contains("is too long"));
+        assert!(config(|c| c.hostname = Some("a\nb".into())).contains("holds '\\n'"));
+        assert_eq!(
+            config(|c| c.stop_signal = Some("X".into())),
+            "invalid signal: X"
+        );
+        let host = HostConfig {
+            memory: Some(1),
+            ..HostConfig::default()
+        };
+        assert_eq!(
+            refusal(&ContainerConfig::default(), &host),
+            "Minimum memory limit allowed is 6MB"
+        );
+    }
+}

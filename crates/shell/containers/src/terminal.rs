@@ -1,0 +1,55 @@
+//! A container's terminal size and process table.
+
+use crate::record::Status;
+use crate::request::TerminalSize;
+use crate::stop::not_running;
+use crate::{ContainerError, Containers};
+use bollard_stubs::models::ContainerTopResponse;
+use sealane_core::model::Id;
+
+impl Containers {
+    pub(crate) fn set_size(
+        &self,
+        reference: &str,
+        size: TerminalSize,
+    ) -> Result<(), ContainerError> {
+        let id = self.running(reference)?;
+        self.parts.processes.resize(&id, size.height, size.width)?;
+        if let Some(container) = self.registry.get(&id) {
+            let size = [
+                ("height", size.height.to_string()),
+                ("width", size.width.to_string()),
+            ];
+            self.tell(&container.record(), "resize", size);
+        }
+        Ok(())
+    }
+
+    pub(crate) fn process_table(
+        &self,
+        reference: &str,
+        ps_args: Option<&str>,
+    ) -> Result<ContainerTopResponse, ContainerError> {
+        let id = self.running(reference)?;
+        let words = ps_args.unwrap_or_default().split_whitespace();
+        let words: Vec<String> = words.map(str::to_owned).collect();
+        let table = self.parts.processes.top(&id, &words)?;
+        let container = self.registry.get(&id);
+        if let Some(container) = container {
+            self.tell(&container.record(), "top", []);
+        }
+        Ok(ContainerTopResponse {
+            titles: Some(table.titles),
+            processes: Some(table.processes),
+        })
+    }
+
+    /// The id of a container that has a process.
+    fn running(&self, reference: &str) -> Result<Id, ContainerError> {
+        let container = self.registry.find(reference)?;
+        match container.record().state.status {
+            Status::Running => Ok(container.id),
+            Status::Created | Status::Restarting | Status::Exited => Err(not_running(&container)),
+        }
+    }
+}
