@@ -23,7 +23,7 @@ pub fn firewall_as_nft(owned: &[(Key, Object)]) -> String {
             let key: Vec<String> = key.iter().map(ToString::to_string).collect();
             let data = match data {
                 Data::None => String::new(),
-                data => format!(" : {data}"),
+                Data::Address(_) | Data::Socket(..) | Data::Verdict(_) => format!(" : {data}"),
             };
             format!("{}{data}", key.join(" . "))
         });

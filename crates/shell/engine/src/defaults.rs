@@ -115,10 +115,10 @@ impl Engine {
         if let Some(device) = &self.config.default_bridge.device {
             return Ok((device.clone(), exists(device)?));
         }
-        if let Some(device) = present.and_then(|network| network.option(options::NAME)) {
-            if !exists(device)? {
-                return Ok((device.into(), false));
-            }
+        if let Some(device) = present.and_then(|network| network.option(options::NAME))
+            && !exists(device)?
+        {
+            return Ok((device.into(), false));
         }
         if !exists(DOCKER0)? {
             return Ok((DOCKER0.into(), false));
