@@ -197,7 +197,8 @@ impl Programs {
             )
             .env("_OCI_STARTPIPE", START.to_string())
             .env("_OCI_SYNCPIPE", REPORT.to_string())
-            .env("TMPDIR", folder.path())
+            // Its socket for the terminal is there; by this name its address is short enough.
+            .env("TMPDIR", "/proc/self/cwd")
             .current_dir(folder.path())
             .stdin(Stdio::null())
             .stdout(Stdio::null())
@@ -293,8 +294,12 @@ fn read_line(pipe: OwnedFd, path: &Path) -> Result<Option<String>> {
             Err(errno) => return Err(files::failed("hear from conmon in", path)(errno.into())),
         }
     }
-    let text = String::from_utf8_lossy(&line).trim().to_owned();
-    Ok((!text.is_empty()).then_some(text))
+    // The exit code of a short exec may follow in the same breath.
+    let text = String::from_utf8_lossy(&line)
+        .lines()
+        .next()
+        .map(str::to_owned);
+    Ok(text.filter(|text| !text.is_empty()))
 }
 
 /// The reason in what an OCI runtime printed: plain, or as a line of its log.

@@ -3,9 +3,10 @@
 use crate::conmon::{Failure, Kind, Launch};
 use crate::identity::Identity;
 use crate::layout::Folder;
+use crate::watch::Supervised;
 use crate::{
-    Attach, ExecSpec, Exit, Result, RunningExec, Runtime, RuntimeError, Stdin, attach, bundle,
-    exits, files,
+    Attach, ExecSpec, Exit, ExitOf, Result, RunningExec, Runtime, RuntimeError, Stdin, attach,
+    bundle, exits, files,
 };
 use oci_spec::runtime::Spec;
 use sealane_core::model::Id;
@@ -20,6 +21,7 @@ const PATIENCE: Duration = Duration::from_secs(5);
 struct Record {
     container: Id,
     process: Option<Identity>,
+    conmon: Option<Identity>,
 }
 
 impl Runtime {
@@ -36,10 +38,11 @@ impl Runtime {
         let record = Record {
             container: spec.container,
             process: None,
+            conmon: None,
         };
         let started = files::write_json(&folder.process(), &process)
             .and_then(|()| files::write_json(&folder.record(), &record))
-            .and_then(|()| self.watchers.watch_exec(&self.layout, &spec.id))
+            .and_then(|()| self.watchers.watch_exec(&spec.id))
             .and_then(|()| self.run_exec(spec, &folder));
         if started.is_err() {
             self.exec_delete(&spec.id)?;
@@ -73,13 +76,14 @@ impl Runtime {
                 Failure::Other(error) => error,
             })?;
         let process = Identity::of(pid);
-        files::write_json(
-            &folder.record(),
-            &Record {
-                container: spec.container,
-                process,
-            },
-        )?;
+        let conmon = Identity::in_file(&folder.conmon_pid());
+        let record = Record {
+            container: spec.container,
+            process,
+            conmon,
+        };
+        files::write_json(&folder.record(), &record)?;
+        self.supervise_exec(&spec.id, &record);
         let attach = attached.ok_or(RuntimeError::NotFound(spec.id))?;
         Ok(RunningExec {
             pid,
@@ -104,6 +108,7 @@ impl Runtime {
     /// Forgets an exec, and kills it if it runs.
     pub fn exec_delete(&self, exec: &Id) -> Result<()> {
         let folder = self.layout.exec(exec);
+        self.watchers.forget(exec);
         if let Some(process) = self.exec_record(exec)?.and_then(|record| record.process) {
             process.kill(PATIENCE);
         }
@@ -113,6 +118,30 @@ impl Runtime {
             conmon.kill(PATIENCE);
         }
         files::remove_folder(folder.path())
+    }
+
+    /// Tells of the ends of all execs there are.
+    pub(crate) fn watch_execs(&self) -> Result<()> {
+        for exec in self.execs()? {
+            self.watchers.watch_exec(&exec)?;
+            if let Some(record) = self.exec_record(&exec)? {
+                self.supervise_exec(&exec, &record);
+            }
+        }
+        Ok(())
+    }
+
+    fn supervise_exec(&self, exec: &Id, record: &Record) {
+        if let (Some(process), Some(conmon)) = (record.process, record.conmon) {
+            let (of, container) = (ExitOf::Exec, record.container);
+            self.watchers.supervise(&Supervised {
+                id: *exec,
+                of,
+                container,
+                process,
+                conmon,
+            });
+        }
     }
 
     /// Forgets the execs of a container.
@@ -129,6 +158,14 @@ impl Runtime {
             }
         }
         Ok(())
+    }
+
+    fn execs(&self) -> Result<Vec<Id>> {
+        let names = files::names(&self.layout.execs())?;
+        Ok(names
+            .iter()
+            .filter_map(|name| Id::try_from(name.as_str()).ok())
+            .collect())
     }
 
     fn exec_record(&self, exec: &Id) -> Result<Option<Record>> {

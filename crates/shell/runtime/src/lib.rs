@@ -24,6 +24,7 @@ mod programs;
 mod runtime;
 mod spec;
 mod top;
+mod watch;
 
 pub use attach::{Attach, MAX_FRAME, MAX_STDIN, Stream, decode_frame, stdin_chunks};
 pub use bundle::check_capabilities;

@@ -3,12 +3,13 @@
 use crate::bundle::{Available, Host};
 use crate::cgroups::Cgroups;
 use crate::conmon::{Failure, Kind, Launch, Programs};
-use crate::exits::{self, Watchers};
+use crate::exits;
 use crate::identity::Identity;
 use crate::layout::{Folder, Layout};
+use crate::watch::{Supervised, Watchers};
 use crate::{
-    Attach, Created, Exit, LogQuery, LogReader, ProcessSpec, ProcessTable, Result, RuntimeChoice,
-    RuntimeConfig, RuntimeError, State, attach, bundle, files, programs, top,
+    Attach, Created, Exit, ExitOf, LogQuery, LogReader, ProcessSpec, ProcessTable, Result,
+    RuntimeChoice, RuntimeConfig, RuntimeError, State, attach, bundle, files, programs, top,
 };
 use rustix::io::Errno;
 use rustix::process::{Resource, Signal, getrlimit};
@@ -150,7 +151,9 @@ impl Runtime {
             })?;
         let process = Identity::of(pid).ok_or(RuntimeError::Ended(spec.id))?;
         let conmon = Identity::in_file(&folder.conmon_pid());
-        files::write_json(&folder.record(), &Record { process, conmon })?;
+        let record = Record { process, conmon };
+        files::write_json(&folder.record(), &record)?;
+        self.supervise(&spec.id, &record);
         Ok(Created {
             pid,
             start_time: process.start_time,
@@ -263,14 +266,39 @@ impl Runtime {
 
     /// Tells of every end of a container or exec from now on. Then ask [`Self::exit_code`] for
     /// those that ended before.
+    ///
+    /// A container whose conmon ends before it is killed, and told of with the code 137.
     pub fn watch_exits(&self) -> Result<Receiver<Exit>> {
-        self.watchers.add(self.layout.clone())
+        let exits = self.watchers.add(&self.layout)?;
+        self.watch_execs()?;
+        for id in self.list()? {
+            if let Some(record) = self.record(&id)? {
+                self.supervise(&id, &record);
+            }
+        }
+        Ok(exits)
+    }
+
+    fn supervise(&self, id: &Id, record: &Record) {
+        if let Some(conmon) = record.conmon {
+            let of = ExitOf::Container;
+            let process = record.process;
+            let supervised = Supervised {
+                id: *id,
+                of,
+                container: *id,
+                process,
+                conmon,
+            };
+            self.watchers.supervise(&supervised);
+        }
     }
 
     /// Kills what is left of a container and removes everything but its log: bundle, exit file,
     /// cgroups, and its execs. Does nothing if there is nothing.
     pub fn delete(&self, id: &Id) -> Result<()> {
         let folder = self.layout.container(id);
+        self.watchers.forget(id);
         if folder.path().exists() {
             self.end(id, &folder)?;
         }

@@ -17,12 +17,17 @@ const STAGE: &str = "SEALANE_TEST_STAGE";
 /// Far beyond what anything here takes: only a hang is this long.
 pub const PATIENCE: Duration = Duration::from_secs(60);
 
-/// Runs `test` in namespaces of its own. `name` is the name of the calling test.
-pub fn on_stage(name: &str, test: impl FnOnce(Stage)) {
+/// Runs `test` in namespaces of its own. `path` is the path of the calling test.
+pub fn on_stage(path: &str, test: impl FnOnce(Stage)) {
+    let name = test_name(path);
     if let Some(folder) = std::env::var_os(STAGE) {
         return test(Stage::new(folder.into()));
     }
-    let folder = tempfile::tempdir().unwrap();
+    sweep_the_dead();
+    let folder = tempfile::Builder::new()
+        .prefix(&format!("{}.", std::process::id()))
+        .tempdir();
+    let folder = folder.unwrap();
     let status = Command::new("unshare")
         .args([
             "--mount",
@@ -33,6 +38,8 @@ pub fn on_stage(name: &str, test: impl FnOnce(Stage)) {
             "--kill-child",
             "--mount-proc",
         ])
+        // Process 1 is a shell, which reaps whoever lost its parent, as an init does.
+        .args(["sh", "-c", "\"$@\"; exit $?", "sh"])
         .arg(std::env::current_exe().unwrap())
         .args([name, "--exact", "--nocapture", "--test-threads=1"])
         .env(STAGE, folder.path())
@@ -46,6 +53,11 @@ pub fn on_stage(name: &str, test: impl FnOnce(Stage)) {
     assert_eq!(left, [PathBuf::new(); 0], "cgroups were left");
 }
 
+/// What the test runner calls the test with this path.
+pub fn test_name(path: &str) -> &str {
+    path.split_once("::").unwrap().1
+}
+
 /// Where a test plays.
 pub struct Stage {
     pub folder: PathBuf,
@@ -57,6 +69,7 @@ impl Stage {
         let rootfs = folder.join("rootfs");
         if !rootfs.exists() {
             make_rootfs(&rootfs);
+            make_network_namespace(&folder.join("netns"));
         }
         Self { folder, rootfs }
     }
@@ -83,7 +96,7 @@ impl Stage {
         let args = args.iter().map(|argument| (*argument).to_owned()).collect();
         let mut spec = ProcessSpec::new(id(name), self.rootfs.clone(), args);
         spec.hostname = Some(name.to_owned());
-        spec.network = Some("/proc/self/ns/net".into());
+        spec.network = Some(self.folder.join("netns"));
         spec
     }
 
@@ -148,23 +161,22 @@ pub fn read_until(attach: &Attach, text: &str) -> String {
     printed
 }
 
-/// The processes that can be seen here, besides this one and its threads.
+/// The processes that can be seen here, besides this one and process 1.
 pub fn processes() -> Vec<String> {
     let mut found = Vec::new();
     for entry in fs::read_dir("/proc").unwrap() {
         let name = entry.unwrap().file_name().into_string().unwrap();
-        let Ok(stat) = fs::read_to_string(format!("/proc/{name}/stat")) else {
+        let Ok(pid) = name.parse::<u32>() else {
+            continue;
+        };
+        let Ok(stat) = fs::read_to_string(format!("/proc/{pid}/stat")) else {
             continue;
         };
         let ended = stat
             .rsplit(')')
             .next()
             .is_some_and(|rest| rest.starts_with(" Z"));
-        if name
-            .parse::<u32>()
-            .is_ok_and(|pid| pid != std::process::id())
-            && !ended
-        {
+        if pid != 1 && pid != std::process::id() && !ended {
             found.push(stat);
         }
     }
@@ -180,6 +192,24 @@ fn cgroup_parent(folder: &Path) -> String {
         "sealane-test{}",
         folder.file_name().unwrap().to_str().unwrap()
     )
+}
+
+/// Removes the cgroups of tests that were killed.
+fn sweep_the_dead() {
+    for cgroup in cgroups_below("sealane-test-").iter().rev() {
+        let path = cgroup.to_str().unwrap();
+        let pid = path
+            .split("/sealane-test-")
+            .nth(1)
+            .unwrap()
+            .split('.')
+            .next()
+            .unwrap();
+        if !Path::new("/proc").join(pid).exists() {
+            // Another test may sweep at the same time.
+            let _gone = fs::remove_dir(cgroup);
+        }
+    }
 }
 
 fn cgroups_below(parent: &str) -> Vec<PathBuf> {
@@ -198,6 +228,20 @@ fn cgroups_below(parent: &str) -> Vec<PathBuf> {
         .lines()
         .map(PathBuf::from)
         .collect()
+}
+
+fn make_network_namespace(path: &Path) {
+    fs::write(path, "").unwrap();
+    let bound = format!("--net={}", path.display());
+    let up = ["ip", "link", "set", "lo", "up"];
+    assert!(
+        Command::new("unshare")
+            .arg(bound)
+            .args(up)
+            .status()
+            .unwrap()
+            .success()
+    );
 }
 
 fn make_rootfs(rootfs: &Path) {

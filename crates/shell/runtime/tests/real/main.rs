@@ -1,0 +1,8 @@
+//! Containers on the real machine: each test in namespaces of its own, with a real OCI runtime,
+//! a real conmon and a busybox.
+
+mod exec;
+mod life;
+mod restart;
+mod stage;
+mod surroundings;
