@@ -284,3 +284,98 @@ fn bears_our_mark(key: &Key) -> bool {
         | Key::Route(..) => false,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use sealane_core::model::{InterfaceName, Mac, SandboxId, derive_id};
+    use sealane_core::nft::{Data, Datum};
+
+    fn sandbox() -> SandboxId {
+        derive_id(&[b"web"])
+    }
+
+    fn name(text: &str) -> InterfaceName {
+        InterfaceName::try_from(text).unwrap()
+    }
+
+    fn web() -> Vec<(Key, Object)> {
+        let inside = Netns::Sandbox(sandbox());
+        let kind = LinkKind::Veth {
+            peer: (inside, name("eth0")),
+            peer_mac: Mac([2; 6]),
+            master: None,
+            hairpin: false,
+            isolated: false,
+        };
+        let veth = Object::Link(Link {
+            mtu: 1500,
+            mac: None,
+            kind,
+        });
+        let element = Key::Element("ports".into(), vec![Datum::Port(80)]);
+        vec![
+            (Key::Namespace(sandbox()), Object::Present),
+            (Key::Link(Netns::Host, name("veth0")), veth),
+            (Key::Up(inside, name("eth0")), Object::Present),
+            (element, Object::Element(Data::None)),
+        ]
+    }
+
+    fn creations() -> Vec<Change> {
+        web()
+            .into_iter()
+            .map(|(key, object)| Change::Create(key, object))
+            .collect()
+    }
+
+    #[test]
+    fn a_namespace_takes_its_links_along() {
+        let kernel = FakeKernel::new();
+        kernel.write(&creations()).unwrap();
+        kernel
+            .write(&[Change::Delete(Key::Namespace(sandbox()), Object::Present)])
+            .unwrap();
+        let left: Vec<Key> = kernel.objects().into_keys().collect();
+        assert_eq!(left, [web()[3].0.clone()]);
+    }
+
+    #[test]
+    fn a_link_takes_what_is_on_its_other_end_along() {
+        let kernel = FakeKernel::new();
+        kernel.write(&creations()).unwrap();
+        kernel.lose(&web()[1].0);
+        assert_eq!(kernel.objects().len(), 2);
+    }
+
+    #[test]
+    fn it_dies_and_is_revived_with_what_it_holds() {
+        let kernel = FakeKernel::dying_after(2);
+        let refused = kernel.write(&creations()).unwrap_err();
+        assert_eq!(refused.index, 2);
+        assert!(
+            kernel
+                .run(&Effect::SyncLink(Netns::Host, name("veth0")))
+                .is_err()
+        );
+        let kernel = kernel.revived();
+        assert_eq!(kernel.objects().len(), 2);
+        kernel.write(&creations()).unwrap();
+        assert_eq!(kernel.objects().len(), 4);
+        assert_eq!(kernel.changes().len(), 4);
+    }
+
+    #[test]
+    fn what_is_refused_is_named_and_the_rest_is_done() {
+        let kernel = FakeKernel::new();
+        let (key, _) = web().swap_remove(1);
+        kernel.refuse(key.clone());
+        let refused = kernel.write_all(&creations());
+        assert_eq!(refused.len(), 1);
+        assert_eq!((refused[0].index, &refused[0].key), (1, &key));
+        let wanted = web();
+        let wanted: Vec<(&Key, &Object)> =
+            wanted.iter().map(|(key, object)| (key, object)).collect();
+        assert_eq!(kernel.differing(&wanted).unwrap(), [key]);
+    }
+}

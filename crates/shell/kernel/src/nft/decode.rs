@@ -333,3 +333,85 @@ fn list(attributes: &[u8]) -> impl Iterator<Item = &[u8]> {
         .filter(|(kind, _)| *kind == 1)
         .map(|(_, value)| value)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::nft::set::{self, Deed};
+    use crate::nft::table;
+    use proptest::prelude::*;
+    use sealane_core::nft::Family;
+
+    /// What follows the header of a message.
+    fn payload(message: &crate::message::Message) -> &[u8] {
+        &message.bytes()[16..]
+    }
+
+    fn read_all(payload: &[u8]) {
+        chain(payload);
+        set(payload);
+        rule(payload);
+        for element in elements(payload) {
+            data(&element);
+            for types in [7, 13, 41, 12 << 6 | 13, 12 << 12 | 7 << 6 | 13] {
+                key(types, &element);
+            }
+            lone_intervals(&[element]);
+        }
+    }
+
+    #[test]
+    fn an_element_is_read_as_it_was_written() {
+        let fields = [
+            Datum::Protocol(Protocol::Tcp),
+            Datum::Ipv4(Ipv4Addr::LOCALHOST),
+            Datum::Ports(80, 90),
+        ];
+        let wanted = Data::Socket(Ipv4Addr::LOCALHOST.into(), 8080);
+        let message = set::element(Deed::Create, (1, "sealane", "ports"), &fields, &wanted);
+        let read = elements(payload(&message));
+        assert_eq!(key(12 << 12 | 7 << 6 | 13, &read[0]), Some(fields.to_vec()));
+        assert_eq!(data(&read[0]), Some(wanted));
+    }
+
+    #[test]
+    fn a_set_is_read_in_the_shape_it_was_written() {
+        let wanted = sealane_core::nft::Set {
+            name: "ports".into(),
+            key: vec![DataType::Protocol, DataType::Port],
+            data: vec![DataType::Verdict],
+            interval: true,
+        };
+        let read = set(payload(&set::create(Family::Inet, "sealane", &wanted, 1))).unwrap();
+        assert_eq!(
+            (read.name.as_str(), read.shape),
+            ("ports", Shape::of(&wanted))
+        );
+    }
+
+    proptest! {
+        #[test]
+        fn no_payload_is_fatal(payload: Vec<u8>) {
+            read_all(&payload);
+        }
+
+        #[test]
+        fn no_damage_is_fatal(flips in prop::collection::vec((any::<usize>(), any::<u8>()), 1..8)) {
+            let jump = Data::Verdict(Verdict::Jump("plain".into()));
+            let fields = [Datum::Protocol(Protocol::Tcp), Datum::Ports(80, 90)];
+            let messages = [
+                set::element(Deed::Create, (1, "sealane", "ports"), &fields, &jump),
+                table::rule((1, "sealane", "forward"), true, |_| {}, Some(&[0, 2, b'a', 0])),
+                table::plain_chain(1, "sealane", "forward"),
+            ];
+            for message in messages {
+                let mut bytes = payload(&message).to_vec();
+                for (place, value) in &flips {
+                    let place = place % bytes.len();
+                    bytes[place] ^= value;
+                }
+                read_all(&bytes);
+            }
+        }
+    }
+}

@@ -14,32 +14,39 @@ use sealane_core::model::Mac;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-/// The addresses of a link. The kernel finds them by the link's index, without a walk over others.
-pub(crate) fn of_link(channel: &Channel, link: u32) -> io::Result<Vec<IpNet>> {
-    let all = addresses(channel, link)?;
+/// The addresses of a link, of one family. The kernel finds them by the link's index, without a
+/// walk over others.
+pub(crate) fn of_link(channel: &Channel, link: u32, ipv6: bool) -> io::Result<Vec<IpNet>> {
+    let all = addresses(channel, link, ipv6)?;
     Ok(all.into_iter().map(|(_, address)| address).collect())
 }
 
-/// Addresses with the index of their link; of all links if `link` is 0.
-pub(crate) fn addresses(channel: &Channel, link: u32) -> io::Result<Vec<(u32, IpNet)>> {
+/// Addresses of one family with the index of their link; of all links if `link` is 0.
+pub(crate) fn addresses(channel: &Channel, link: u32, ipv6: bool) -> io::Result<Vec<(u32, IpNet)>> {
+    let mut message = AddressMessage::default();
+    message.header.family = family(ipv6);
+    message.header.index = link;
+    let request = Message::route(RouteNetlinkMessage::GetAddress(message), 0);
+    let replies = match channel.route().dump(&request) {
+        // A link without IPv6 has no addresses of it to list.
+        Err(error) if errno(&error) == Some(libc::ENODEV) => Vec::new(),
+        other => other?,
+    };
     let mut found = Vec::new();
-    for family in [AddressFamily::Inet, AddressFamily::Inet6] {
-        let mut message = AddressMessage::default();
-        message.header.family = family;
-        message.header.index = link;
-        let request = Message::route(RouteNetlinkMessage::GetAddress(message), 0);
-        let replies = match channel.route().dump(&request) {
-            // A link without IPv6 has no addresses of it to list.
-            Err(error) if errno(&error) == Some(libc::ENODEV) => continue,
-            other => other?,
-        };
-        for reply in &replies {
-            if let RouteNetlinkMessage::NewAddress(message) = parse(reply)? {
-                found.extend(address(&message).map(|net| (message.header.index, net)));
-            }
+    for reply in &replies {
+        if let RouteNetlinkMessage::NewAddress(message) = parse(reply)? {
+            found.extend(address(&message).map(|net| (message.header.index, net)));
         }
     }
     Ok(found)
+}
+
+fn family(ipv6: bool) -> AddressFamily {
+    if ipv6 {
+        AddressFamily::Inet6
+    } else {
+        AddressFamily::Inet
+    }
 }
 
 /// The address that a message is about.
@@ -103,11 +110,7 @@ pub(crate) struct Found {
 /// The unicast routes of the main table, of one family.
 pub(crate) fn routes(channel: &Channel, ipv6: bool) -> io::Result<Vec<Found>> {
     let mut message = RouteMessage::default();
-    message.header.address_family = if ipv6 {
-        AddressFamily::Inet6
-    } else {
-        AddressFamily::Inet
-    };
+    message.header.address_family = family(ipv6);
     message.header.table = RouteHeader::RT_TABLE_MAIN;
     let request = Message::route(RouteNetlinkMessage::GetRoute(message), 0);
     let mut found = Vec::new();

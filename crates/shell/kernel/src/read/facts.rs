@@ -117,14 +117,14 @@ impl Kernel {
     pub fn addresses(&self) -> io::Result<Vec<HostAddress>> {
         let channel = self.channel(Netns::Host)?;
         let names = self.link_names()?;
-        let named = address::addresses(&channel, 0)?
-            .into_iter()
-            .filter_map(|(link, address)| {
-                Some(HostAddress {
-                    address,
-                    link: names.get(&link)?.clone(),
-                })
-            });
+        let mut all = address::addresses(&channel, 0, false)?;
+        all.extend(address::addresses(&channel, 0, true)?);
+        let named = all.into_iter().filter_map(|(link, address)| {
+            Some(HostAddress {
+                address,
+                link: names.get(&link)?.clone(),
+            })
+        });
         Ok(named.collect())
     }
 

@@ -12,7 +12,7 @@ pub(crate) mod passage;
 pub(crate) mod table;
 
 pub use facts::{ForeignChain, HostAddress, OnLink};
-pub use observe::meets;
+pub(crate) use observe::meets;
 
 use crate::kernel::Kernel;
 use crate::socket::Reply;
@@ -27,14 +27,15 @@ use std::io;
 pub trait Observe {
     /// Looks at the named objects only, and returns those that are there. What a plan cannot ask
     /// for is not reported; what it leaves open is reported as it is, so that results are to be
-    /// compared with [`meets`].
+    /// compared with [`Object::satisfied_by`].
     ///
     /// A table is reported as [`Object::Present`], since the kernel tells its rules in words of
     /// its own; [`Observe::differing`] knows whether it is the wanted one. A setting is there if
     /// the kernel has it.
     fn observe(&self, keys: &[&Key]) -> io::Result<BTreeMap<Key, Object>>;
 
-    /// Returns the keys of the objects that are missing or other than wanted.
+    /// Returns the keys of the objects that are missing or other than wanted; for a veth, also if
+    /// its other end is elsewhere or has another name, which a container may have done.
     fn differing(&self, wanted: &[(&Key, &Object)]) -> io::Result<Vec<Key>>;
 
     /// Everything in the host's namespace that bears our mark: links, our table as

@@ -15,40 +15,20 @@ use std::collections::BTreeMap;
 use std::io;
 use std::sync::Arc;
 
-/// Whether an observed object is what was wanted: a link's hardware address is compared only if
-/// one was wanted, a setting regardless of how its values are spaced.
-pub fn meets(wanted: &Object, observed: &Object) -> bool {
-    match (wanted, observed) {
-        (Object::Link(wanted), Object::Link(observed)) => {
-            let mac = wanted.mac.is_none() || wanted.mac == observed.mac;
-            mac && wanted.mtu == observed.mtu && meets_kind(&wanted.kind, &observed.kind)
-        }
-        (Object::Setting(wanted), Object::Setting(observed)) => wanted
-            .split_ascii_whitespace()
-            .eq(observed.split_ascii_whitespace()),
-        (wanted, observed) => wanted == observed,
-    }
+/// Whether an observed object is the wanted one, down to where the other end of a veth is.
+pub(crate) fn meets(wanted: &Object, observed: &Object) -> bool {
+    wanted.satisfied_by(observed) && peer(wanted) == peer(observed)
 }
 
-/// Hairpin and isolation are flags of a bridge port; without a bridge there are none.
-fn meets_kind(wanted: &LinkKind, observed: &LinkKind) -> bool {
-    match (wanted, observed) {
-        (
-            LinkKind::Veth {
-                peer,
-                peer_mac,
-                master: None,
-                ..
-            },
-            LinkKind::Veth {
-                peer: other_peer,
-                peer_mac: other_mac,
-                master: None,
-                ..
-            },
-        ) => peer == other_peer && peer_mac == other_mac,
-        (wanted, observed) => wanted == observed,
-    }
+fn peer(object: &Object) -> Option<&(Netns, InterfaceName)> {
+    let Object::Link(Link {
+        kind: LinkKind::Veth { peer, .. },
+        ..
+    }) = object
+    else {
+        return None;
+    };
+    Some(peer)
 }
 
 /// Looks at the named objects.
@@ -119,7 +99,9 @@ fn one(kernel: &Kernel, key: &Key) -> io::Result<Option<Object>> {
             link::look(&channel, name)?.is_some_and(|found| found.up),
         )),
         Key::Address(_, name, net) => match index(&channel, name)? {
-            Some(link) => Ok(present(address::of_link(&channel, link)?.contains(net))),
+            Some(link) => Ok(present(
+                address::of_link(&channel, link, net.addr().is_ipv6())?.contains(net),
+            )),
             None => Ok(None),
         },
         Key::Neighbor(_, name, to) => match index(&channel, name)? {

@@ -9,7 +9,7 @@ use std::io;
 
 /// Does something once.
 pub(super) fn run(kernel: &Kernel, effect: &Effect) -> io::Result<()> {
-    fault::point(&format!("effect {effect:?}"));
+    fault::point_at(|| format!("effect {effect:?}"));
     match effect {
         // To answer, the kernel first finishes what it has put off for the link.
         Effect::SyncLink(netns, name) => {

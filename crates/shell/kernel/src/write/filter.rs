@@ -191,7 +191,7 @@ fn commit(socket: &mut Socket, netns: Netns, mut orders: Vec<Order>, stop: bool)
             return failures;
         };
         let messages: Vec<Message> = orders.iter().map(|order| order.message.clone()).collect();
-        fault::point(&format!("nftables {netns:?} {} messages", messages.len()));
+        fault::point_at(|| format!("nftables {netns:?} {} messages", messages.len()));
         let minded = match socket.commit(NFTABLES, &messages) {
             Ok(minded) if minded.is_empty() => return failures,
             Ok(minded) => minded,

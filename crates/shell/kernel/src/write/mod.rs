@@ -8,7 +8,6 @@
 mod address;
 mod announce;
 mod conntrack;
-mod doomed;
 mod effect;
 mod filter;
 mod link;
@@ -18,7 +17,6 @@ mod route;
 mod setting;
 
 use crate::kernel::Kernel;
-use doomed::Doomed;
 use sealane_core::plan::{Change, Effect, Key, Netns, Phase};
 use std::fmt;
 use std::io;
@@ -32,10 +30,6 @@ pub trait Write {
     /// What falls to one namespace and one family of netlink goes out in one send. The kernel
     /// refuses a transaction of nftables as a whole; but of links, addresses and routes sent
     /// together it takes the ones behind the refused one, too.
-    ///
-    /// Not carried out is the removal of what goes along with something else that these changes
-    /// remove: the addresses of a link, everything in a namespace. The kernel removes the veth
-    /// pairs of a removed namespace a little later.
     fn write(&self, changes: &[Change]) -> Result<(), Refused>;
 
     /// Carries out changes like [`Write::write`], but goes on past refusals and returns them all.
@@ -123,12 +117,7 @@ fn class(change: &Change) -> Class {
 }
 
 fn carry_out(kernel: &Kernel, changes: &[Change], stop: bool) -> Vec<Refused> {
-    let doomed = Doomed::among(changes);
-    let steps = changes
-        .iter()
-        .enumerate()
-        .filter(|(index, change)| !doomed.takes(*index, change));
-    let steps: Vec<Step> = steps.collect();
+    let steps: Vec<Step> = changes.iter().enumerate().collect();
     let mut refused = Vec::new();
     for run in steps.chunk_by(|(_, one), (_, next)| class(one) == class(next)) {
         let failures = carry_out_run(kernel, run, stop);

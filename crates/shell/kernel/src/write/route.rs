@@ -197,11 +197,7 @@ impl<'a> Run<'a> {
             .iter()
             .flat_map(|pending| pending.messages.iter().cloned())
             .collect();
-        fault::point(&format!(
-            "rtnetlink {:?} {} messages",
-            self.netns,
-            messages.len()
-        ));
+        fault::point_at(|| format!("rtnetlink {:?} {} messages", self.netns, messages.len()));
         let answers = match self.channel.route().exchange(&messages) {
             Ok(answers) => answers,
             Err(error) => return self.failures.push((first.step.0, error)),
@@ -304,7 +300,7 @@ impl<'a> Run<'a> {
     /// An IPv6 address is told from others without its prefix length.
     fn settle_address(&self, link: &InterfaceName, net: IpNet) -> io::Result<()> {
         let index = self.index(link)?;
-        let present = crate::read::address::of_link(&self.channel, index)?;
+        let present = crate::read::address::of_link(&self.channel, index, net.addr().is_ipv6())?;
         let Some(other) = present.iter().find(|other| other.addr() == net.addr()) else {
             return self.send("address create", &[address::add(index, net)]);
         };
@@ -349,7 +345,7 @@ impl<'a> Run<'a> {
     }
 
     fn send(&self, what: &str, messages: &[Message]) -> io::Result<()> {
-        fault::point(&format!("rtnetlink {:?} {what}", self.netns));
+        fault::point_at(|| format!("rtnetlink {:?} {what}", self.netns));
         refuse(&self.channel, messages)
     }
 

@@ -53,7 +53,7 @@ pub(super) fn allow_ipv6(
 }
 
 fn write(setting: &str, value: &str) -> io::Result<()> {
-    fault::point(&format!("sysctl {setting}"));
+    fault::point_at(|| format!("sysctl {setting}"));
     std::fs::write(sysctl::file(setting)?, value).map_err(|error| {
         let why = format!("writing \"{value}\" to /proc/sys/net/{setting}: {error}");
         io::Error::new(error.kind(), why)
