@@ -45,12 +45,6 @@ struct Held {
     socket: Option<Arc<OwnedFd>>,
 }
 
-impl Held {
-    fn binding(&self) -> Binding {
-        Binding::of(self.mapping.host_ip)
-    }
-}
-
 impl Ports {
     /// Nothing reserved yet. With `relay`, what the kernel cannot translate is relayed; without, it
     /// is refused.
@@ -84,7 +78,7 @@ impl Ports {
             match state.take(request, host_ip, self.binder) {
                 Ok(held) => taken.push((index, held)),
                 Err(error) => {
-                    taken.iter().for_each(|(_, held)| state.forget(held));
+                    state.give_back(taken.into_iter().map(|(_, held)| held).collect());
                     return Err(error);
                 }
             }
@@ -174,16 +168,12 @@ impl Ports {
     pub fn release(&self, owner: &SandboxId) {
         let mut state = self.state();
         let held = state.owners.remove(owner).unwrap_or_default();
-        let ports = held
-            .iter()
-            .map(|held| (held.mapping.protocol, held.mapping.host_port));
-        state.released.add(ports);
-        for held in held {
-            state.forget(&held);
-            if let (Some(relay), Some(socket)) = (&self.relay, &held.socket) {
+        for socket in held.iter().filter_map(|held| held.socket.as_ref()) {
+            if let Some(relay) = &self.relay {
                 relay.remove(socket);
             }
         }
+        state.give_back(held);
         if let Some(relay) = &self.relay {
             relay.end(owner);
         }
@@ -277,12 +267,21 @@ impl State {
         Ok(Held { mapping, socket })
     }
 
-    fn forget(&mut self, held: &Held) {
-        self.table.remove(
-            held.mapping.protocol,
-            held.mapping.host_port,
-            held.binding(),
-        );
+    /// Closes the sockets, and has the ports free.
+    fn give_back(&mut self, held: Vec<Held>) {
+        let ports = held
+            .iter()
+            .map(|held| (held.mapping.protocol, held.mapping.host_port));
+        self.released.add(ports);
+        for held in held {
+            let PortMapping {
+                protocol,
+                host_port,
+                host_ip,
+                ..
+            } = held.mapping;
+            self.table.remove(protocol, host_port, Binding::of(host_ip));
+        }
     }
 }
 

@@ -233,6 +233,24 @@ fn b5_8_sctp_ports_are_reserved_without_the_kernels_help() {
 }
 
 #[test]
+fn released_ports_are_free_at_once() {
+    on_a_host(|| {
+        let ports = Ports::open(true).unwrap();
+        for _ in 0..20 {
+            let requests = [publish("80-120:80"), publish("80:80/udp")];
+            ports.reserve(&requests, &sandbox("web"), None).unwrap();
+            ports
+                .activate(&sandbox("web"), Some("127.0.0.5".parse().unwrap()), None)
+                .unwrap();
+            ports.release(&sandbox("web"));
+            let _next = TcpListener::bind("0.0.0.0:80").unwrap();
+            let _next = UdpSocket::bind("0.0.0.0:80").unwrap();
+        }
+        ports.release(&sandbox("nobody"));
+    });
+}
+
+#[test]
 fn a_restarted_daemon_has_the_same_ports() {
     on_a_host(|| {
         let first = Ports::open(true).unwrap();

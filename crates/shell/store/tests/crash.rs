@@ -93,7 +93,10 @@ fn work(root: &Path, from: u64) {
     let (records, _) = Records::<u64>::open(&root.join("records"), boot.clone()).unwrap();
     let (journal, claimed) = Journal::<u64>::open(&root.join("claims"), boot).unwrap();
     // What the one before had claimed and not stored is claimed again, so it is not stale.
-    let mut stale: Vec<u64> = claimed.into_iter().filter(|number| *number < from).collect();
+    let mut stale: Vec<u64> = claimed
+        .into_iter()
+        .filter(|number| *number < from)
+        .collect();
     for number in from.. {
         journal.claim([&number]).unwrap();
         records.write("last", &number).unwrap();

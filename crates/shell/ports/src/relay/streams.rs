@@ -14,6 +14,12 @@ use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::time::Duration;
 
+/// How many streams there can be; the files of all others are needed elsewhere, too.
+const STREAMS: usize = 4096;
+/// After how long a silent peer is asked whether it is still there, and how often then.
+const SILENCE: Duration = Duration::from_secs(60);
+const ASKING: Duration = Duration::from_secs(15);
+
 /// All streams under way.
 pub(super) struct Streams {
     shared: Arc<Shared>,
@@ -54,13 +60,18 @@ impl Streams {
 
     /// Carries on a connection that a peer has made.
     pub(super) fn begin(&mut self, owner: SandboxId, peer: OwnedFd, target: SocketAddr) {
+        if self.streams.len() >= STREAMS {
+            tracing::warn!("a connection to a published port is turned away: too many relayed");
+            reset(&peer);
+            return;
+        }
         let Ok(container) = connect(target) else {
             reset(&peer);
             return;
         };
         for socket in [&peer, &container] {
-            // It is only slower without.
-            let _refused = sockopt::set_tcp_nodelay(socket, true);
+            // It is slower without, or lasts longer than its peer.
+            let _refused = tune(socket);
         }
         let number = self.next;
         self.next += 1;
@@ -267,6 +278,14 @@ fn connect(target: SocketAddr) -> Result<OwnedFd, Errno> {
         Ok(()) | Err(Errno::INPROGRESS) => Ok(socket),
         Err(error) => Err(error),
     }
+}
+
+/// Has a connection send at once, and notice a peer that vanished.
+fn tune(socket: &OwnedFd) -> Result<(), Errno> {
+    sockopt::set_tcp_nodelay(socket, true)?;
+    sockopt::set_tcp_keepidle(socket, SILENCE)?;
+    sockopt::set_tcp_keepintvl(socket, ASKING)?;
+    sockopt::set_socket_keepalive(socket, true)
 }
 
 /// Makes closing a connection say that it broke.

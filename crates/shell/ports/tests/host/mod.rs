@@ -2,14 +2,20 @@
 
 #![allow(dead_code, reason = "each test file needs some of it")]
 
-use sealane_core::model::{Id, PortMapping, PortRequest, Protocol, SandboxId, derive_id};
+use sealane_core::model::{PortMapping, PortRequest, Protocol, SandboxId, derive_id};
 use std::io::{Read, Write};
 use std::net::{IpAddr, SocketAddr, TcpListener, TcpStream, ToSocketAddrs};
 use std::process::Command;
+use std::sync::{Mutex, PoisonError};
 use std::thread;
+
+/// One test at a time: a program that one starts has copies of all sockets of the others until it
+/// is executed, so that what they released would seem to be taken.
+static TURN: Mutex<()> = Mutex::new(());
 
 /// Runs a test on a host of its own.
 pub(crate) fn on_a_host<T: Send>(test: impl FnOnce() -> T + Send) -> T {
+    let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
     sealane_kernel::netns::isolated(|| {
         run("ip link set lo up");
         test()
@@ -27,7 +33,7 @@ pub(crate) fn run(command: &str) -> String {
 
 /// A sandbox by name.
 pub(crate) fn sandbox(name: &str) -> SandboxId {
-    derive_id(&[name.as_bytes()]) as Id
+    derive_id(&[name.as_bytes()])
 }
 
 /// `-p`, in short: `8080:80`, `127.0.0.1:8080:80/udp`, `8000-8010:80`, `80`, `[::1]::80`.
