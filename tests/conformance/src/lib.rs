@@ -9,7 +9,9 @@ mod upstream;
 mod world;
 
 pub use http::{Refused, create_network, encoded, filtered, refused};
-pub use traffic::{Conversation, accept_one, connects, udp_server};
+pub use traffic::{
+    Conversation, accept_one, connects, sctp_init, to_loopback_by_cable, udp_server,
+};
 pub use upstream::{Manner, Upstream, name_server};
 pub use world::{HELLO, HTTPD, World, with_bridge_filter_off_and_on};
 

@@ -1,6 +1,6 @@
 //! Connections between the namespaces of a lab, as witnesses.
 
-use sealane_testkit::{Host, Sandbox};
+use sealane_testkit::{Host, Lab, Sandbox};
 use std::io::{Read, Write};
 use std::net::{IpAddr, SocketAddr, TcpListener, TcpStream, UdpSocket};
 use std::sync::Arc;
@@ -9,6 +9,9 @@ use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 const PATIENCE: Duration = Duration::from_secs(2);
+
+/// After so much of it a conversation counts as broken.
+const SILENCE: Duration = Duration::from_secs(10);
 
 /// Whether a TCP connection from a sandbox is accepted.
 pub fn connects(from: &Sandbox, to: &str) -> bool {
@@ -57,7 +60,12 @@ impl Conversation {
     #[track_caller]
     pub fn start(server: &Sandbox, port: u16, client: &Host, to: &str) -> Self {
         let listener = server.in_netns(|| TcpListener::bind(("0.0.0.0", port)));
-        let listener = listener.expect("the port is free");
+        Self::between(listener.expect("the port is free"), client, to)
+    }
+
+    /// Connects a client on a host to a listener, by an address that leads there.
+    #[track_caller]
+    pub fn between(listener: TcpListener, client: &Host, to: &str) -> Self {
         let address: SocketAddr = to.parse().expect("an address and a port");
         let stream = client.in_netns(|| TcpStream::connect_timeout(&address, PATIENCE));
         let stream = stream.unwrap_or_else(|error| panic!("no connection to {to}: {error}"));
@@ -80,19 +88,20 @@ impl Conversation {
 
     /// Ends it and returns the longest time that a byte took to come back.
     ///
-    /// # Panics
+    /// # Errors
     /// When the connection broke.
-    #[track_caller]
-    pub fn finish(self) -> Duration {
+    pub fn finish(self) -> Result<Duration, String> {
         self.ended.store(true, Ordering::Relaxed);
         let result = self.client.join().expect("the client does not panic");
         self.server.join().expect("the server does not panic");
-        result.unwrap_or_else(|error| panic!("the connection broke: {error}"))
+        result
     }
 }
 
 fn echo(mut stream: TcpStream) {
     let mut byte = [0];
+    // A client whose packets no longer arrive cannot say goodbye either.
+    drop(stream.set_read_timeout(Some(SILENCE)));
     while matches!(stream.read(&mut byte), Ok(1)) && stream.write_all(&byte).is_ok() {}
 }
 
@@ -113,4 +122,43 @@ fn talk(mut stream: TcpStream, ended: &AtomicBool, rounds: &AtomicU64) -> Result
         thread::sleep(Duration::from_millis(1));
     }
     Ok(longest)
+}
+
+/// Makes the peer send packets for 127.0.0.1 to the host, and the host take them on its uplink.
+pub fn to_loopback_by_cable(lab: &Lab) {
+    lab.host(0).sysctl("ipv4/conf/eth0/route_localnet", "1");
+    lab.peer().sysctl("ipv4/conf/all/route_localnet", "1");
+    let route = "ip route add 127.0.0.1/32 via 10.99.0.1 dev eth0 src 10.99.0.100";
+    lab.peer()
+        .sh(&format!("ip address del 127.0.0.1/8 dev lo; {route}"))
+        .ok();
+}
+
+/// An SCTP packet that opens an association.
+pub fn sctp_init(from: u16, to: u16) -> Vec<u8> {
+    let mut packet = Vec::new();
+    packet.extend(from.to_be_bytes());
+    packet.extend(to.to_be_bytes());
+    packet.extend([0; 8]); // verification tag 0, checksum below
+    packet.extend([1, 0, 0, 20]); // INIT, 20 bytes
+    packet.extend(0x0102_0304_u32.to_be_bytes()); // initiate tag
+    packet.extend(65536_u32.to_be_bytes()); // window
+    packet.extend([0, 1, 0, 1]); // streams
+    packet.extend(1_u32.to_be_bytes()); // first sequence number
+    let checksum = crc32c(&packet).to_le_bytes();
+    packet[8..12].copy_from_slice(&checksum);
+    packet
+}
+
+fn crc32c(bytes: &[u8]) -> u32 {
+    let step = |crc: u32, byte: &u8| {
+        (0..8).fold(crc ^ u32::from(*byte), |crc, _| {
+            if crc & 1 == 1 {
+                (crc >> 1) ^ 0x82F6_3B78
+            } else {
+                crc >> 1
+            }
+        })
+    };
+    !bytes.iter().fold(!0, step)
 }

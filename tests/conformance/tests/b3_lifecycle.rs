@@ -79,7 +79,7 @@ fn b3_2_traffic_goes_on_while_the_daemon_is_dead() {
             .ok()
     });
     eventually(SOON, || (talk.rounds() > at_start + 10).then_some(()));
-    talk.finish();
+    talk.finish().expect("the connection holds");
     assert_eq!(world.peer().fetch("10.99.0.1:8080").as_deref(), Some(HELLO));
     assert_eq!(
         world.docker("port web 80").ok().lines().next(),

@@ -199,12 +199,7 @@ fn b5_6_a_port_on_loopback_is_not_reachable_from_the_lan() {
     assert_eq!(world.host().fetch("127.0.0.1:8080").as_deref(), Some(HELLO));
     // The trick: a neighbor sends to 127.0.0.1 by its cable, and the host is careless enough to
     // take such packets on its uplink.
-    world.host().sysctl("ipv4/conf/eth0/route_localnet", "1");
-    world.peer().sysctl("ipv4/conf/all/route_localnet", "1");
-    world
-        .peer()
-        .sh("ip address del 127.0.0.1/8 dev lo; ip route add 127.0.0.1/32 via 10.99.0.1 dev eth0 src 10.99.0.100")
-        .ok();
+    to_loopback_by_cable(world.lab());
     let arriving = Capture::start(world.host(), "eth0", "tcp and dst host 127.0.0.1");
     let inside = world.sandbox("c").capture("eth0", "tcp port 80");
     assert_eq!(world.peer().fetch("127.0.0.1:8080"), None);
@@ -257,35 +252,6 @@ fn b5_8_sctp_is_forwarded() {
         seen.contains(&format!("10.99.0.100.40000 > {address}.9001: sctp")),
         "{seen}"
     );
-}
-
-/// An SCTP packet that opens an association.
-fn sctp_init(from: u16, to: u16) -> Vec<u8> {
-    let mut packet = Vec::new();
-    packet.extend(from.to_be_bytes());
-    packet.extend(to.to_be_bytes());
-    packet.extend([0; 8]); // verification tag 0, checksum below
-    packet.extend([1, 0, 0, 20]); // INIT, 20 bytes
-    packet.extend(0x0102_0304_u32.to_be_bytes()); // initiate tag
-    packet.extend(65536_u32.to_be_bytes()); // window
-    packet.extend([0, 1, 0, 1]); // streams
-    packet.extend(1_u32.to_be_bytes()); // first sequence number
-    let checksum = crc32c(&packet).to_le_bytes();
-    packet[8..12].copy_from_slice(&checksum);
-    packet
-}
-
-fn crc32c(bytes: &[u8]) -> u32 {
-    let step = |crc: u32, byte: &u8| {
-        (0..8).fold(crc ^ u32::from(*byte), |crc, _| {
-            if crc & 1 == 1 {
-                (crc >> 1) ^ 0x82F6_3B78
-            } else {
-                crc >> 1
-            }
-        })
-    };
-    !bytes.iter().fold(!0, step)
 }
 
 #[test]
