@@ -9,13 +9,17 @@
 //! Knows nothing of what it keeps: values are whatever `serde` can write. Never a second copy of
 //! what the kernel can be asked for.
 
+mod batch;
 mod boot;
+mod error;
 mod journal;
 mod lock;
 mod records;
 mod store;
 
+pub use batch::{Batch, Table};
 pub use boot::{BootId, BootIdError};
+pub use error::StoreError;
 pub use journal::{Journal, JournalError};
 pub use records::{LoadedRecords, RecordError, Records};
-pub use store::{Batch, Store, StoreError, Table};
+pub use store::Store;

@@ -1,176 +1,26 @@
 //! Desired state: tables of JSON values in one transactional file.
 
+use crate::batch::{Batch, Change, Table};
+use crate::error::{FORMAT, StoreError, classify};
 use crate::lock::{LockError, RootLock};
 use redb::{Builder, Database, ReadableDatabase, ReadableTable, TableDefinition};
 use sealane_kernel::fault;
-use serde::Serialize;
 use serde::de::DeserializeOwned;
 use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use thiserror::Error;
 
 const FILE: &str = "sealane.redb";
 const NEW_FILE: &str = "sealane.redb.new";
 const LOCK_FILE: &str = "sealane.lock";
 
-/// The format of what is stored. Raise it when an older daemon could not read it any more.
-const FORMAT: u32 = 1;
 const META: TableDefinition<'static, &str, &[u8]> = TableDefinition::new("meta");
 const FORMAT_KEY: &str = "format";
 
 /// Everything we keep is read once at start, so a large cache would only hold memory.
 const CACHE_BYTES: usize = 1 << 20;
-
-/// A table, by name. `meta` is taken.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Table(pub &'static str);
-
-impl Table {
-    fn definition(self) -> TableDefinition<'static, &'static str, &'static [u8]> {
-        TableDefinition::new(self.0)
-    }
-}
-
-/// Why stored state cannot be used or changed. Whatever it is, nothing was changed.
-#[derive(Debug, Error)]
-pub enum StoreError {
-    /// Somebody else is at work there.
-    #[error(
-        "another daemon{} uses {}; stop it, or choose another --data-root",
-        process.map(|id| format!(" (process {id})")).unwrap_or_default(),
-        root.display()
-    )]
-    InUse {
-        /// The data root.
-        root: PathBuf,
-        /// The other daemon's process id, if it is known.
-        process: Option<u32>,
-    },
-    /// There is no room left for it.
-    #[error("no space left on the disk of {}; free some and try again, nothing was changed", path.display())]
-    Full {
-        /// The file.
-        path: PathBuf,
-        /// What the system said.
-        source: Box<redb::Error>,
-    },
-    /// The file is not, or no longer, what was written.
-    #[error(
-        "{} is damaged; restore it from a backup, or move it away to start with no networks and \
-         no containers", path.display()
-    )]
-    Damaged {
-        /// The file.
-        path: PathBuf,
-        /// What is wrong with it.
-        source: Box<redb::Error>,
-    },
-    /// A later version wrote the file.
-    #[error(
-        "{} has format {found}, which a later version wrote; this one reads formats up to {FORMAT}",
-        path.display()
-    )]
-    Newer {
-        /// The file.
-        path: PathBuf,
-        /// Its format.
-        found: u32,
-    },
-    /// A value in it cannot be read.
-    #[error("{key} in table {table} of {} cannot be read", path.display())]
-    Value {
-        /// The file.
-        path: PathBuf,
-        /// The table.
-        table: &'static str,
-        /// The key.
-        key: String,
-        /// Why not.
-        source: serde_json::Error,
-    },
-    /// A value cannot be written as JSON.
-    #[error("{key} of table {table} cannot be written as JSON")]
-    Encode {
-        /// The table.
-        table: &'static str,
-        /// The key.
-        key: String,
-        /// Why not.
-        source: serde_json::Error,
-    },
-    /// The system refused to read or write.
-    #[error("cannot use {}", path.display())]
-    Io {
-        /// The file or folder.
-        path: PathBuf,
-        /// What the system said.
-        source: io::Error,
-    },
-    /// The database refused.
-    #[error("the database {} refused", path.display())]
-    Database {
-        /// The file.
-        path: PathBuf,
-        /// What it said.
-        source: Box<redb::Error>,
-    },
-}
-
-/// Changes that are made together or not at all.
-#[derive(Clone, Debug, Default)]
-pub struct Batch(Vec<Change>);
-
-#[derive(Clone, Debug)]
-struct Change {
-    table: Table,
-    key: String,
-    /// `None` deletes.
-    value: Option<Vec<u8>>,
-}
-
-impl Batch {
-    /// Adds a value, or replaces the one under the same key.
-    pub fn put<T: Serialize>(
-        &mut self,
-        table: Table,
-        key: impl ToString,
-        value: &T,
-    ) -> Result<(), StoreError> {
-        let key = key.to_string();
-        match serde_json::to_vec(value) {
-            Ok(value) => {
-                self.0.push(Change {
-                    table,
-                    key,
-                    value: Some(value),
-                });
-                Ok(())
-            }
-            Err(source) => Err(StoreError::Encode {
-                table: table.0,
-                key,
-                source,
-            }),
-        }
-    }
-
-    /// Removes a value; there need not be one.
-    pub fn delete(&mut self, table: Table, key: impl ToString) {
-        self.0.push(Change {
-            table,
-            key: key.to_string(),
-            value: None,
-        });
-    }
-
-    /// Whether there is nothing to do.
-    pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
-    }
-}
 
 /// The stored desired state of one daemon. While it lives, no other daemon can open the same root.
 #[derive(Debug)]
@@ -361,47 +211,4 @@ fn read_all(database: &Database, table: Table) -> Result<Vec<(String, Vec<u8>)>,
         Ok((key.value().to_owned(), value.value().to_owned()))
     };
     table.iter()?.map(row).collect()
-}
-
-/// Says which of our errors one of the database is.
-fn classify(error: redb::Error, path: &Path) -> StoreError {
-    let path = path.to_owned();
-    let io = if let redb::Error::Io(source) = &error {
-        Some(source.kind())
-    } else {
-        None
-    };
-    if matches!(error, redb::Error::DatabaseAlreadyOpen) {
-        return StoreError::InUse {
-            root: path,
-            process: None,
-        };
-    }
-    let source = Box::new(error);
-    if io.is_some_and(is_full) {
-        return StoreError::Full { path, source };
-    }
-    let corrupted = matches!(
-        *source,
-        redb::Error::Corrupted(_) | redb::Error::UpgradeRequired(_)
-    );
-    if corrupted || io.is_some_and(is_foreign) {
-        return StoreError::Damaged { path, source };
-    }
-    StoreError::Database { path, source }
-}
-
-fn is_full(kind: io::ErrorKind) -> bool {
-    matches!(
-        kind,
-        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded
-    )
-}
-
-/// What the database says of a file that is none of its own, or cut off.
-fn is_foreign(kind: io::ErrorKind) -> bool {
-    matches!(
-        kind,
-        io::ErrorKind::InvalidData | io::ErrorKind::UnexpectedEof
-    )
 }
