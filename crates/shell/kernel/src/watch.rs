@@ -6,12 +6,11 @@
 use crate::kernel::Kernel;
 use crate::message::NFTABLES;
 use crate::nft::kind::NEW_GENERATION;
-use crate::read::{address, parse};
+use crate::read::{address, link, parse};
 use crate::socket::{Reply, Socket};
 use ipnet::IpNet;
-use netlink_packet_route::link::{LinkAttribute, LinkMessage};
+use netlink_packet_route::RouteNetlinkMessage;
 use netlink_packet_route::route::{RouteHeader, RouteMessage};
-use netlink_packet_route::{AddressFamily, RouteNetlinkMessage};
 use netlink_sys::protocols::{NETLINK_NETFILTER, NETLINK_ROUTE};
 use rustix::event::epoll;
 use sealane_core::plan::Netns;
@@ -23,6 +22,10 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 const ROUTE_GROUPS: [u32; 5] = [1, 5, 7, 9, 11];
 /// `NFNLGRP_NFTABLES`
 const NFTABLES_GROUP: u32 = 7;
+
+/// `RTM_NEWLINK`, `RTM_DELLINK`
+const NEW_LINK: u16 = 16;
+const DELETED_LINK: u16 = 17;
 
 /// Something that changed.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -172,25 +175,20 @@ fn notice(reply: &Reply) -> Option<Noticed> {
         // Each transaction ends with a new generation.
         return (kind == NEW_GENERATION).then_some(Noticed::Nftables);
     }
-    let Ok(message) = parse(reply) else {
-        return Some(Noticed::Overrun);
-    };
-    #[expect(
-        clippy::wildcard_enum_match_arm,
-        reason = "the groups bring nothing else"
-    )]
-    match message {
-        RouteNetlinkMessage::NewLink(link) => named(link, false),
+    if matches!(reply.kind, NEW_LINK | DELETED_LINK) {
+        let (_, name) = link::identity(&reply.payload)?;
         // A port that leaves its bridge is "deleted" in the bridge's family.
-        RouteNetlinkMessage::DelLink(link) => {
-            let gone = link.header.interface_family != AddressFamily::Bridge;
-            named(link, gone)
-        }
-        RouteNetlinkMessage::DelAddress(message) => {
+        let of_bridge = reply.payload.first() == Some(&(libc::AF_BRIDGE as u8));
+        let gone = reply.kind == DELETED_LINK && !of_bridge;
+        return Some(Noticed::Link { name, gone });
+    }
+    match parse(reply) {
+        Ok(RouteNetlinkMessage::DelAddress(message)) => {
             address::address(&message).map(Noticed::Address)
         }
-        RouteNetlinkMessage::DelRoute(message) => route(&message),
-        _ => None,
+        Ok(RouteNetlinkMessage::DelRoute(message)) => route(&message),
+        Ok(_) => None,
+        Err(_) => Some(Noticed::Overrun),
     }
 }
 
@@ -202,12 +200,15 @@ fn route(message: &RouteMessage) -> Option<Noticed> {
         .map(Noticed::Route)
 }
 
-fn named(link: LinkMessage, gone: bool) -> Option<Noticed> {
-    let name = link.attributes.into_iter().find_map(|attribute| {
-        let LinkAttribute::IfName(name) = attribute else {
-            return None;
-        };
-        Some(name)
-    });
-    name.map(|name| Noticed::Link { name, gone })
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn no_notification_is_fatal(kind in 0u16..3000, payload: Vec<u8>) {
+            notice(&Reply::of(kind, payload));
+        }
+    }
 }

@@ -34,7 +34,8 @@ pub(crate) fn addresses(channel: &Channel, link: u32, ipv6: bool) -> io::Result<
     };
     let mut found = Vec::new();
     for reply in &replies {
-        if let RouteNetlinkMessage::NewAddress(message) = parse(reply)? {
+        // One that the library cannot read is of a kind that we do not make.
+        if let Ok(RouteNetlinkMessage::NewAddress(message)) = parse(reply) {
             found.extend(address(&message).map(|net| (message.header.index, net)));
         }
     }
@@ -115,7 +116,8 @@ pub(crate) fn routes(channel: &Channel, ipv6: bool) -> io::Result<Vec<Found>> {
     let request = Message::route(RouteNetlinkMessage::GetRoute(message), 0);
     let mut found = Vec::new();
     for reply in channel.route().dump(&request)? {
-        if let RouteNetlinkMessage::NewRoute(message) = parse(&reply)? {
+        // One that the library cannot read is of a kind that we do not make.
+        if let Ok(RouteNetlinkMessage::NewRoute(message)) = parse(&reply) {
             found.extend(route(&message, ipv6));
         }
     }

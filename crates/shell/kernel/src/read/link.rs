@@ -5,6 +5,7 @@ use crate::channel::Channel;
 use crate::kernel::Kernel;
 use crate::mark::{DOOMED_LINK_GROUP, LINK_GROUP, peer_of_alias};
 use crate::message::Message;
+use crate::nft::decode;
 use crate::read::parse;
 use crate::socket::{Answer, Reply};
 use netlink_packet_route::RouteNetlinkMessage;
@@ -98,13 +99,16 @@ fn from_answer(answer: &Answer) -> io::Result<Option<Found>> {
     }
 }
 
-/// Reads a link from a message.
+/// Reads a link from a message. One that the library cannot read is of a kind that we do not make,
+/// of which the name suffices.
 pub(crate) fn from_reply(reply: &Reply) -> io::Result<Found> {
-    let RouteNetlinkMessage::NewLink(message) = parse(reply)? else {
-        return Err(io::Error::new(
-            io::ErrorKind::InvalidData,
-            "the answer is no link",
-        ));
+    let Ok(RouteNetlinkMessage::NewLink(message)) = parse(reply) else {
+        let (index, name) = identity(&reply.payload).ok_or(io::ErrorKind::InvalidData)?;
+        return Ok(Found {
+            index,
+            name,
+            ..Found::default()
+        });
     };
     let up = message.header.flags.contains(LinkFlags::Up);
     let mut found = Found {
@@ -116,6 +120,14 @@ pub(crate) fn from_reply(reply: &Reply) -> io::Result<Found> {
         found.take(attribute);
     }
     Ok(found)
+}
+
+/// The index and name of a link that a message is about.
+pub(crate) fn identity(payload: &[u8]) -> Option<(u32, String)> {
+    const NAME: u16 = 3;
+    let (header, attributes) = payload.split_first_chunk::<16>()?;
+    let index = u32::from_ne_bytes(*header.last_chunk::<12>()?.first_chunk()?);
+    Some((index, decode::text(decode::find(attributes, NAME)?)))
 }
 
 impl Found {

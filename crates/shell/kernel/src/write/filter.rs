@@ -5,7 +5,7 @@
 //! asking first would cost every ordinary operation a round trip.
 
 use super::passage::Passages;
-use super::{Failures, Step, mismatch};
+use super::{Failures, Step, mismatch, without_namespace};
 use crate::ack::errno;
 use crate::fault;
 use crate::kernel::Kernel;
@@ -26,13 +26,7 @@ const ATTEMPTS: usize = 8;
 pub(super) fn carry_out(kernel: &Kernel, netns: Netns, steps: &[Step], stop: bool) -> Failures {
     let channel = match kernel.channel(netns) {
         Ok(channel) => channel,
-        Err(error) => {
-            return steps
-                .first()
-                .map(|(index, _)| (*index, error))
-                .into_iter()
-                .collect();
-        }
+        Err(error) => return without_namespace(steps, &error),
     };
     let mut socket = channel.netfilter();
     let mut orders = Orders::default();

@@ -141,7 +141,6 @@ fn kind(link: &Link, around: &Surroundings) -> Vec<LinkInfo> {
             let mut peer = named(name);
             peer.attributes.push(address(*peer_mac));
             peer.attributes.push(LinkAttribute::Mtu(link.mtu));
-            peer.attributes.push(LinkAttribute::Group(LINK_GROUP));
             peer.attributes.extend(
                 around
                     .elsewhere

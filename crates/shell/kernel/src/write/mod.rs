@@ -52,7 +52,7 @@ pub struct Refused {
 
 impl fmt::Display for Refused {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "the kernel refused {:?}", self.key)
+        write!(f, "the kernel refused {}", self.key)
     }
 }
 
@@ -105,7 +105,7 @@ enum Class {
 }
 
 fn class(change: &Change) -> Class {
-    let made = !matches!(change, Change::Delete(..));
+    let made = !is_removal(change);
     match change.key().phase() {
         Phase::Namespace => Class::Namespace,
         Phase::Filter => Class::Filter,
@@ -187,8 +187,22 @@ fn by_netns(run: &[Step], stop: bool, work: impl Fn(Netns, &[Step]) -> Failures)
     failures
 }
 
+/// In a namespace that is gone, everything is removed already and nothing can be made.
+fn without_namespace(steps: &[Step], error: &io::Error) -> Failures {
+    let gone = error.kind() == io::ErrorKind::NotFound;
+    let refused = steps
+        .iter()
+        .filter(|(_, change)| !(gone && is_removal(change)));
+    let copy = || io::Error::new(error.kind(), error.to_string());
+    refused.map(|(index, _)| (*index, copy())).collect()
+}
+
+fn is_removal(change: &Change) -> bool {
+    matches!(change, Change::Delete(..))
+}
+
 /// A plan that gives a key an object of another kind.
 fn mismatch(change: &Change) -> io::Error {
-    let why = format!("{:?} cannot be what the plan says it should", change.key());
+    let why = format!("{} cannot be what the plan says it should", change.key());
     io::Error::new(io::ErrorKind::InvalidInput, why)
 }

@@ -4,7 +4,7 @@
 //! until one concerns a link that only the gathered ones will make; then they go out first.
 
 use super::link::{self, Surroundings};
-use super::{Failures, Step, address, mismatch, setting};
+use super::{Failures, Step, address, is_removal, mismatch, setting, without_namespace};
 use crate::ack::{errno, explained};
 use crate::channel::Channel;
 use crate::fault;
@@ -22,7 +22,7 @@ use std::sync::Arc;
 pub(super) fn carry_out(kernel: &Kernel, netns: Netns, steps: &[Step], stop: bool) -> Failures {
     let channel = match kernel.channel(netns) {
         Ok(channel) => channel,
-        Err(error) => return unreachable_namespace(steps, &error),
+        Err(error) => return without_namespace(steps, &error),
     };
     let run = Run {
         kernel,
@@ -33,16 +33,6 @@ pub(super) fn carry_out(kernel: &Kernel, netns: Netns, steps: &[Step], stop: boo
         failures: Vec::new(),
     };
     run.carry_out(steps)
-}
-
-/// In a namespace that is gone, everything is removed already and nothing can be made.
-fn unreachable_namespace(steps: &[Step], error: &io::Error) -> Failures {
-    let gone = error.kind() == io::ErrorKind::NotFound;
-    let refused = steps
-        .iter()
-        .filter(|(_, change)| !(gone && is_removal(change)));
-    let copy = || io::Error::new(error.kind(), error.to_string());
-    refused.map(|(index, _)| (*index, copy())).collect()
 }
 
 struct Run<'a> {
@@ -64,8 +54,8 @@ struct Pending<'a> {
 
 impl<'a> Run<'a> {
     fn carry_out(mut self, steps: &[Step<'a>]) -> Failures {
-        if let Err((index, error)) = self.allow_ipv6(steps) {
-            self.failures.push((index, error));
+        self.failures.extend(self.allow_ipv6(steps).err());
+        if self.is_over() {
             return self.failures;
         }
         let removed_links: Vec<Step> = steps
@@ -398,10 +388,6 @@ fn not_ours(name: &InterfaceName) -> io::Error {
         libc::EPERM,
         format!("the link {name} is not one that Sealane made"),
     )
-}
-
-fn is_removal(change: &Change) -> bool {
-    matches!(change, Change::Delete(..))
 }
 
 fn removed_link(change: &Change) -> Option<&InterfaceName> {

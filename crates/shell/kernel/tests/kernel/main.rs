@@ -9,6 +9,7 @@
 mod addresses;
 mod effects;
 mod elements;
+mod faults;
 mod links;
 mod namespaces;
 mod passages;
