@@ -14,7 +14,7 @@ use sealane_runtime::{
     State,
 };
 use sealane_store::{Batch, Store, Table};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -249,13 +249,10 @@ impl RootFiles for Images {
 
 impl Records for Store {
     fn load(&self) -> Result<Vec<Record>, ContainerError> {
-        let rows = self
+        let rows: Result<BTreeMap<String, Record>, _> = self
             .load_all(CONTAINERS)
             .map_err(|error| ContainerError::failed("the stored containers cannot be read", error));
-        Ok(rows?
-            .into_iter()
-            .map(|(_, record): (String, Record)| record)
-            .collect())
+        Ok(rows?.into_values().collect())
     }
 
     fn put(&self, record: &Record) -> Result<(), ContainerError> {

@@ -33,7 +33,7 @@ impl Containers {
                 }
             }
             PlanRequest::Stop(reference) | PlanRequest::Remove(reference) => {
-                self.plan_end(&*self.registry.find(reference)?.record())
+                self.plan_end(&self.registry.find(reference)?.record())
             }
             PlanRequest::Connect {
                 network,

@@ -39,8 +39,10 @@ fn check_shared_stack(config: &ContainerConfig, host: &HostConfig) -> Result<(),
     let mode = host.network_mode.as_deref().unwrap_or_default();
     let target = match NetworkMode::parse(mode) {
         NetworkMode::Container(target) => target,
-        _ if mode == "container" => "",
-        _ => return Ok(()),
+        NetworkMode::User("container") => "",
+        NetworkMode::Bridge | NetworkMode::Host | NetworkMode::None | NetworkMode::User(_) => {
+            return Ok(());
+        }
     };
     if target.is_empty() {
         return Err(invalid(
