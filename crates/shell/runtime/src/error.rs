@@ -132,10 +132,10 @@ impl RuntimeError {
 
 /// Both runtimes say why in words only.
 fn start_failure(text: &str) -> i32 {
-    let says = |part: &str| text.to_ascii_lowercase().contains(part);
-    if says("executable file not found") || says("no such file or directory") {
-        127
-    } else if says("not a directory") && says("mount") {
+    let text = text.to_ascii_lowercase();
+    let says = |part: &str| text.contains(part);
+    let mounted_on_a_file = says("not a directory") && says("mount");
+    if says("executable file not found") || says("no such file or directory") || mounted_on_a_file {
         127
     } else if says("permission denied") {
         126
