@@ -6,7 +6,7 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on panics")]
 
 use sealane_store::{Batch, BootId, Journal, Records, Store, Table};
-use std::io::{BufRead, BufReader, Write};
+use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::thread;
@@ -106,7 +106,7 @@ fn work(root: &Path, from: u64) {
         batch.put(LEFT, "filling", &number).unwrap();
         batch.put(RIGHT, "filling", &number).unwrap();
         store.commit(&batch).unwrap();
-        writeln!(std::io::stdout(), "{number}").unwrap();
+        println!("{number}");
         journal.release(&stale).unwrap();
         stale = vec![number];
     }
