@@ -15,10 +15,10 @@ use std::time::Duration;
 
 const STAGE: &str = "SEALANE_TEST_STAGE";
 /// Far beyond what anything here takes: only a hang is this long.
-pub const PATIENCE: Duration = Duration::from_secs(60);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Runs `test` in namespaces of its own. `path` is the path of the calling test.
-pub fn on_stage(path: &str, test: impl FnOnce(Stage)) {
+pub(crate) fn on_stage(path: &str, test: impl FnOnce(Stage)) {
     let name = test_name(path);
     if let Some(folder) = std::env::var_os(STAGE) {
         return test(Stage::new(folder.into()));
@@ -50,18 +50,18 @@ pub fn on_stage(path: &str, test: impl FnOnce(Stage)) {
         fs::remove_dir(cgroup).unwrap();
     }
     assert!(status.success(), "{name} failed on its stage");
-    assert_eq!(left, [PathBuf::new(); 0], "cgroups were left");
+    assert!(left.is_empty(), "cgroups were left: {left:?}");
 }
 
 /// What the test runner calls the test with this path.
-pub fn test_name(path: &str) -> &str {
+pub(crate) fn test_name(path: &str) -> &str {
     path.split_once("::").unwrap().1
 }
 
 /// Where a test plays.
-pub struct Stage {
-    pub folder: PathBuf,
-    pub rootfs: PathBuf,
+pub(crate) struct Stage {
+    pub(crate) folder: PathBuf,
+    pub(crate) rootfs: PathBuf,
 }
 
 impl Stage {
@@ -74,7 +74,7 @@ impl Stage {
         Self { folder, rootfs }
     }
 
-    pub fn config(&self) -> RuntimeConfig {
+    pub(crate) fn config(&self) -> RuntimeConfig {
         RuntimeConfig {
             exec_root: self.folder.join("exec"),
             data_root: self.folder.join("data:root"),
@@ -83,16 +83,16 @@ impl Stage {
         }
     }
 
-    pub fn runtime(&self) -> Runtime {
+    pub(crate) fn runtime(&self) -> Runtime {
         Runtime::open(self.config()).unwrap()
     }
 
     /// A container that runs a shell script.
-    pub fn shell(&self, name: &str, script: &str) -> ProcessSpec {
+    pub(crate) fn shell(&self, name: &str, script: &str) -> ProcessSpec {
         self.program(name, &["/bin/sh", "-c", script])
     }
 
-    pub fn program(&self, name: &str, args: &[&str]) -> ProcessSpec {
+    pub(crate) fn program(&self, name: &str, args: &[&str]) -> ProcessSpec {
         let args = args.iter().map(|argument| (*argument).to_owned()).collect();
         let mut spec = ProcessSpec::new(id(name), self.rootfs.clone(), args);
         spec.hostname = Some(name.to_owned());
@@ -101,7 +101,7 @@ impl Stage {
     }
 
     /// Runs a container to its end; returns its exit code, what it printed and what it said.
-    pub fn run(&self, runtime: &Runtime, spec: &ProcessSpec) -> (i32, String, String) {
+    pub(crate) fn run(&self, runtime: &Runtime, spec: &ProcessSpec) -> (i32, String, String) {
         let exits = runtime.watch_exits().unwrap();
         runtime.create(spec).unwrap();
         let attach = runtime.attach(&spec.id).unwrap();
@@ -115,7 +115,7 @@ impl Stage {
     }
 
     /// What a container printed, from its log.
-    pub fn log(&self, runtime: &Runtime, id: &Id) -> String {
+    pub(crate) fn log(&self, runtime: &Runtime, id: &Id) -> String {
         let mut reader = runtime.read_logs(id, LogQuery::default()).unwrap();
         let mut log = Vec::new();
         while let Some(entry) = reader.next_entry().unwrap() {
@@ -124,20 +124,20 @@ impl Stage {
         String::from_utf8(log).unwrap()
     }
 
-    pub fn cgroups(&self) -> Vec<PathBuf> {
+    pub(crate) fn cgroups(&self) -> Vec<PathBuf> {
         cgroups_below(&cgroup_parent(&self.folder))
     }
 }
 
-pub fn id(name: &str) -> Id {
+pub(crate) fn id(name: &str) -> Id {
     derive_id(&[name.as_bytes()])
 }
 
-pub fn next(exits: &Receiver<Exit>) -> Exit {
+pub(crate) fn next(exits: &Receiver<Exit>) -> Exit {
     exits.recv_timeout(PATIENCE).expect("an end is told")
 }
 
-pub fn read_all(attach: &Attach) -> (String, String) {
+pub(crate) fn read_all(attach: &Attach) -> (String, String) {
     let (mut out, mut err) = (Vec::new(), Vec::new());
     while let Some((stream, bytes)) = attach.read().unwrap() {
         match stream {
@@ -152,7 +152,7 @@ pub fn read_all(attach: &Attach) -> (String, String) {
 }
 
 /// Reads until what was printed contains `text`.
-pub fn read_until(attach: &Attach, text: &str) -> String {
+pub(crate) fn read_until(attach: &Attach, text: &str) -> String {
     let mut printed = String::new();
     while !printed.contains(text) {
         let (_, bytes) = attach.read().unwrap().expect("more output");
@@ -162,7 +162,7 @@ pub fn read_until(attach: &Attach, text: &str) -> String {
 }
 
 /// The processes that can be seen here, besides this one and process 1.
-pub fn processes() -> Vec<String> {
+pub(crate) fn processes() -> Vec<String> {
     let mut found = Vec::new();
     for entry in fs::read_dir("/proc").unwrap() {
         let name = entry.unwrap().file_name().into_string().unwrap();
@@ -183,7 +183,7 @@ pub fn processes() -> Vec<String> {
     found
 }
 
-pub fn words(error: &RuntimeError) -> String {
+pub(crate) fn words(error: &RuntimeError) -> String {
     error.to_string()
 }
 
