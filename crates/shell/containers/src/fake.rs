@@ -11,13 +11,14 @@ use sealane_core::model::{
     DriverKind, Endpoint, EndpointSpec, Id, InterfaceName, IpamSpec, Mac, Network, NetworkSpec,
     PortMapping, Sandbox, SandboxId, Scope, derive_id,
 };
-use sealane_engine::{EngineError, PlannedOperation, SandboxSpec};
+use sealane_engine::{EngineError, HostTarget, PlannedOperation, SandboxSpec};
 use sealane_images::{Backend, Image, ImageConfig, ImageError, ImageId};
 use sealane_runtime::{
     Created, ExecSpec, Exit, ExitOf, LogQuery, LogReader, ProcessSpec, ProcessTable, RuntimeError,
     State,
 };
 use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
 use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 use std::sync::mpsc::{Receiver, Sender, channel};
@@ -292,6 +293,13 @@ impl Fake {
     }
 }
 
+fn known((name, target): (String, HostTarget)) -> Option<(String, IpAddr)> {
+    match target {
+        HostTarget::Address(address) => Some((name, address)),
+        HostTarget::Gateway => None,
+    }
+}
+
 impl Networks for Fake {
     fn recover(&self, alive: &BTreeSet<SandboxId>) -> Result<(), EngineError> {
         self.lock().sandboxes.retain(|id, _| alive.contains(id));
@@ -321,6 +329,7 @@ impl Networks for Fake {
         if self.asked(format!("sandbox {}", spec.name)) {
             return Err(EngineError::Forbidden("Address already in use".into()));
         }
+        std::fs::create_dir_all(&spec.files).unwrap();
         let mut endpoints = BTreeMap::new();
         for (reference, endpoint) in &spec.endpoints {
             let network = Networks::network(self, reference)?;
@@ -344,7 +353,7 @@ impl Networks for Fake {
             endpoints,
             ports: ports.collect(),
             nameserver: spec.nameserver,
-            extra_hosts: vec![],
+            extra_hosts: spec.extra_hosts.into_iter().filter_map(known).collect(),
             resolver_ports: None,
             files: spec.files,
             ipv6_disabled: spec.ipv6_disabled,

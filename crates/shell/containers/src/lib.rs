@@ -16,8 +16,10 @@ mod exec;
 mod exit;
 #[cfg(test)]
 mod fake;
+mod fault;
 mod filter;
 mod inspect;
+mod links;
 mod list;
 mod locks;
 mod logs;

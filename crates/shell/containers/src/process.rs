@@ -1,7 +1,7 @@
 //! The process that a record asks for.
 
 use crate::record::Record;
-use crate::{ContainerError, mounts, security};
+use crate::{ContainerError, fault, mounts, security};
 use bollard_stubs::models::HostConfig;
 use sealane_runtime::{
     Device, Mount, MountKind, ProcessSpec, Propagation, Resources, Rlimit, Stdin,
@@ -87,6 +87,7 @@ fn all_mounts(record: &Record, files: &Path) -> Result<Vec<Mount>, ContainerErro
             && wanted.make_source
             && !source.exists()
         {
+            fault::point("make a mount source");
             std::fs::create_dir_all(source).map_err(|error| {
                 let source = source.display();
                 ContainerError::failed(format!("cannot make the mount source {source}"), error)

@@ -7,7 +7,7 @@ use crate::container::Container;
 use crate::locks::lock;
 use crate::record::Record;
 use crate::request::{Exit, Pruned, RemoveOptions};
-use crate::{ContainerError, Containers, filter};
+use crate::{ContainerError, Containers, fault, filter};
 use jiff::Timestamp;
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -70,7 +70,8 @@ impl Containers {
         left
     }
 
-    /// Removes the files of a container. Carries on past errors, and returns the first.
+    /// Removes the files of a container. Carries on past errors, and returns the first. The log
+    /// goes before the root file system, by which a sweep knows that there is something left.
     fn remove_traces(&self, record: &Record) -> Result<(), ContainerError> {
         let id = &record.id;
         let processes = &self.parts.processes;
@@ -145,6 +146,7 @@ impl Containers {
         let known = |id| self.registry.get(&id).is_some();
         for id in self.parts.files.roots()? {
             if !known(id) {
+                self.parts.processes.remove_logs(&id)?;
                 self.parts.files.remove_root(&id)?;
             }
         }
@@ -171,6 +173,7 @@ impl Containers {
 }
 
 fn remove_folder(folder: &Path) -> Result<(), ContainerError> {
+    fault::point("remove a container's folder");
     match std::fs::remove_dir_all(folder) {
         Ok(()) => Ok(()),
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(()),

@@ -28,7 +28,7 @@ impl Containers {
             endpoints: self.endpoint_specs(record)?,
             ports: port_requests(record)?,
             nameserver: nameserver(record)?,
-            extra_hosts: extra_hosts(record)?,
+            extra_hosts: [extra_hosts(record)?, self.link_hosts(record)?].concat(),
             ipv6_disabled: ipv6_disabled(record),
             files: self.files_of(record),
         }))
@@ -67,34 +67,13 @@ impl Containers {
     ) -> Result<EndpointSpec, ContainerError> {
         let none = Default::default();
         let settings = record.endpoints.get(network).unwrap_or(&none);
-        let (mut spec, faults) = endpoint::specify(settings)?;
+        let (spec, faults) = endpoint::specify(settings)?;
         if let [fault, ..] = faults.as_slice() {
             return Err(ContainerError::Invalid(format!(
                 "invalid endpoint settings:\n{fault}"
             )));
         }
-        if network == "bridge" {
-            for link in &record.links {
-                spec.links
-                    .push((self.link_target(link.target)?, link.alias.clone()));
-            }
-        }
         Ok(spec)
-    }
-
-    /// The present name of a container that is linked to. It must run.
-    fn link_target(&self, target: sealane_core::model::Id) -> Result<String, ContainerError> {
-        let Some(target) = self.registry.get(&target) else {
-            return Err(crate::container::no_such_container(&target.to_string()));
-        };
-        let target = target.record();
-        match target.state.is_running() {
-            true => Ok(target.name.clone()),
-            false => Err(ContainerError::internal(format!(
-                "Cannot link to a non running container: /{}",
-                target.name
-            ))),
-        }
     }
 
     /// The container whose stack this one shares, running.

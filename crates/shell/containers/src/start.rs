@@ -163,10 +163,8 @@ impl Containers {
         if let NetworkMode::Container(target) = record.network_mode() {
             return self.shared_stack(record, target);
         }
-        let folder = self.folder(&record.id);
-        std::fs::create_dir_all(&folder).map_err(|error| {
-            ContainerError::failed(format!("cannot make {}", folder.display()), error)
-        })?;
+        // Docker looks at the links before the network, and words their faults as they are.
+        self.link_hosts(record)?;
         let networking = |error: ContainerError| error.prefixed(NETWORKING);
         let Some(spec) = self.sandbox_spec(record).map_err(networking)? else {
             return Err(ContainerError::internal(

@@ -153,15 +153,30 @@ fn links_lead_to_containers_that_exist() {
         error.to_string(),
         "could not get container for db: No such container: db"
     );
-    world.run("db", |_| {});
+    let db = world.run("db", |_| {});
     let id = world.create("web", |request| {
         request.host_config.links = Some(vec!["db:d".into()]);
     });
     assert_eq!(world.record(id).links[0].alias, "d");
     world.containers.start("web").unwrap();
-    let sandbox = world.fake.lock().sandboxes[&id].clone();
-    let links = &sandbox.endpoints.values().next().unwrap().spec.links;
-    assert_eq!(links, &[("db".to_owned(), "d".to_owned())]);
+    let hosts = world.fake.lock().sandboxes[&id].extra_hosts.clone();
+    let names: Vec<&str> = hosts.iter().map(|(name, _)| name.as_str()).collect();
+    assert_eq!(names, ["d", &db.short(12), "db"]);
     let shown = world.containers.inspect("web").unwrap();
     assert_eq!(shown.host_config.unwrap().links.unwrap(), ["/db:/web/d"]);
+}
+
+#[test]
+fn a_link_to_what_does_not_run_is_refused_at_the_start() {
+    let world = World::new();
+    world.create("db", |_| {});
+    world.create("web", |request| {
+        request.host_config.links = Some(vec!["db:d".into()]);
+    });
+    let error = world.containers.start("web").unwrap_err();
+    assert_eq!(error.class(), ErrorClass::Internal);
+    assert_eq!(
+        error.to_string(),
+        "Cannot link to a non running container: /db AS /web/d"
+    );
 }
