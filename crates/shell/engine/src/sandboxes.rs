@@ -166,6 +166,9 @@ impl Engine {
             EngineError::failed(format!("cannot forget sandbox {}", id.short(12)), error)
         })?;
         self.nameserver.remove_sandbox(id); // its sockets would keep the namespace
+        if let Err(error) = self.ports.deactivate(id) {
+            tracing::warn!(sandbox = sandbox.name, %error, "a port is still relayed");
+        }
         self.state().sandboxes.remove(id);
         let removed = self.apply(&plan, &Plan::default());
         self.forget_sandbox(&sandbox, true);
