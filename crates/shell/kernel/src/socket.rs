@@ -33,7 +33,6 @@ pub(crate) struct Socket {
     port: u32,
     sequence: u32,
     outgoing: Vec<u8>,
-    incoming: Vec<u8>,
 }
 
 /// What came of one request.
@@ -75,7 +74,6 @@ impl Socket {
             port,
             sequence: 0,
             outgoing: Vec::new(),
-            incoming: Vec::new(),
         })
     }
 
@@ -214,26 +212,26 @@ impl Socket {
     }
 
     fn send(&mut self) -> io::Result<()> {
-        self.inner.send(&self.outgoing, 0).map(drop)
+        let sent = self.inner.send(&self.outgoing, 0);
+        self.outgoing.shrink_to(DATAGRAM);
+        sent.map(drop)
     }
 
     /// Waits for a datagram and returns the messages in it.
     pub(crate) fn receive(&mut self) -> io::Result<Vec<Reply>> {
-        self.incoming.clear();
-        self.incoming.reserve(DATAGRAM);
+        // Not kept: there are two sockets for each sandbox, and most of the time they are idle.
+        let mut incoming = Vec::with_capacity(DATAGRAM);
         let length = loop {
-            match self.inner.recv(&mut self.incoming, libc::MSG_TRUNC) {
+            match self.inner.recv(&mut incoming, libc::MSG_TRUNC) {
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 other => break other?,
             }
         };
-        if length > self.incoming.len() {
-            return Err(io::Error::new(
-                io::ErrorKind::InvalidData,
-                "an oversized netlink answer",
-            ));
+        if length > incoming.len() {
+            let why = "an oversized netlink answer";
+            return Err(io::Error::new(io::ErrorKind::InvalidData, why));
         }
-        Ok(split(&self.incoming))
+        Ok(split(&incoming))
     }
 
     /// Subscribes to a group of notifications.

@@ -1,9 +1,8 @@
 //! Everything that changes the kernel.
 //!
 //! Only the executor may name this module; a test of the workspace says so. Start at [`Write`].
-//! Changes are cut into runs that the kernel can take at once: [`links and addresses`](route) by
-//! datagram, [`filters`](filter) by transaction, [`namespaces`](namespace) and
-//! [`settings`](setting) one by one.
+//! Changes are cut into runs that the kernel can take at once: links and addresses by datagram
+//! (`route`), filters by transaction (`filter`), namespaces and settings one by one.
 
 mod address;
 mod announce;
@@ -15,6 +14,7 @@ mod namespace;
 mod passage;
 mod route;
 mod setting;
+mod settle;
 
 use crate::kernel::Kernel;
 use sealane_core::plan::{Change, Effect, Key, Netns, Phase};

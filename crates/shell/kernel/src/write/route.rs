@@ -4,16 +4,17 @@
 //! until one concerns a link that only the gathered ones will make; then they go out first.
 
 use super::link::{self, Surroundings};
+use super::settle::{Place, is_absence};
 use super::{Failures, Step, address, is_removal, mismatch, setting, without_namespace};
 use crate::ack::{errno, explained};
 use crate::channel::Channel;
 use crate::fault;
 use crate::kernel::Kernel;
 use crate::message::Message;
-use crate::read::link::{self as reading, Found, Kind};
+use crate::read::link as reading;
 use ipnet::IpNet;
 use sealane_core::model::InterfaceName;
-use sealane_core::plan::{Change, Key, Link, LinkKind, Netns, Object};
+use sealane_core::plan::{Change, Key, Netns, Object};
 use std::collections::BTreeSet;
 use std::io;
 use std::sync::Arc;
@@ -24,10 +25,13 @@ pub(super) fn carry_out(kernel: &Kernel, netns: Netns, steps: &[Step], stop: boo
         Ok(channel) => channel,
         Err(error) => return without_namespace(steps, &error),
     };
-    let run = Run {
+    let place = Place {
         kernel,
         netns,
         channel,
+    };
+    let run = Run {
+        place,
         stop,
         pending: Vec::new(),
         failures: Vec::new(),
@@ -36,9 +40,7 @@ pub(super) fn carry_out(kernel: &Kernel, netns: Netns, steps: &[Step], stop: boo
 }
 
 struct Run<'a> {
-    kernel: &'a Kernel,
-    netns: Netns,
-    channel: Arc<Channel>,
+    place: Place<'a>,
     stop: bool,
     pending: Vec<Pending<'a>>,
     failures: Failures,
@@ -84,7 +86,7 @@ impl<'a> Run<'a> {
 
     /// Links of a sandbox that get an IPv6 address must be allowed to have one.
     fn allow_ipv6(&self, steps: &[Step]) -> Result<(), (usize, io::Error)> {
-        let Netns::Sandbox(sandbox) = self.netns else {
+        let Netns::Sandbox(sandbox) = self.place.netns else {
             return Ok(());
         };
         let mut links = BTreeSet::new();
@@ -99,7 +101,7 @@ impl<'a> Run<'a> {
             return Ok(());
         };
         let links: Vec<&InterfaceName> = links.into_iter().collect();
-        setting::allow_ipv6(self.kernel, sandbox, &links).map_err(|error| (first, error))
+        setting::allow_ipv6(self.place.kernel, sandbox, &links).map_err(|error| (first, error))
     }
 
     fn gather(&mut self, step: Step<'a>) -> io::Result<()> {
@@ -122,9 +124,11 @@ impl<'a> Run<'a> {
     fn encode(&mut self, step: Step<'a>) -> io::Result<()> {
         let mut elsewhere = None;
         let messages = match step.1 {
-            Change::Create(Key::Link(_, name), Object::Link(link)) if !self.exists(name)? => {
-                elsewhere = self.elsewhere(link)?;
-                let master = self.master(link)?;
+            Change::Create(Key::Link(_, name), Object::Link(link))
+                if !self.place.exists(name)? =>
+            {
+                elsewhere = self.place.elsewhere(link)?;
+                let master = self.place.master(link)?;
                 let around = Surroundings {
                     master,
                     elsewhere: elsewhere.as_deref(),
@@ -134,7 +138,7 @@ impl<'a> Run<'a> {
             Change::Create(Key::Link(_, name), Object::Link(link))
             | Change::Alter(Key::Link(_, name), _, Object::Link(link)) => {
                 self.flush();
-                return self.settle_link(name, link);
+                return self.place.settle_link(name, link);
             }
             Change::Create(Key::Up(_, name), _) | Change::Alter(Key::Up(_, name), ..) => {
                 vec![link::set_up(name, true)]
@@ -159,19 +163,19 @@ impl<'a> Run<'a> {
             Change::Delete(key, object) => (key, object, false),
         };
         Ok(match (key, object) {
-            (Key::Address(_, link, net), _) if made => address::add(self.index(link)?, *net),
-            (Key::Address(_, link, net), _) => address::remove(self.index(link)?, *net),
+            (Key::Address(_, link, net), _) if made => address::add(self.place.index(link)?, *net),
+            (Key::Address(_, link, net), _) => address::remove(self.place.index(link)?, *net),
             (Key::Neighbor(_, link, to), Object::Neighbor(mac)) if made => {
-                address::add_neighbor(self.index(link)?, *to, *mac)
+                address::add_neighbor(self.place.index(link)?, *to, *mac)
             }
             (Key::Neighbor(_, link, to), _) if !made => {
-                address::remove_neighbor(self.index(link)?, *to)
+                address::remove_neighbor(self.place.index(link)?, *to)
             }
             (Key::Route(_, to), Object::Route(route)) if made => {
-                address::add_route(self.index(&route.interface)?, *to, route.via)
+                address::add_route(self.place.index(&route.interface)?, *to, route.via)
             }
             (Key::Route(_, to), Object::Route(route)) => {
-                address::remove_route(self.index(&route.interface)?, *to, route.via)
+                address::remove_route(self.place.index(&route.interface)?, *to, route.via)
             }
             (_, _) => return Err(mismatch(change)),
         })
@@ -187,8 +191,14 @@ impl<'a> Run<'a> {
             .iter()
             .flat_map(|pending| pending.messages.iter().cloned())
             .collect();
-        fault::point_at(|| format!("rtnetlink {:?} {} messages", self.netns, messages.len()));
-        let answers = match self.channel.route().exchange(&messages) {
+        fault::point_at(|| {
+            format!(
+                "rtnetlink {:?} {} messages",
+                self.place.netns,
+                messages.len()
+            )
+        });
+        let answers = match self.place.channel.route().exchange(&messages) {
             Ok(answers) => answers,
             Err(error) => return self.failures.push((first.step.0, error)),
         };
@@ -198,107 +208,10 @@ impl<'a> Run<'a> {
             let Some(refusal) = own.into_iter().flatten().next() else {
                 continue;
             };
-            if let Err(error) = self.settle(pending.step.1, refusal) {
+            if let Err(error) = self.place.settle(pending.step.1, refusal) {
                 self.failures.push((pending.step.0, error));
             }
         }
-    }
-
-    /// Decides what a refusal means: often, that the work is done already.
-    fn settle(&self, change: &Change, refusal: io::Error) -> io::Result<()> {
-        let exists = errno(&refusal) == Some(libc::EEXIST);
-        match change {
-            Change::Delete(..) if is_absence(&refusal) => Ok(()),
-            Change::Create(Key::Link(_, name), Object::Link(link)) if exists => {
-                self.settle_link(name, link)
-            }
-            Change::Create(Key::Address(_, link, net), _) if exists => {
-                self.settle_address(link, *net)
-            }
-            Change::Create(..) | Change::Alter(..) | Change::Delete(..) => Err(refusal),
-        }
-    }
-
-    /// Makes a link that exists as wanted, or another in its place.
-    fn settle_link(&self, name: &InterfaceName, link: &Link) -> io::Result<()> {
-        let Some(found) = reading::look(&self.channel, name)? else {
-            return self.make_link(name, link);
-        };
-        if !found.is_ours() {
-            let why = format!("the link {name} exists, and Sealane did not make it");
-            return Err(explained(libc::EEXIST, why));
-        }
-        match &link.kind {
-            LinkKind::Bridge if found.kind == Kind::Bridge => {
-                self.send("link alter", &link::alter(name, link, None, &found))
-            }
-            LinkKind::Veth {
-                peer: (netns, peer),
-                ..
-            } if found.kind == Kind::Veth => {
-                match reading::peer_at(self.kernel, self.netns, &found, (*netns, peer))? {
-                    Some(there) => self.alter_veth(name, link, (&found, &there)),
-                    None => self.remake_link(name, link),
-                }
-            }
-            LinkKind::Bridge | LinkKind::Veth { .. } => self.remake_link(name, link),
-        }
-    }
-
-    fn alter_veth(
-        &self,
-        name: &InterfaceName,
-        link: &Link,
-        (here, there): (&Found, &Found),
-    ) -> io::Result<()> {
-        self.send(
-            "link alter",
-            &link::alter(name, link, self.master(link)?, here),
-        )?;
-        let LinkKind::Veth {
-            peer: (netns, peer),
-            peer_mac,
-            ..
-        } = &link.kind
-        else {
-            return Ok(());
-        };
-        if there.mac == Some(*peer_mac) && there.mtu == link.mtu {
-            return Ok(());
-        }
-        fault::point("rtnetlink peer alter");
-        let channel = self.kernel.channel(*netns)?;
-        refuse(&channel, &[link::alter_peer(peer, *peer_mac, link.mtu)])
-    }
-
-    fn remake_link(&self, name: &InterfaceName, link: &Link) -> io::Result<()> {
-        match self.send("link delete", &[link::delete(name)]) {
-            Err(error) if !is_absence(&error) => Err(error),
-            _ => self.make_link(name, link),
-        }
-    }
-
-    fn make_link(&self, name: &InterfaceName, link: &Link) -> io::Result<()> {
-        let elsewhere = self.elsewhere(link)?;
-        let around = Surroundings {
-            master: self.master(link)?,
-            elsewhere: elsewhere.as_deref(),
-        };
-        self.send("link create", &link::create(name, link, &around))
-    }
-
-    /// An IPv6 address is told from others without its prefix length.
-    fn settle_address(&self, link: &InterfaceName, net: IpNet) -> io::Result<()> {
-        let index = self.index(link)?;
-        let present = crate::read::address::of_link(&self.channel, index, net.addr().is_ipv6())?;
-        let Some(other) = present.iter().find(|other| other.addr() == net.addr()) else {
-            return self.send("address create", &[address::add(index, net)]);
-        };
-        if *other == net {
-            return Ok(());
-        }
-        self.send("address remove", &[address::remove(index, *other)])?;
-        self.send("address create", &[address::add(index, net)])
     }
 
     /// Removes links of ours; several at once by their group, since for each one alone the kernel
@@ -309,7 +222,7 @@ impl<'a> Run<'a> {
             .filter_map(|(_, change)| removed_link(change))
             .collect();
         let texts: Vec<&str> = names.iter().map(|name| name.as_str()).collect();
-        let found = match reading::look_at(&self.channel, &texts) {
+        let found = match reading::look_at(&self.place.channel, &texts) {
             Ok(found) => found,
             Err(error) => return self.failures.push((steps[0].0, error)),
         };
@@ -327,59 +240,11 @@ impl<'a> Run<'a> {
             [name] => vec![link::delete(name)],
             names => link::delete_together(names),
         };
-        if let Err(error) = self.send("links delete", &messages)
+        if let Err(error) = self.place.send("links delete", &messages)
             && !is_absence(&error)
         {
             self.failures.push((ours[0].0, error));
         }
-    }
-
-    fn send(&self, what: &str, messages: &[Message]) -> io::Result<()> {
-        fault::point_at(|| format!("rtnetlink {:?} {what}", self.netns));
-        refuse(&self.channel, messages)
-    }
-
-    /// Asked first, although the kernel would say so: of the messages that make a link the second
-    /// would change somebody else's.
-    fn exists(&self, link: &InterfaceName) -> io::Result<bool> {
-        let socket = self.channel.route();
-        Ok(self.channel.index(&socket, link.as_str())?.is_some())
-    }
-
-    fn index(&self, link: &InterfaceName) -> io::Result<u32> {
-        let socket = self.channel.route();
-        self.channel
-            .index(&socket, link.as_str())?
-            .ok_or_else(|| explained(libc::ENODEV, format!("there is no link {link}")))
-    }
-
-    fn master(&self, link: &Link) -> io::Result<Option<u32>> {
-        match &link.kind {
-            LinkKind::Veth {
-                master: Some(master),
-                ..
-            } => self.index(master).map(Some),
-            LinkKind::Veth { master: None, .. } | LinkKind::Bridge => Ok(None),
-        }
-    }
-
-    /// The namespace of a veth's other end, if it is another.
-    fn elsewhere(&self, link: &Link) -> io::Result<Option<Arc<Channel>>> {
-        match &link.kind {
-            LinkKind::Veth {
-                peer: (netns, _), ..
-            } if *netns != self.netns => self.kernel.channel(*netns).map(Some),
-            LinkKind::Veth { .. } | LinkKind::Bridge => Ok(None),
-        }
-    }
-}
-
-/// Sends messages of which each must succeed.
-fn refuse(channel: &Channel, messages: &[Message]) -> io::Result<()> {
-    let answers = channel.route().exchange(messages)?;
-    match answers.into_iter().find_map(|answer| answer.refusal) {
-        Some(refusal) => Err(refusal),
-        None => Ok(()),
     }
 }
 
@@ -399,10 +264,4 @@ fn removed_link(change: &Change) -> Option<&InterfaceName> {
 
 fn is_link_removal(change: &Change) -> bool {
     removed_link(change).is_some()
-}
-
-/// Whether an error says that there is nothing to remove.
-fn is_absence(error: &io::Error) -> bool {
-    let absent = [libc::ENODEV, libc::ENOENT, libc::ESRCH, libc::EADDRNOTAVAIL];
-    errno(error).is_some_and(|errno| absent.contains(&errno))
 }

@@ -1,0 +1,175 @@
+//! What to do when a link or an address is there already, or is not.
+
+use super::address;
+use super::link::{self, Surroundings};
+use crate::ack::{errno, explained};
+use crate::channel::Channel;
+use crate::fault;
+use crate::kernel::Kernel;
+use crate::message::Message;
+use crate::read::link::{self as reading, Found, Kind};
+use ipnet::IpNet;
+use sealane_core::model::InterfaceName;
+use sealane_core::plan::{Change, Key, Link, LinkKind, Netns, Object};
+use std::io;
+use std::sync::Arc;
+
+/// A namespace, to write in.
+pub(super) struct Place<'a> {
+    pub(super) kernel: &'a Kernel,
+    pub(super) netns: Netns,
+    pub(super) channel: Arc<Channel>,
+}
+
+impl Place<'_> {
+    /// Decides what a refusal means: often, that the work is done already.
+    pub(super) fn settle(&self, change: &Change, refusal: io::Error) -> io::Result<()> {
+        let exists = errno(&refusal) == Some(libc::EEXIST);
+        match change {
+            Change::Delete(..) if is_absence(&refusal) => Ok(()),
+            Change::Create(Key::Link(_, name), Object::Link(link)) if exists => {
+                self.settle_link(name, link)
+            }
+            Change::Create(Key::Address(_, link, net), _) if exists => {
+                self.settle_address(link, *net)
+            }
+            Change::Create(..) | Change::Alter(..) | Change::Delete(..) => Err(refusal),
+        }
+    }
+
+    /// Makes a link that exists as wanted, or another in its place.
+    pub(super) fn settle_link(&self, name: &InterfaceName, link: &Link) -> io::Result<()> {
+        let Some(found) = reading::look(&self.channel, name)? else {
+            return self.make_link(name, link);
+        };
+        if !found.is_ours() {
+            let why = format!("the link {name} exists, and Sealane did not make it");
+            return Err(explained(libc::EEXIST, why));
+        }
+        match &link.kind {
+            LinkKind::Bridge if found.kind == Kind::Bridge => {
+                self.send("link alter", &link::alter(name, link, None, &found))
+            }
+            LinkKind::Veth {
+                peer: (netns, peer),
+                ..
+            } if found.kind == Kind::Veth => {
+                match reading::peer_at(self.kernel, self.netns, &found, (*netns, peer))? {
+                    Some(there) => self.alter_veth(name, link, (&found, &there)),
+                    None => self.remake_link(name, link),
+                }
+            }
+            LinkKind::Bridge | LinkKind::Veth { .. } => self.remake_link(name, link),
+        }
+    }
+
+    fn alter_veth(
+        &self,
+        name: &InterfaceName,
+        link: &Link,
+        (here, there): (&Found, &Found),
+    ) -> io::Result<()> {
+        self.send(
+            "link alter",
+            &link::alter(name, link, self.master(link)?, here),
+        )?;
+        let LinkKind::Veth {
+            peer: (netns, peer),
+            peer_mac,
+            ..
+        } = &link.kind
+        else {
+            return Ok(());
+        };
+        if there.mac == Some(*peer_mac) && there.mtu == link.mtu {
+            return Ok(());
+        }
+        fault::point("rtnetlink peer alter");
+        let channel = self.kernel.channel(*netns)?;
+        refuse(&channel, &[link::alter_peer(peer, *peer_mac, link.mtu)])
+    }
+
+    fn remake_link(&self, name: &InterfaceName, link: &Link) -> io::Result<()> {
+        match self.send("link delete", &[link::delete(name)]) {
+            Err(error) if !is_absence(&error) => Err(error),
+            _ => self.make_link(name, link),
+        }
+    }
+
+    fn make_link(&self, name: &InterfaceName, link: &Link) -> io::Result<()> {
+        let elsewhere = self.elsewhere(link)?;
+        let around = Surroundings {
+            master: self.master(link)?,
+            elsewhere: elsewhere.as_deref(),
+        };
+        self.send("link create", &link::create(name, link, &around))
+    }
+
+    /// An IPv6 address is told from others without its prefix length.
+    fn settle_address(&self, link: &InterfaceName, net: IpNet) -> io::Result<()> {
+        let index = self.index(link)?;
+        let present = crate::read::address::of_link(&self.channel, index, net.addr().is_ipv6())?;
+        let Some(other) = present.iter().find(|other| other.addr() == net.addr()) else {
+            return self.send("address create", &[address::add(index, net)]);
+        };
+        if *other == net {
+            return Ok(());
+        }
+        self.send("address remove", &[address::remove(index, *other)])?;
+        self.send("address create", &[address::add(index, net)])
+    }
+
+    pub(super) fn send(&self, what: &str, messages: &[Message]) -> io::Result<()> {
+        fault::point_at(|| format!("rtnetlink {:?} {what}", self.netns));
+        refuse(&self.channel, messages)
+    }
+
+    /// Asked first, although the kernel would say so: of the messages that make a link the second
+    /// would change somebody else's.
+    pub(super) fn exists(&self, link: &InterfaceName) -> io::Result<bool> {
+        let socket = self.channel.route();
+        Ok(self.channel.index(&socket, link.as_str())?.is_some())
+    }
+
+    pub(super) fn index(&self, link: &InterfaceName) -> io::Result<u32> {
+        let socket = self.channel.route();
+        self.channel
+            .index(&socket, link.as_str())?
+            .ok_or_else(|| explained(libc::ENODEV, format!("there is no link {link}")))
+    }
+
+    pub(super) fn master(&self, link: &Link) -> io::Result<Option<u32>> {
+        match &link.kind {
+            LinkKind::Veth {
+                master: Some(master),
+                ..
+            } => self.index(master).map(Some),
+            LinkKind::Veth { master: None, .. } | LinkKind::Bridge => Ok(None),
+        }
+    }
+
+    /// The namespace of a veth's other end, if it is another.
+    pub(super) fn elsewhere(&self, link: &Link) -> io::Result<Option<Arc<Channel>>> {
+        match &link.kind {
+            LinkKind::Veth {
+                peer: (netns, _), ..
+            } if *netns != self.netns => self.kernel.channel(*netns).map(Some),
+            LinkKind::Veth { .. } | LinkKind::Bridge => Ok(None),
+        }
+    }
+}
+
+/// Sends messages of which each must succeed.
+pub(super) fn refuse(channel: &Channel, messages: &[Message]) -> io::Result<()> {
+    let answers = channel.route().exchange(messages)?;
+    match answers.into_iter().find_map(|answer| answer.refusal) {
+        Some(refusal) => Err(refusal),
+        None => Ok(()),
+    }
+}
+
+/// Whether an error says that there is nothing to remove.
+pub(super) fn is_absence(error: &io::Error) -> bool {
+    let absent = [libc::ENODEV, libc::ENOENT, libc::ESRCH, libc::EADDRNOTAVAIL];
+    errno(error).is_some_and(|errno| absent.contains(&errno))
+}
