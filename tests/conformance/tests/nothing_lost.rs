@@ -253,8 +253,10 @@ fn purge_removes_every_object_of_ours_and_no_other() {
     world.serve("--network net1 --name web -p 8080:80");
     world.kill9();
     let purged = world.host().sh(&format!(
-        "{} purge --data-root /var/lib/sealane --exec-root /run/sealane",
-        binary().display()
+        "{} purge --force --data-root /var/lib/sealane --exec-root /run/sealane \
+         --cgroup-parent /sealane-lab-{}",
+        binary().display(),
+        world.lab().id(),
     ));
     purged.ok();
     let rules = world.host().sh("nft list ruleset").ok();

@@ -95,7 +95,7 @@ impl Lab {
         &self.lan
     }
 
-    /// What the cgroups of this lab are below: `/sealane-lab-ID`.
+    /// Its id; the cgroups of its daemons are below `/sealane-lab-ID`.
     pub fn id(&self) -> &str {
         &self.id
     }

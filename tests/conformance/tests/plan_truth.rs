@@ -1,0 +1,158 @@
+//! What `sealane plan` printed beforehand is what `ip monitor` and `nft monitor` saw afterwards.
+
+use sealane_conformance::*;
+use std::collections::BTreeSet;
+
+/// Lines `+ link veth0a1b2c3` and the like, of the host's own namespace.
+type Trace = BTreeSet<String>;
+
+/// Watches the host while `operation` runs, and compares with what was planned.
+fn planned_and_seen(world: &World, plan: &str, operation: &str) {
+    let printed = world.sealane(&format!("plan {plan}")).ok();
+    let links = world
+        .host()
+        .spawn("exec ip -o monitor link address neigh route");
+    let rules = world.host().spawn("exec nft monitor");
+    std::thread::sleep(Duration::from_millis(200));
+    world.docker(operation).ok();
+    // A namespace's links go a moment after it does.
+    eventually(SOON, || {
+        let seen = trace_of_monitors(&links.output(), &rules.output());
+        let planned = trace_of_plan(&printed);
+        let wrong: Vec<&String> = planned.symmetric_difference(&seen).collect();
+        if !wrong.is_empty() {
+            eprintln!("{operation}: planned or seen, but not both: {wrong:#?}\n{printed}");
+        }
+        wrong.is_empty().then_some(())
+    });
+    assert!(!printed.is_empty(), "{operation} does something");
+}
+
+/// The objects of the host that a monitor can see.
+fn trace_of_plan(text: &str) -> Trace {
+    let object = |line: &str| {
+        let (sign, rest) = line.split_once(' ')?;
+        let (kind, rest) = rest.trim().split_once(' ')?;
+        let rest = rest.trim();
+        let host = rest.strip_prefix("host/");
+        match kind {
+            "link" => Some(format!("{sign} link {}", host?.split(' ').next()?)),
+            "addr" => Some(format!(
+                "{sign} addr {}",
+                host?
+                    .replace('/', " ")
+                    .split(' ')
+                    .take(2)
+                    .collect::<Vec<_>>()
+                    .join(" ")
+            )),
+            "neigh" => {
+                let mut words = host?.split(' ');
+                Some(format!("{sign} neigh {} {}", words.next()?, words.next()?))
+            }
+            "nft" => Some(format!("{sign} nft {}", host?.replace('"', ""))),
+            _ => None,
+        }
+    };
+    text.lines().filter_map(object).collect()
+}
+
+fn trace_of_monitors(links: &str, rules: &str) -> Trace {
+    let mut seen = Trace::new();
+    for line in links.lines() {
+        let (sign, line) = line
+            .strip_prefix("Deleted ")
+            .map_or(("+", line), |rest| ("-", rest));
+        let words: Vec<&str> = line.split_whitespace().collect();
+        let name = |word: &str| {
+            word.trim_end_matches(':')
+                .split('@')
+                .next()
+                .unwrap_or_default()
+                .to_owned()
+        };
+        let kernels_own = |text: &str| {
+            text.starts_with("fe80:") || text.starts_with("ff0") || text.contains("noprefixroute")
+        };
+        if line.contains("link/ether") {
+            seen.insert(format!("{sign} link {}", name(words[1])));
+        } else if line.contains(" inet") {
+            let address = words[3].split('/').next().unwrap_or_default();
+            if !kernels_own(address) {
+                seen.insert(format!("{sign} addr {} {address}", name(words[1])));
+            }
+        } else if line.contains("lladdr") && line.contains("PERMANENT") {
+            seen.insert(format!("{sign} neigh {} {}", words[2], words[0]));
+        }
+    }
+    for line in rules.lines() {
+        let (sign, rest) = match line.split_once(" element ") {
+            Some(("add", rest)) => ("+", rest),
+            Some(("delete", rest)) => ("-", rest),
+            _ => continue,
+        };
+        // inet TABLE SET { KEY : DATA }
+        let words: Vec<&str> = rest.splitn(4, ' ').collect();
+        let [_, _, set, element] = words[..] else {
+            continue;
+        };
+        let element = element.trim_matches(['{', '}', ' ']).replace('"', "");
+        seen.insert(format!("{sign} nft {set} {element}"));
+    }
+    // A link that was there before and only changed its state was not made.
+    let news: Trace = seen
+        .iter()
+        .filter(|line| line.contains(" link veth") || !line.contains(" link "))
+        .cloned()
+        .collect();
+    news
+}
+
+#[test]
+fn publishing_is_planned_as_it_happens() {
+    let world = World::new();
+    world
+        .docker("create --name web -p 8080:80 -p 5000-5003:5000-5003/udp img httpd -f -h /www")
+        .ok();
+    planned_and_seen(&world, "start web", "start web");
+    planned_and_seen(&world, "stop web", "stop -t 0 web");
+    world.docker("start web").ok();
+    planned_and_seen(&world, "rm web", "rm -f web");
+}
+
+#[test]
+fn connections_are_planned_as_they_happen() {
+    let world = World::new();
+    world.network("net1");
+    world.network("--ipv6 --subnet 10.74.0.0/24 --subnet fd74::/64 net2");
+    world.serve("--network net1 --name a -p 8080:80");
+    planned_and_seen(&world, "connect net2 a", "network connect net2 a");
+    planned_and_seen(&world, "disconnect net2 a", "network disconnect net2 a");
+}
+
+#[test]
+fn a_plan_for_a_container_to_be_prints_and_changes_nothing() {
+    let world = World::new();
+    let before = Snapshot::take(world.host());
+    let plan = world
+        .sealane("plan run -p 8080:80 img httpd -f -h /www")
+        .ok();
+    for part in ["veth", "172.17.0.2", "8080", "default via 172.17.0.1"] {
+        assert!(plan.contains(part), "{part:?} is not in {plan}");
+    }
+    let plan = world
+        .sealane("plan network-create --subnet 10.75.0.0/24 blue")
+        .ok();
+    assert!(
+        plan.contains("10.75.0.1") && plan.contains("bridge"),
+        "{plan}"
+    );
+    assert_eq!(before.difference(&Snapshot::take(world.host())), "");
+    assert_eq!(world.docker("ps -aq").ok(), "");
+    assert_eq!(world.docker("network ls -q").ok().lines().count(), 3);
+    let unknown = world.sealane("plan start nosuch");
+    assert!(
+        unknown.code != 0 && unknown.stderr.contains("nosuch"),
+        "{unknown}"
+    );
+}
