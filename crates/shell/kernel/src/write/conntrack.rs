@@ -1,6 +1,7 @@
 //! Forgetting tracked connections that would go on to where they no longer should.
 
 use crate::ack::errno;
+use crate::fault;
 use crate::kernel::Kernel;
 use crate::message::{Attributes, CTNETLINK, Message};
 use crate::nft::decode::{find, number as read_number};
@@ -50,6 +51,7 @@ pub(super) fn forget_address(kernel: &Kernel, address: IpAddr) -> io::Result<()>
     for tuple in [TUPLE_ORIGINAL, TUPLE_REPLY] {
         let filter = |attributes: &mut Attributes| by_source(attributes, tuple, address);
         let flush = message(DELETE, family_of(address), filter);
+        fault::point("conntrack flush");
         match socket.get(flush) {
             // Before Linux 6.9 a filter selects what is listed, but not what is deleted.
             Err(error) if errno(&error) == Some(libc::EOPNOTSUPP) => {
@@ -94,6 +96,10 @@ fn forget_listed(
         .iter()
         .filter_map(|reply| Found::read(&reply.payload));
     let doomed: Vec<Message> = found.filter(matches).map(|found| found.removal()).collect();
+    if doomed.is_empty() {
+        return Ok(());
+    }
+    fault::point("conntrack delete");
     for answer in socket.exchange(&doomed)? {
         match answer.refusal {
             // It ended by itself.
