@@ -306,7 +306,7 @@ fn a_full_disk_is_said_and_survived() {
     );
     world.host().sh("rm /var/lib/sealane/ballast").ok();
     world.docker("network create after").ok();
-    world.restart();
+    world.relaunch();
     let names = world.docker("network ls --format '{{.Name}}'").ok();
     assert!(
         names.contains("before") && names.contains("after"),

@@ -53,7 +53,7 @@ fn crash_at_every_step(operation: &Operation) {
     println!("{}: {points} points, {counts:?}", operation.name);
     assert!(points > 1, "{} is more than one write", operation.name);
     (operation.prepare)(&world);
-    world.restart();
+    world.relaunch();
     settles_to(&world, &expected[first], "and everything is undone");
 }
 
@@ -61,7 +61,7 @@ fn crash_at_every_step(operation: &Operation) {
 fn uninterrupted(world: &mut World, operation: &Operation) -> (Expected, &'static str) {
     let mut expected = Expected::new();
     let mut look = |world: &mut World| {
-        world.restart();
+        world.relaunch();
         let says = (operation.says)(world);
         let known = expected.insert(says, Snapshot::take(world.host()));
         assert!(
@@ -90,7 +90,7 @@ fn uninterrupted(world: &mut World, operation: &Operation) -> (Expected, &'stati
 fn interrupted(world: &mut World, operation: &Operation, n: u32) -> Option<String> {
     (operation.prepare)(world);
     // What the preparation left to do in the background is over before counting begins.
-    world.restart();
+    world.relaunch();
     let log = world.host().path(format!("{FAULT}.log"));
     // There is none before the first point.
     drop(fs::remove_file(&log));

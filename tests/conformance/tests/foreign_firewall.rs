@@ -126,7 +126,7 @@ fn a_users_own_chains_are_never_flushed() {
         .ok();
     assert_eq!(world.peer().fetch("10.99.0.1:8080"), None);
     world.network("another");
-    world.restart();
+    world.relaunch();
     assert_eq!(
         world.peer().fetch("10.99.0.1:8080"),
         None,

@@ -35,7 +35,7 @@ fn account(world: &World) -> Value {
 
 #[test]
 fn b3_1_b3_2_a_killed_daemon_comes_back_with_everything() {
-    let mut world = World::new();
+    let mut world = World::with_flags(&["--live-restore"]);
     world.network("--ipv6 --subnet 10.68.0.0/24 --subnet fd68::/64 net1");
     world.network("--internal net2");
     world.serve("--network net1 --name web -p 8080:80 -p 127.0.0.1::80 --network-alias nick");
@@ -282,14 +282,25 @@ fn purge_removes_every_object_of_ours_and_no_other() {
 }
 
 #[test]
-fn b3_2_live_restore_can_be_declined() {
-    let mut world = World::with_flags(&["--live-restore=false"]);
-    world.idle("--name c -p 8080:80");
-    world.kill9();
+fn b3_2_without_live_restore_a_stop_ends_the_containers() {
+    let mut world = World::new();
+    world.serve("--name back --restart always -p 8080:80");
+    world.run("--name polite img sh -c 'trap \"exit 5\" TERM; while :; do sleep 0.05; done'");
+    world.stop();
+    assert_eq!(world.peer().fetch("10.99.0.1:8080"), None);
+    let processes = world.host().sh("ps -e -o args=").ok();
+    assert!(
+        !processes.contains("httpd") && !processes.contains("conmon"),
+        "{processes}"
+    );
     world.launch();
     assert_eq!(
-        world.inspect("c")["State"]["Running"],
-        true,
-        "a crash harms nobody in either mode"
+        eventually(SOON, || world.peer().fetch("10.99.0.1:8080")),
+        HELLO
+    );
+    let state = world.inspect("polite")["State"].clone();
+    assert_eq!(
+        (state["Running"].as_bool(), state["ExitCode"].as_i64()),
+        (Some(false), Some(5))
     );
 }

@@ -120,10 +120,10 @@ impl Daemon {
         self.wait_for_end();
     }
 
-    /// Stops and starts it.
+    /// Kills it and starts it again; the containers run on.
     #[track_caller]
-    pub fn restart(&mut self) {
-        self.stop();
+    pub fn relaunch(&mut self) {
+        self.kill9();
         self.launch();
     }
 
