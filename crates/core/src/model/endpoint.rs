@@ -67,6 +67,7 @@ impl Endpoint {
     /// Its addresses, IPv4 first.
     pub fn addresses(&self) -> impl Iterator<Item = IpAddr> {
         let v4 = self.ipv4.map(|net| IpAddr::V4(net.addr()));
-        v4.into_iter().chain(self.ipv6.map(|net| IpAddr::V6(net.addr())))
+        v4.into_iter()
+            .chain(self.ipv6.map(|net| IpAddr::V6(net.addr())))
     }
 }

@@ -73,7 +73,10 @@ impl TryFrom<&str> for Id {
         }
         let mut bytes = [0; 32];
         for (byte, [high, low]) in bytes.iter_mut().zip(pairs) {
-            *byte = digit(*high).zip(digit(*low)).map(|(h, l)| h << 4 | l).ok_or_else(invalid)?;
+            *byte = digit(*high)
+                .zip(digit(*low))
+                .map(|(h, l)| h << 4 | l)
+                .ok_or_else(invalid)?;
         }
         Ok(Self(bytes))
     }

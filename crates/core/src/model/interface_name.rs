@@ -63,12 +63,18 @@ impl TryFrom<&str> for InterfaceName {
 
     fn try_from(name: &str) -> Result<Self, InvalidInterfaceName> {
         if name.len() > Self::MAX_BYTES {
-            return Err(InvalidInterfaceName::TooLong { name: name.into(), bytes: name.len() });
+            return Err(InvalidInterfaceName::TooLong {
+                name: name.into(),
+                bytes: name.len(),
+            });
         }
         // `%` is refused although legal: the kernel reads "veth%d" as a template to number.
         let forbidden = |c: char| !c.is_ascii_graphic() || "/:%".contains(c);
         if let Some(character) = name.chars().find(|&c| forbidden(c)) {
-            return Err(InvalidInterfaceName::Forbidden { name: name.into(), character });
+            return Err(InvalidInterfaceName::Forbidden {
+                name: name.into(),
+                character,
+            });
         }
         match name {
             "" | "." | ".." => Err(InvalidInterfaceName::Reserved { name: name.into() }),
@@ -103,9 +109,22 @@ mod tests {
 
     #[test]
     fn what_the_kernel_would_misread_is_refused() {
-        for name in ["", ".", "..", "veth%d", "a b", "a/b", "a:b", "0123456789abcdef", "é"] {
+        for name in [
+            "",
+            ".",
+            "..",
+            "veth%d",
+            "a b",
+            "a/b",
+            "a:b",
+            "0123456789abcdef",
+            "é",
+        ] {
             assert!(InterfaceName::try_from(name).is_err(), "{name:?}");
         }
-        assert_eq!(InterfaceName::try_from("br-0123456789ab").unwrap().as_str(), "br-0123456789ab");
+        assert_eq!(
+            InterfaceName::try_from("br-0123456789ab").unwrap().as_str(),
+            "br-0123456789ab"
+        );
     }
 }

@@ -45,7 +45,10 @@ impl TryFrom<&str> for Mac {
         let mut bytes = [0; 6];
         let mut parts = text.split([':', '-']);
         for byte in &mut bytes {
-            let part = parts.next().filter(|part| part.len() == 2).ok_or_else(invalid)?;
+            let part = parts
+                .next()
+                .filter(|part| part.len() == 2)
+                .ok_or_else(invalid)?;
             *byte = u8::from_str_radix(part, 16).map_err(|_| invalid())?;
         }
         if parts.next().is_some() || bytes[0] & 1 == 1 || bytes == [0; 6] {
@@ -83,7 +86,13 @@ mod tests {
 
     #[test]
     fn group_and_malformed_addresses_are_refused() {
-        for text in ["", "02:42", "01:00:5e:00:00:01", "00:00:00:00:00:00", "2:42:ac:11:0:2"] {
+        for text in [
+            "",
+            "02:42",
+            "01:00:5e:00:00:01",
+            "00:00:00:00:00:00",
+            "2:42:ac:11:0:2",
+        ] {
             assert!(Mac::try_from(text).is_err(), "{text:?}");
         }
     }

@@ -30,7 +30,9 @@ impl fmt::Display for DriverKind {
 }
 
 /// How far a network reaches.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
+)]
 #[serde(rename_all = "lowercase")]
 pub enum Scope {
     /// This host.
@@ -121,9 +123,18 @@ pub struct Network {
 impl Network {
     /// The subnets of one family that the network uses: IPv6 ones only where IPv6 is on.
     pub fn subnets(&self, ipv6: bool) -> impl Iterator<Item = &SubnetSpec> {
-        let enabled = if ipv6 { self.spec.enable_ipv6 } else { self.spec.enable_ipv4 };
+        let enabled = if ipv6 {
+            self.spec.enable_ipv6
+        } else {
+            self.spec.enable_ipv4
+        };
         let family = move |subnet: &&SubnetSpec| matches!(subnet.subnet, IpNet::V6(_)) == ipv6;
-        self.spec.ipam.subnets.iter().filter(move |_| enabled).filter(family)
+        self.spec
+            .ipam
+            .subnets
+            .iter()
+            .filter(move |_| enabled)
+            .filter(family)
     }
 
     /// Whether it is one of the three that exist from the start and cannot be removed.

@@ -1,6 +1,6 @@
 //! nftables as data: tables, sets, chains and rules, in the words an operator reads.
 //!
-//! Pure: the kernel crate encodes these for netlink, [`render`] prints them as `nft` would. A rule
+//! Pure: the kernel crate encodes these for netlink, `render` prints them as `nft` would. A rule
 //! is a list of [`Match`]es and one [`Statement`]; what a rule decides per network, endpoint or
 //! port stands in a set or map, so that rules never grow with the host.
 

@@ -26,7 +26,10 @@ impl fmt::Display for Listing<'_> {
         writeln!(f, "table {} {} {{", self.table.family, self.table.name)?;
         let mut gap = "";
         for set in &self.table.sets {
-            let elements = self.elements.get(set.name.as_str()).map_or(&[][..], Vec::as_slice);
+            let elements = self
+                .elements
+                .get(set.name.as_str())
+                .map_or(&[][..], Vec::as_slice);
             f.write_str(gap)?;
             list_set(f, set, elements)?;
             gap = "\n";
@@ -42,15 +45,15 @@ impl fmt::Display for Listing<'_> {
 
 impl fmt::Display for Table {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        Listing { table: self, elements: BTreeMap::new() }.fmt(f)
+        Listing {
+            table: self,
+            elements: BTreeMap::new(),
+        }
+        .fmt(f)
     }
 }
 
-fn list_set(
-    f: &mut fmt::Formatter<'_>,
-    set: &Set,
-    elements: &[(&[Datum], &Data)],
-) -> fmt::Result {
+fn list_set(f: &mut fmt::Formatter<'_>, set: &Set, elements: &[(&[Datum], &Data)]) -> fmt::Result {
     let kind = if set.data.is_empty() { "set" } else { "map" };
     write!(f, "\t{kind} {} {{\n\t\ttype {}", set.name, joined(&set.key))?;
     if !set.data.is_empty() {
@@ -61,13 +64,21 @@ fn list_set(
         f.write_str("\t\tflags interval\n")?;
     }
     for (place, (key, data)) in elements.iter().enumerate() {
-        f.write_str(if place == 0 { "\t\telements = { " } else { ",\n\t\t\t     " })?;
+        f.write_str(if place == 0 {
+            "\t\telements = { "
+        } else {
+            ",\n\t\t\t     "
+        })?;
         f.write_str(&joined(key))?;
         if **data != Data::None {
             write!(f, " : {data}")?;
         }
     }
-    f.write_str(if elements.is_empty() { "\t}\n" } else { " }\n\t}\n" })
+    f.write_str(if elements.is_empty() {
+        "\t}\n"
+    } else {
+        " }\n\t}\n"
+    })
 }
 
 fn list_chain(f: &mut fmt::Formatter<'_>, family: Family, chain: &Chain) -> fmt::Result {
@@ -83,7 +94,11 @@ fn list_chain(f: &mut fmt::Formatter<'_>, family: Family, chain: &Chain) -> fmt:
 
 /// Fields of a concatenation.
 fn joined<T: fmt::Display>(fields: &[T]) -> String {
-    fields.iter().map(T::to_string).collect::<Vec<_>>().join(" . ")
+    fields
+        .iter()
+        .map(T::to_string)
+        .collect::<Vec<_>>()
+        .join(" . ")
 }
 
 impl fmt::Display for Family {
@@ -103,7 +118,12 @@ impl fmt::Display for Hook {
             ChainKind::Filter => "filter",
             ChainKind::Nat => "nat",
         };
-        write!(f, "type {kind} hook {} priority {}", self.point, self.priority_name())
+        write!(
+            f,
+            "type {kind} hook {} priority {}",
+            self.point,
+            self.priority_name()
+        )
     }
 }
 
@@ -118,7 +138,9 @@ impl Hook {
             ("security", 50, None),
             ("srcnat", 100, Some(HookPoint::Postrouting)),
         ];
-        let here = named.into_iter().filter(|(_, _, only)| only.is_none_or(|at| at == self.point));
+        let here = named
+            .into_iter()
+            .filter(|(_, _, only)| only.is_none_or(|at| at == self.point));
         let near = here.map(|(name, at, _)| (name, self.priority - at));
         match near.into_iter().find(|(_, offset)| offset.abs() <= 10) {
             Some((name, 0)) => name.into(),
@@ -203,9 +225,20 @@ impl fmt::Display for Rule {
 impl Rule {
     /// The rule as a line of a table of `family`.
     fn text(&self, family: Family) -> String {
-        let mut words = Words { rule: self, family, network: None, transport: None, done: vec![] };
-        self.matches.iter().enumerate().for_each(|(place, one)| words.condition(place, one));
-        self.statements.iter().for_each(|statement| words.statement(statement));
+        let mut words = Words {
+            rule: self,
+            family,
+            network: None,
+            transport: None,
+            done: vec![],
+        };
+        self.matches
+            .iter()
+            .enumerate()
+            .for_each(|(place, one)| words.condition(place, one));
+        self.statements
+            .iter()
+            .for_each(|statement| words.statement(statement));
         if !self.comment.is_empty() {
             words.done.push(format!("comment \"{}\"", self.comment));
         }
@@ -248,7 +281,12 @@ impl Words<'_> {
         let text = match statement {
             Statement::Verdict(verdict) => verdict.to_string(),
             Statement::VerdictMap(fields, map) => format!("{} vmap @{map}", self.fields(fields)),
-            Statement::DnatMap { ipv6, fields, map, port: _ } => self.dnat(*ipv6, fields, map),
+            Statement::DnatMap {
+                ipv6,
+                fields,
+                map,
+                port: _,
+            } => self.dnat(*ipv6, fields, map),
             Statement::Masquerade => "masquerade".into(),
             Statement::SetPort(field, port) => format!("{} set {port}", self.field(*field)),
             Statement::NoTrack => "notrack".into(),
@@ -260,9 +298,11 @@ impl Words<'_> {
     /// Translation needs to know the network protocol, if only the family leaves it open.
     fn dnat(&mut self, ipv6: bool, fields: &[Field], map: &str) -> String {
         let open = matches!(self.family, Family::Inet | Family::Bridge);
-        let told = self.network.is_some() || fields.iter().any(|field| network_of(*field).is_some());
+        let told =
+            self.network.is_some() || fields.iter().any(|field| network_of(*field).is_some());
         if open && !told {
-            self.done.push(format!("meta nfproto {}", network_name(ipv6)));
+            self.done
+                .push(format!("meta nfproto {}", network_name(ipv6)));
         }
         let family = match (open, ipv6) {
             (false, _) => "",
@@ -278,7 +318,8 @@ impl Words<'_> {
         match (field, datum) {
             (Field::NfProto, Datum::NfProto(ipv6)) => {
                 self.network = Some(*ipv6);
-                self.later(place).any(|field| network_of(field) == Some(*ipv6))
+                self.later(place)
+                    .any(|field| network_of(field) == Some(*ipv6))
             }
             (Field::L4Proto, Datum::Protocol(protocol)) => {
                 self.transport = Some(*protocol);
@@ -291,16 +332,24 @@ impl Words<'_> {
     /// The fields that are looked at after a match.
     fn later(&self, place: usize) -> impl Iterator<Item = Field> {
         let matches = self.rule.matches[place + 1..].iter().flat_map(of_match);
-        matches.chain(self.rule.statements.iter().flat_map(of_statement)).copied()
+        matches
+            .chain(self.rule.statements.iter().flat_map(of_statement))
+            .copied()
     }
 
     fn fields(&mut self, fields: &[Field]) -> String {
-        fields.iter().map(|field| self.field(*field)).collect::<Vec<_>>().join(" . ")
+        fields
+            .iter()
+            .map(|field| self.field(*field))
+            .collect::<Vec<_>>()
+            .join(" . ")
     }
 
     fn field(&mut self, field: Field) -> String {
         self.network = network_of(field).or(self.network);
-        let transport = self.transport.map_or("th".into(), |protocol| protocol.to_string());
+        let transport = self
+            .transport
+            .map_or("th".into(), |protocol| protocol.to_string());
         match field {
             Field::NfProto => "meta nfproto".into(),
             Field::L4Proto => "meta l4proto".into(),
@@ -384,16 +433,30 @@ mod tests {
         let map = publish.name.clone();
         let translate = Rule {
             matches: vec![Match::ToHost],
-            statements: vec![Statement::DnatMap { ipv6: false, fields, map, port: true }],
+            statements: vec![Statement::DnatMap {
+                ipv6: false,
+                fields,
+                map,
+                port: true,
+            }],
             comment: "published ports".into(),
         };
-        let hook = Hook { kind: ChainKind::Nat, point: HookPoint::Prerouting, priority: -100 };
+        let hook = Hook {
+            kind: ChainKind::Nat,
+            point: HookPoint::Prerouting,
+            priority: -100,
+        };
         let name = "prerouting".into();
         let table = Table {
             family: Family::Inet,
             name: "sealane".into(),
             sets: vec![publish],
-            chains: vec![Chain { name, hook: Some(hook), rules: vec![translate], user: false }],
+            chains: vec![Chain {
+                name,
+                hook: Some(hook),
+                rules: vec![translate],
+                user: false,
+            }],
         };
         let key = [Datum::Protocol(Protocol::Tcp), Datum::Port(8080)];
         let data = Data::Socket(IpAddr::from([10, 0, 0, 2]), 80);

@@ -19,7 +19,9 @@ pub enum Fault {
     #[error("{0:?} fits no set of the table; this is a fault of the driver")]
     NoSet(Key),
     /// A verdict leads to a chain that the table does not have.
-    #[error("{0:?} leads to chain {1}, which the table does not have; this is a fault of the driver")]
+    #[error(
+        "{0:?} leads to chain {1}, which the table does not have; this is a fault of the driver"
+    )]
     NoChain(Key, String),
 }
 
@@ -27,12 +29,15 @@ pub enum Fault {
 pub fn check(plan: &Plan, table: &Table) -> Vec<Fault> {
     let links = sandbox_links(plan);
     let clashes = plan.clashes().iter().cloned().map(Fault::Clash);
-    let faults = plan.objects().iter().filter_map(|(key, object)| match (key, object) {
-        (Key::Element(set, fields), Object::Element(data)) => {
-            element_fault(key, table, set, fields, data)
-        }
-        _ => hanging(key, object, &links),
-    });
+    let faults = plan
+        .objects()
+        .iter()
+        .filter_map(|(key, object)| match (key, object) {
+            (Key::Element(set, fields), Object::Element(data)) => {
+                element_fault(key, table, set, fields, data)
+            }
+            _ => hanging(key, object, &links),
+        });
     clashes.chain(faults).collect()
 }
 
@@ -44,7 +49,10 @@ fn sandbox_links(plan: &Plan) -> BTreeSet<(Netns, &InterfaceName)> {
             links.insert((*netns, name));
         }
         if let Object::Link(link) = object
-            && let LinkKind::Veth { peer: (netns, name), .. } = &link.kind
+            && let LinkKind::Veth {
+                peer: (netns, name),
+                ..
+            } = &link.kind
         {
             links.insert((*netns, name));
         }
@@ -54,11 +62,7 @@ fn sandbox_links(plan: &Plan) -> BTreeSet<(Netns, &InterfaceName)> {
 
 /// Whether an object hangs on a link in a sandbox that is missing. Links of the host may belong to
 /// another scope's plan.
-fn hanging(
-    key: &Key,
-    object: &Object,
-    links: &BTreeSet<(Netns, &InterfaceName)>,
-) -> Option<Fault> {
+fn hanging(key: &Key, object: &Object, links: &BTreeSet<(Netns, &InterfaceName)>) -> Option<Fault> {
     let interface = match (key, object) {
         (Key::Address(_, name, _) | Key::Up(_, name) | Key::Neighbor(_, name, _), _) => name,
         (Key::Route(..), Object::Route(route)) => &route.interface,
@@ -84,7 +88,10 @@ fn element_fault(
     }
     match data {
         Data::Verdict(Verdict::Jump(chain) | Verdict::Goto(chain)) => {
-            let known = table.chains.iter().any(|candidate| candidate.name == *chain);
+            let known = table
+                .chains
+                .iter()
+                .any(|candidate| candidate.name == *chain);
             (!known).then(|| Fault::NoChain(key.clone(), chain.clone()))
         }
         Data::Verdict(Verdict::Accept | Verdict::Drop | Verdict::Return)
@@ -114,7 +121,10 @@ mod tests {
     fn an_element_must_fit_a_set_and_its_chain_must_exist() {
         let bridge = Datum::Interface(InterfaceName::try_from("br0").unwrap());
         let mut plan = Plan::default();
-        plan.add(Key::Element("bridges".into(), vec![Datum::Port(1)]), Object::Element(Data::None));
+        plan.add(
+            Key::Element("bridges".into(), vec![Datum::Port(1)]),
+            Object::Element(Data::None),
+        );
         plan.add(
             Key::Element("entering".into(), vec![bridge]),
             Object::Element(Data::Verdict(Verdict::Goto("nowhere".into()))),

@@ -28,19 +28,26 @@ impl Change {
 /// Elements of nftables are the exception that proves the order: they share one transaction, so
 /// the executor may pull a removal forward into it.
 pub fn diff(old: &Plan, new: &Plan) -> Vec<Change> {
-    let made = new.objects().iter().filter_map(|(key, wanted)| match old.objects().get(key) {
-        None => Some(Change::Create(key.clone(), wanted.clone())),
-        Some(present) if present != wanted => {
-            Some(Change::Alter(key.clone(), present.clone(), wanted.clone()))
-        }
-        Some(_) => None,
-    });
+    let made = new
+        .objects()
+        .iter()
+        .filter_map(|(key, wanted)| match old.objects().get(key) {
+            None => Some(Change::Create(key.clone(), wanted.clone())),
+            Some(present) if present != wanted => {
+                Some(Change::Alter(key.clone(), present.clone(), wanted.clone()))
+            }
+            Some(_) => None,
+        });
     let mut changes: Vec<Change> = made.collect();
     changes.sort_by_key(|change| change.key().phase());
 
-    let gone = old.objects().iter().filter(|(key, _)| !new.objects().contains_key(*key));
-    let mut removals: Vec<Change> =
-        gone.map(|(key, object)| Change::Delete(key.clone(), object.clone())).collect();
+    let gone = old
+        .objects()
+        .iter()
+        .filter(|(key, _)| !new.objects().contains_key(*key));
+    let mut removals: Vec<Change> = gone
+        .map(|(key, object)| Change::Delete(key.clone(), object.clone()))
+        .collect();
     removals.sort_by_key(|change| change.key().phase());
     changes.extend(removals.into_iter().rev());
     changes

@@ -82,12 +82,21 @@ impl Link {
         let kind = match (&self.kind, &found.kind) {
             (LinkKind::Bridge, LinkKind::Bridge) => true,
             (
-                LinkKind::Veth { master, hairpin, isolated, .. },
-                LinkKind::Veth { master: m, hairpin: h, isolated: i, .. },
+                LinkKind::Veth {
+                    master,
+                    hairpin,
+                    isolated,
+                    ..
+                },
+                LinkKind::Veth {
+                    master: m,
+                    hairpin: h,
+                    isolated: i,
+                    ..
+                },
             ) => (master, hairpin, isolated) == (m, h, i),
-            (LinkKind::Bridge, LinkKind::Veth { .. }) | (LinkKind::Veth { .. }, LinkKind::Bridge) => {
-                false
-            }
+            (LinkKind::Bridge, LinkKind::Veth { .. })
+            | (LinkKind::Veth { .. }, LinkKind::Bridge) => false,
         };
         kind && self.mtu == found.mtu && (self.mac.is_none() || self.mac == found.mac)
     }

@@ -51,7 +51,12 @@ impl fmt::Display for Object {
             Self::Link(link) => write!(f, " {link}"),
             Self::Setting(value) => write!(f, " = {value}"),
             Self::Table(table) => {
-                write!(f, " {} sets, {} chains", table.sets.len(), table.chains.len())
+                write!(
+                    f,
+                    " {} sets, {} chains",
+                    table.sets.len(),
+                    table.chains.len()
+                )
             }
             Self::Element(crate::nft::Data::None) => Ok(()),
             Self::Element(data) => write!(f, " : {data}"),
@@ -68,7 +73,13 @@ impl fmt::Display for Link {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.kind {
             LinkKind::Bridge => write!(f, "bridge mtu {}", self.mtu)?,
-            LinkKind::Veth { peer: (netns, name), peer_mac, master, hairpin, isolated } => {
+            LinkKind::Veth {
+                peer: (netns, name),
+                peer_mac,
+                master,
+                hairpin,
+                isolated,
+            } => {
                 write!(f, "veth peer {netns}/{name} {peer_mac} mtu {}", self.mtu)?;
                 if let Some(master) = master {
                     write!(f, " master {master}")?;
@@ -113,6 +124,8 @@ impl fmt::Display for Plan {
         for (key, object) in objects {
             writeln!(f, "{key}{object}")?;
         }
-        self.effects().iter().try_for_each(|effect| writeln!(f, "{effect}"))
+        self.effects()
+            .iter()
+            .try_for_each(|effect| writeln!(f, "{effect}"))
     }
 }

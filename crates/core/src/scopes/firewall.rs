@@ -5,7 +5,7 @@
 
 use super::{PUBLISH_SETS, host_table, set};
 use crate::model::Protocol;
-use crate::nft::{Data, Datum, Verdict};
+use crate::nft::{Data, Datum, Listing, Verdict};
 use crate::plan::{Key, Object};
 use std::collections::BTreeMap;
 use std::fmt::Write;
@@ -16,23 +16,11 @@ type Elements<'a> = BTreeMap<&'a str, Vec<(&'a [Datum], &'a Data)>>;
 
 /// The table with its elements, as `nft list table inet sealane` prints them.
 pub fn firewall_as_nft(owned: &[(Key, Object)]) -> String {
-    let elements = elements(owned);
-    let mut table = host_table().to_string();
-    for (set, elements) in elements {
-        let lines = elements.iter().map(|(key, data)| {
-            let key: Vec<String> = key.iter().map(ToString::to_string).collect();
-            let data = match data {
-                Data::None => String::new(),
-                Data::Address(_) | Data::Socket(..) | Data::Verdict(_) => format!(" : {data}"),
-            };
-            format!("{}{data}", key.join(" . "))
-        });
-        let lines: Vec<String> = lines.collect();
-        let head = format!("{set} {{\n");
-        let filled = format!("{head}\t\telements = {{ {} }}\n", lines.join(",\n\t\t\t     "));
-        table = table.replacen(&head, &filled, 1);
+    Listing {
+        table: &host_table(),
+        elements: elements(owned),
     }
-    table
+    .to_string()
 }
 
 /// The same, in the words of `iptables-save` and `ip6tables-save`.
@@ -41,8 +29,14 @@ pub fn firewall_as_iptables(owned: &[(Key, Object)]) -> String {
     let mut text = String::new();
     for (ipv6, tool) in [(false, "iptables"), (true, "ip6tables")] {
         // Writing to a String cannot fail.
-        let _ = writeln!(text, "# what {tool}-save would say; read-only, see `nft list table inet sealane`");
-        let _ = writeln!(text, "*nat\n:PREROUTING ACCEPT\n:OUTPUT ACCEPT\n:POSTROUTING ACCEPT\n:DOCKER -");
+        let _ = writeln!(
+            text,
+            "# what {tool}-save would say; read-only, see `nft list table inet sealane`"
+        );
+        let _ = writeln!(
+            text,
+            "*nat\n:PREROUTING ACCEPT\n:OUTPUT ACCEPT\n:POSTROUTING ACCEPT\n:DOCKER -"
+        );
         text.push_str("-A PREROUTING -m addrtype --dst-type LOCAL -j DOCKER\n");
         text.push_str("-A OUTPUT -m addrtype --dst-type LOCAL -j DOCKER\n");
         masquerades(&elements, ipv6, &mut text);
@@ -70,16 +64,25 @@ fn of<'a>(elements: &'a Elements<'_>, set: &str) -> &'a [(&'a [Datum], &'a Data)
 }
 
 fn masquerades(elements: &Elements<'_>, ipv6: bool, text: &mut String) {
-    let (own, bridges) =
-        if ipv6 { (set::SELF6, set::MASQUERADE6) } else { (set::SELF4, set::MASQUERADE4) };
+    let (own, bridges) = if ipv6 {
+        (set::SELF6, set::MASQUERADE6)
+    } else {
+        (set::SELF4, set::MASQUERADE4)
+    };
     for (key, _) in of(elements, own) {
         if let [source, destination] = key {
-            let _ = writeln!(text, "-A POSTROUTING -s {source} -d {destination} -j MASQUERADE");
+            let _ = writeln!(
+                text,
+                "-A POSTROUTING -s {source} -d {destination} -j MASQUERADE"
+            );
         }
     }
     for (key, _) in of(elements, bridges) {
         if let [Datum::Interface(bridge)] = key {
-            let _ = writeln!(text, "-A POSTROUTING -i {bridge} ! -o {bridge} -j MASQUERADE");
+            let _ = writeln!(
+                text,
+                "-A POSTROUTING -i {bridge} ! -o {bridge} -j MASQUERADE"
+            );
         }
     }
 }
@@ -87,8 +90,12 @@ fn masquerades(elements: &Elements<'_>, ipv6: bool, text: &mut String) {
 fn translations(elements: &Elements<'_>, ipv6: bool, text: &mut String) {
     for map in PUBLISH_SETS[usize::from(ipv6)] {
         for (key, data) in of(elements, map) {
-            let Some((protocol, address, ports)) = published(key) else { continue };
-            let address = address.map(|address| format!(" -d {address}")).unwrap_or_default();
+            let Some((protocol, address, ports)) = published(key) else {
+                continue;
+            };
+            let address = address
+                .map(|address| format!(" -d {address}"))
+                .unwrap_or_default();
             let to = match data {
                 Data::Socket(IpAddr::V6(ip), port) => format!("[{ip}]:{port}"),
                 Data::Socket(ip, port) => format!("{ip}:{port}"),
@@ -106,7 +113,9 @@ fn translations(elements: &Elements<'_>, ipv6: bool, text: &mut String) {
 
 /// The protocol, the host address if there is one, and the ports of a published element.
 fn published(key: &[Datum]) -> Option<(Protocol, Option<&Datum>, String)> {
-    let (Datum::Protocol(protocol), rest) = key.split_first()? else { return None };
+    let (Datum::Protocol(protocol), rest) = key.split_first()? else {
+        return None;
+    };
     let (address, port) = match rest {
         [port] => (None, port),
         [address, port] => (Some(address), port),
@@ -134,7 +143,11 @@ fn passing(elements: &Elements<'_>, text: &mut String) {
         | Data::Address(_)
         | Data::Socket(..) => None,
     };
-    for (set, option) in [(set::WITHIN, ""), (set::LEAVING, "-i "), (set::ENTERING, "-o ")] {
+    for (set, option) in [
+        (set::WITHIN, ""),
+        (set::LEAVING, "-i "),
+        (set::ENTERING, "-o "),
+    ] {
         for (key, data) in of(elements, set) {
             let Some(target) = target(data) else { continue };
             let links = match key {
@@ -157,7 +170,10 @@ mod tests {
     fn a_published_port_reads_as_iptables_would_have_it() {
         let key = vec![Datum::Protocol(Protocol::Tcp), Datum::Port(8080)];
         let data = Data::Socket("172.17.0.2".parse().unwrap(), 80);
-        let owned = [(Key::Element("publish-port4".into(), key), Object::Element(data))];
+        let owned = [(
+            Key::Element("publish-port4".into(), key),
+            Object::Element(data),
+        )];
         let text = firewall_as_iptables(&owned);
         let rule = "-A DOCKER -p tcp -m tcp --dport 8080 -j DNAT --to-destination 172.17.0.2:80\n";
         assert_eq!(text.matches(rule).count(), 1, "{text}");

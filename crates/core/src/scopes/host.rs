@@ -19,9 +19,17 @@ pub const TABLE: &str = "sealane";
 /// `forward` names the families that some network needs forwarding for.
 pub fn plan_host(facts: &Facts, forward: (bool, bool)) -> Plan {
     let mut plan = Plan::default();
-    plan.add(Key::Table(Netns::Host, TABLE.into()), Object::Table(host_table()));
+    plan.add(
+        Key::Table(Netns::Host, TABLE.into()),
+        Object::Table(host_table()),
+    );
     let families = [
-        (forward.0, false, facts.ipv4_forwarding, ["ipv4/ip_forward", "ipv4/conf/default/forwarding"]),
+        (
+            forward.0,
+            false,
+            facts.ipv4_forwarding,
+            ["ipv4/ip_forward", "ipv4/conf/default/forwarding"],
+        ),
         (
             forward.1 && facts.ipv6,
             true,
@@ -34,7 +42,10 @@ pub fn plan_host(facts: &Facts, forward: (bool, bool)) -> Plan {
             continue;
         }
         for path in settings {
-            plan.add(Key::Setting(Netns::Host, path.into()), Object::Setting("1".into()));
+            plan.add(
+                Key::Setting(Netns::Host, path.into()),
+                Object::Setting("1".into()),
+            );
         }
         if !was_on {
             // We switched it on for ourselves, so nobody else may be routed by it.
@@ -49,7 +60,11 @@ pub fn plan_host(facts: &Facts, forward: (bool, bool)) -> Plan {
 
 /// The table of the host. It is the same on every host and for every set of networks.
 pub fn host_table() -> Table {
-    let user = ["sealane-user-prerouting", "sealane-user-forward", "sealane-user-postrouting"];
+    let user = [
+        "sealane-user-prerouting",
+        "sealane-user-forward",
+        "sealane-user-postrouting",
+    ];
     let mut chains: Vec<Chain> = user.into_iter().map(user_chain).collect();
     chains.push(Chain {
         name: PUBLISHED_ONLY.into(),
@@ -62,7 +77,12 @@ pub fn host_table() -> Table {
     });
     chains.push(publish_chain());
     chains.extend([guard(), prerouting(), output(), forward(), postrouting()]);
-    Table { family: Family::Inet, name: TABLE.into(), sets: sets(), chains }
+    Table {
+        family: Family::Inet,
+        name: TABLE.into(),
+        sets: sets(),
+        chains,
+    }
 }
 
 fn sets() -> Vec<Set> {
@@ -91,35 +111,66 @@ fn sets() -> Vec<Set> {
 
 /// A chain that is the user's: made once, empty, and never changed by us.
 fn user_chain(name: &str) -> Chain {
-    Chain { name: name.into(), hook: None, rules: vec![], user: true }
+    Chain {
+        name: name.into(),
+        hook: None,
+        rules: vec![],
+        user: true,
+    }
 }
 
 /// 127.0.0.0/8 stays on the host although bridges route it (`route_localnet`).
 fn guard() -> Chain {
     let loopback = ipnet::Ipv4Net::new_assert(std::net::Ipv4Addr::new(127, 0, 0, 0), 8).into();
-    base("guard", ChainKind::Filter, HookPoint::Prerouting, -300, vec![rule(
-        "127.0.0.0/8 never comes from outside",
-        vec![
-            Match::IsNot(Field::InputInterface, Datum::Interface(lo())),
-            Match::Within(Field::Ip4Destination, loopback),
-        ],
-        Verdict::Drop,
-    )])
+    base(
+        "guard",
+        ChainKind::Filter,
+        HookPoint::Prerouting,
+        -300,
+        vec![rule(
+            "127.0.0.0/8 never comes from outside",
+            vec![
+                Match::IsNot(Field::InputInterface, Datum::Interface(lo())),
+                Match::Within(Field::Ip4Destination, loopback),
+            ],
+            Verdict::Drop,
+        )],
+    )
 }
 
 fn prerouting() -> Chain {
-    base("prerouting", ChainKind::Nat, HookPoint::Prerouting, -100, vec![
-        rule("the user's rules", vec![], Verdict::Jump("sealane-user-prerouting".into())),
-        rule("published ports", vec![Match::ToHost], Verdict::Jump("publish".into())),
-    ])
+    base(
+        "prerouting",
+        ChainKind::Nat,
+        HookPoint::Prerouting,
+        -100,
+        vec![
+            rule(
+                "the user's rules",
+                vec![],
+                Verdict::Jump("sealane-user-prerouting".into()),
+            ),
+            rule(
+                "published ports",
+                vec![Match::ToHost],
+                Verdict::Jump("publish".into()),
+            ),
+        ],
+    )
 }
 
 fn output() -> Chain {
-    base("output", ChainKind::Nat, HookPoint::Output, -100, vec![rule(
-        "published ports, from the host itself",
-        vec![Match::ToHost],
-        Verdict::Jump("publish".into()),
-    )])
+    base(
+        "output",
+        ChainKind::Nat,
+        HookPoint::Output,
+        -100,
+        vec![rule(
+            "published ports, from the host itself",
+            vec![Match::ToHost],
+            Verdict::Jump("publish".into()),
+        )],
+    )
 }
 
 fn forward() -> Chain {
@@ -129,19 +180,37 @@ fn forward() -> Chain {
         statements: vec![Statement::VerdictMap(fields.to_vec(), map.into())],
         comment: comment.into(),
     };
-    base("forward", ChainKind::Filter, HookPoint::Forward, 0, vec![
-        rule("the user's rules", vec![], Verdict::Jump("sealane-user-forward".into())),
-        rule("what was once allowed", vec![Match::Established], Verdict::Accept),
-        lookup("within one network", &[InputInterface, OutputInterface], set::WITHIN),
-        lookup("out of a network", &[InputInterface], set::LEAVING),
-        lookup("into a network", &[OutputInterface], set::ENTERING),
-        rule(
-            "out of a network to anywhere else",
-            vec![Match::InSet(vec![InputInterface], set::BRIDGES.into())],
-            Verdict::Accept,
-        ),
-        lookup("between links that are not ours", &[NfProto], set::FOREIGN),
-    ])
+    base(
+        "forward",
+        ChainKind::Filter,
+        HookPoint::Forward,
+        0,
+        vec![
+            rule(
+                "the user's rules",
+                vec![],
+                Verdict::Jump("sealane-user-forward".into()),
+            ),
+            rule(
+                "what was once allowed",
+                vec![Match::Established],
+                Verdict::Accept,
+            ),
+            lookup(
+                "within one network",
+                &[InputInterface, OutputInterface],
+                set::WITHIN,
+            ),
+            lookup("out of a network", &[InputInterface], set::LEAVING),
+            lookup("into a network", &[OutputInterface], set::ENTERING),
+            rule(
+                "out of a network to anywhere else",
+                vec![Match::InSet(vec![InputInterface], set::BRIDGES.into())],
+                Verdict::Accept,
+            ),
+            lookup("between links that are not ours", &[NfProto], set::FOREIGN),
+        ],
+    )
 }
 
 fn postrouting() -> Chain {
@@ -151,37 +220,76 @@ fn postrouting() -> Chain {
     let in_set = |fields: &[Field], name: &str| Match::InSet(fields.to_vec(), name.into());
     let siblings = || in_set(&[InputInterface, OutputInterface], set::SIBLINGS);
     let family = |ipv6| Match::Is(NfProto, Datum::NfProto(ipv6));
-    base("postrouting", ChainKind::Nat, HookPoint::Postrouting, 100, vec![
-        rule("the user's rules", vec![], Verdict::Jump("sealane-user-postrouting".into())),
-        masquerade("an endpoint to itself", vec![in_set(&[Ip4Source, Ip4Destination], set::SELF4)]),
-        masquerade("an endpoint to itself", vec![in_set(&[Ip6Source, Ip6Destination], set::SELF6)]),
-        masquerade("a sibling by a published port", vec![siblings(), Match::Translated]),
-        rule("within one network", vec![siblings()], Verdict::Return),
-        masquerade(
-            "the host's loopback to a published port",
-            vec![
-                Match::Within(Ip4Source, loopback),
-                in_set(&[OutputInterface], set::BRIDGES),
-            ],
-        ),
-        masquerade("to the outside", vec![
-            family(false),
-            in_set(&[InputInterface], set::MASQUERADE4),
-        ]),
-        masquerade("to the outside", vec![family(true), in_set(&[InputInterface], set::MASQUERADE6)]),
-    ])
+    base(
+        "postrouting",
+        ChainKind::Nat,
+        HookPoint::Postrouting,
+        100,
+        vec![
+            rule(
+                "the user's rules",
+                vec![],
+                Verdict::Jump("sealane-user-postrouting".into()),
+            ),
+            masquerade(
+                "an endpoint to itself",
+                vec![in_set(&[Ip4Source, Ip4Destination], set::SELF4)],
+            ),
+            masquerade(
+                "an endpoint to itself",
+                vec![in_set(&[Ip6Source, Ip6Destination], set::SELF6)],
+            ),
+            masquerade(
+                "a sibling by a published port",
+                vec![siblings(), Match::Translated],
+            ),
+            rule("within one network", vec![siblings()], Verdict::Return),
+            masquerade(
+                "the host's loopback to a published port",
+                vec![
+                    Match::Within(Ip4Source, loopback),
+                    in_set(&[OutputInterface], set::BRIDGES),
+                ],
+            ),
+            masquerade(
+                "to the outside",
+                vec![family(false), in_set(&[InputInterface], set::MASQUERADE4)],
+            ),
+            masquerade(
+                "to the outside",
+                vec![family(true), in_set(&[InputInterface], set::MASQUERADE6)],
+            ),
+        ],
+    )
 }
 
 fn masquerade(comment: &str, matches: Vec<Match>) -> Rule {
-    Rule { matches, statements: vec![Statement::Masquerade], comment: comment.into() }
+    Rule {
+        matches,
+        statements: vec![Statement::Masquerade],
+        comment: comment.into(),
+    }
 }
 
 fn rule(comment: &str, matches: Vec<Match>, verdict: Verdict) -> Rule {
-    Rule { matches, statements: vec![Statement::Verdict(verdict)], comment: comment.into() }
+    Rule {
+        matches,
+        statements: vec![Statement::Verdict(verdict)],
+        comment: comment.into(),
+    }
 }
 
 fn base(name: &str, kind: ChainKind, point: HookPoint, priority: i32, rules: Vec<Rule>) -> Chain {
-    Chain { name: name.into(), hook: Some(Hook { kind, point, priority }), rules, user: false }
+    Chain {
+        name: name.into(),
+        hook: Some(Hook {
+            kind,
+            point,
+            priority,
+        }),
+        rules,
+        user: false,
+    }
 }
 
 fn lo() -> InterfaceName {

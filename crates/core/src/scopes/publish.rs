@@ -33,7 +33,12 @@ pub(super) fn publish_sets() -> Vec<Set> {
             data: data.to_vec(),
             interval,
         };
-        sets.push(map(by_address, &[Protocol, address, Port], &[address, Port], false));
+        sets.push(map(
+            by_address,
+            &[Protocol, address, Port],
+            &[address, Port],
+            false,
+        ));
         sets.push(map(by_port, &[Protocol, Port], &[address, Port], false));
         sets.push(map(by_range, &[Protocol, Port], &[address], true));
     }
@@ -46,7 +51,10 @@ pub(super) fn publish_chain() -> Chain {
     let mut rules = Vec::new();
     for (ipv6, destination) in [(false, Ip4Destination), (true, Ip6Destination)] {
         if ipv6 {
-            rules.extend([relayed(ipnet::Ipv6Net::from(Ipv6Addr::LOCALHOST)), relayed(link_local())]);
+            rules.extend([
+                relayed(ipnet::Ipv6Net::from(Ipv6Addr::LOCALHOST)),
+                relayed(link_local()),
+            ]);
         }
         let [by_address, by_port, by_range] = PUBLISH_SETS[usize::from(ipv6)];
         let translate = |comment: &str, fields: &[Field], map: &str, port| Rule {
@@ -61,11 +69,26 @@ pub(super) fn publish_chain() -> Chain {
         };
         let one = [L4Proto, destination, DestinationPort];
         let every = [L4Proto, DestinationPort];
-        rules.push(translate("published on one address", &one, by_address, true));
-        rules.push(translate("published on every address", &every, by_port, true));
+        rules.push(translate(
+            "published on one address",
+            &one,
+            by_address,
+            true,
+        ));
+        rules.push(translate(
+            "published on every address",
+            &every,
+            by_port,
+            true,
+        ));
         rules.push(translate("published as a range", &every, by_range, false));
     }
-    Chain { name: "publish".into(), hook: None, rules, user: false }
+    Chain {
+        name: "publish".into(),
+        hook: None,
+        rules,
+        user: false,
+    }
 }
 
 /// The kernel cannot route from these addresses to another link: a relay answers on them.
@@ -87,25 +110,43 @@ pub(super) fn plan_publish(mappings: &[PortMapping], target: IpAddr, plan: &mut 
     let [by_address, by_port, by_range] = PUBLISH_SETS[usize::from(target.is_ipv6())];
     let (mut everywhere, elsewhere): (Vec<&PortMapping>, Vec<&PortMapping>) = mappings
         .iter()
-        .filter(|mapping| mapping.host_ip.is_none_or(|ip| ip.is_ipv6() == target.is_ipv6()))
+        .filter(|mapping| {
+            mapping
+                .host_ip
+                .is_none_or(|ip| ip.is_ipv6() == target.is_ipv6())
+        })
         .partition(|mapping| mapping.host_ip.is_none_or(|ip| ip.is_unspecified()));
     let mut element = |set: &str, key: Vec<Datum>, data: Data| {
         plan.add(Key::Element(set.into(), key), Object::Element(data));
     };
     for mapping in elsewhere {
-        let Some(host_ip) = mapping.host_ip else { continue };
+        let Some(host_ip) = mapping.host_ip else {
+            continue;
+        };
         let key = vec![
             Datum::Protocol(mapping.protocol),
             address(host_ip),
             Datum::Port(mapping.host_port),
         ];
-        element(by_address, key, Data::Socket(target, mapping.container_port));
+        element(
+            by_address,
+            key,
+            Data::Socket(target, mapping.container_port),
+        );
     }
     everywhere.sort_by_key(|mapping| (mapping.protocol, mapping.host_port));
     for run in everywhere.chunk_by(|a, b| continues(a, b)) {
-        let (protocol, first, last) = (run[0].protocol, run[0].host_port, run[run.len() - 1].host_port);
+        let (protocol, first, last) = (
+            run[0].protocol,
+            run[0].host_port,
+            run[run.len() - 1].host_port,
+        );
         if run.len() >= RANGE {
-            element(by_range, vec![Datum::Protocol(protocol), Datum::Ports(first, last)], Data::Address(target));
+            element(
+                by_range,
+                vec![Datum::Protocol(protocol), Datum::Ports(first, last)],
+                Data::Address(target),
+            );
             continue;
         }
         for mapping in run {
@@ -118,12 +159,17 @@ pub(super) fn plan_publish(mappings: &[PortMapping], target: IpAddr, plan: &mut 
 /// Whether two mappings belong to one run of ports that are the same inside and outside.
 fn continues(a: &PortMapping, b: &PortMapping) -> bool {
     let identity = |mapping: &PortMapping| mapping.host_port == mapping.container_port;
-    identity(a) && identity(b) && a.protocol == b.protocol && a.host_port.checked_add(1) == Some(b.host_port)
+    identity(a)
+        && identity(b)
+        && a.protocol == b.protocol
+        && a.host_port.checked_add(1) == Some(b.host_port)
 }
 
 /// The UDP ports among the mappings: a sender keeps its tracked connection alive for ever.
 pub(super) fn udp_ports(mappings: &[PortMapping]) -> impl Iterator<Item = u16> {
-    let udp = mappings.iter().filter(|mapping| mapping.protocol == Protocol::Udp);
+    let udp = mappings
+        .iter()
+        .filter(|mapping| mapping.protocol == Protocol::Udp);
     udp.map(|mapping| mapping.host_port)
 }
 

@@ -19,15 +19,36 @@ pub const RESOLVER_TABLE: &str = "sealane-dns";
 pub fn resolver_table(udp: u16, tcp: u16) -> Table {
     let mut rules = Vec::new();
     for (protocol, port) in [(Protocol::Udp, udp), (Protocol::Tcp, tcp)] {
-        rules.push(rewrite(protocol, Field::Ip4Destination, Field::DestinationPort, 53, port));
-        rules.push(rewrite(protocol, Field::Ip4Source, Field::SourcePort, port, 53));
+        rules.push(rewrite(
+            protocol,
+            Field::Ip4Destination,
+            Field::DestinationPort,
+            53,
+            port,
+        ));
+        rules.push(rewrite(
+            protocol,
+            Field::Ip4Source,
+            Field::SourcePort,
+            port,
+            53,
+        ));
     }
-    let hook = Hook { kind: ChainKind::Filter, point: HookPoint::Output, priority: -300 };
+    let hook = Hook {
+        kind: ChainKind::Filter,
+        point: HookPoint::Output,
+        priority: -300,
+    };
     Table {
         family: Family::Ip,
         name: RESOLVER_TABLE.into(),
         sets: vec![],
-        chains: vec![Chain { name: "output".into(), hook: Some(hook), rules, user: false }],
+        chains: vec![Chain {
+            name: "output".into(),
+            hook: Some(hook),
+            rules,
+            user: false,
+        }],
     }
 }
 

@@ -34,7 +34,11 @@ impl<'a> Gateways<'a> {
             .collect();
         endpoints.sort_by_key(|(endpoint, network)| {
             let both = endpoint.gateway4.is_some() && endpoint.gateway6.is_some();
-            (Reverse(endpoint.spec.gw_priority), !both, network.spec.name.clone())
+            (
+                Reverse(endpoint.spec.gw_priority),
+                !both,
+                network.spec.name.clone(),
+            )
         });
         let mut by_rank = endpoints.iter().map(|(endpoint, _)| *endpoint);
         let v4 = by_rank.clone().find(|endpoint| endpoint.gateway4.is_some());
@@ -55,9 +59,17 @@ pub fn plan_sandbox(
     }
     plan.add(Key::Namespace(sandbox.id), Object::Present);
     for endpoint in sandbox.endpoints.values() {
-        let Some(network) = networks.get(&endpoint.network) else { continue };
+        let Some(network) = networks.get(&endpoint.network) else {
+            continue;
+        };
         if let DriverOptions::Bridge(options) = DriverOptions::of(network)? {
-            plan.merge(bridge::plan_endpoint(network, &options, &sandbox.id, endpoint, facts));
+            plan.merge(bridge::plan_endpoint(
+                network,
+                &options,
+                &sandbox.id,
+                endpoint,
+                facts,
+            ));
         }
     }
     if let Some((udp, tcp)) = sandbox.resolver_ports {
@@ -74,10 +86,17 @@ fn plan_default_routes(sandbox: &Sandbox, gateways: Gateways<'_>, plan: &mut Pla
     let inside = Netns::Sandbox(sandbox.id);
     let everywhere4 = IpNet::V4(Ipv4Net::new_assert(Ipv4Addr::UNSPECIFIED, 0));
     let everywhere6 = IpNet::V6(Ipv6Net::new_assert(Ipv6Addr::UNSPECIFIED, 0));
-    let v4 = gateways.v4.and_then(|end| Some((end, everywhere4, IpAddr::V4(end.gateway4?))));
-    let v6 = gateways.v6.and_then(|end| Some((end, everywhere6, IpAddr::V6(end.gateway6?))));
+    let v4 = gateways
+        .v4
+        .and_then(|end| Some((end, everywhere4, IpAddr::V4(end.gateway4?))));
+    let v6 = gateways
+        .v6
+        .and_then(|end| Some((end, everywhere6, IpAddr::V6(end.gateway6?))));
     for (endpoint, to, via) in v4.into_iter().chain(v6) {
-        let route = Route { interface: endpoint.interface.clone(), via: Some(via) };
+        let route = Route {
+            interface: endpoint.interface.clone(),
+            via: Some(via),
+        };
         plan.add(Key::Route(inside, to), Object::Route(route));
     }
 }
@@ -87,9 +106,19 @@ fn plan_ports(sandbox: &Sandbox, gateways: Gateways<'_>, plan: &mut Plan) {
     if sandbox.ports.is_empty() {
         return;
     }
-    let v4 = gateways.v4.and_then(|endpoint| endpoint.ipv4).map(|net| IpAddr::V4(net.addr()));
-    let v6 = gateways.v6.and_then(|endpoint| endpoint.ipv6).map(|net| IpAddr::V6(net.addr()));
-    for (target, set) in v4.into_iter().zip([set::SELF4]).chain(v6.into_iter().zip([set::SELF6])) {
+    let v4 = gateways
+        .v4
+        .and_then(|endpoint| endpoint.ipv4)
+        .map(|net| IpAddr::V4(net.addr()));
+    let v6 = gateways
+        .v6
+        .and_then(|endpoint| endpoint.ipv6)
+        .map(|net| IpAddr::V6(net.addr()));
+    for (target, set) in v4
+        .into_iter()
+        .zip([set::SELF4])
+        .chain(v6.into_iter().zip([set::SELF6]))
+    {
         plan_publish(&sandbox.ports, target, plan);
         let key = Key::Element(set.into(), vec![address(target), address(target)]);
         plan.add(key, Object::Element(Data::None));

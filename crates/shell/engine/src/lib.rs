@@ -210,9 +210,10 @@ impl Engine {
     /// Removes every object of ours from the host: networks, sandboxes, tables. For `purge`.
     pub fn purge(&self) -> Result<(), EngineError> {
         let _alone = self.operations.write();
-        self.executor
-            .sweep(&Plan::default())
-            .map(drop)
+        let nothing = Plan::default();
+        let swept = self.executor.sweep(&nothing);
+        swept
+            .and_then(|_| self.executor.sweep_namespaces(&nothing))
             .map_err(|error| EngineError::failed("not everything could be removed", error))
     }
 

@@ -117,9 +117,10 @@ impl Engine {
             .unwrap_or_else(PoisonError::into_inner);
         let wanted = self.everything()?;
         *self.lock_host_plan() = self.host_plan();
-        self.executor
-            .sweep(&wanted)
-            .map_err(|error| EngineError::failed("the host could not be brought in line", error))
+        let failed = |error| EngineError::failed("the host could not be brought in line", error);
+        let changes = self.executor.sweep(&wanted).map_err(failed)?;
+        self.executor.sweep_namespaces(&wanted).map_err(failed)?;
+        Ok(changes)
     }
 
     /// The plan of all scopes together.

@@ -8,9 +8,11 @@ use crate::schedule::peer;
 use crate::{ApplyError, Executor};
 use sealane_core::model::InterfaceName;
 use sealane_core::plan::{Change, Key, Netns, Object, Phase, Plan};
+use sealane_kernel::Kernel;
 use sealane_kernel::read::Observe;
-use sealane_kernel::write::Write;
+use sealane_kernel::write::{Write, remove_namespace_file};
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
 
 impl<K: Write + Observe + Send + Sync + 'static> Executor<K> {
     /// Makes the kernel equal to `wanted`, the plans of all scopes together, and returns what had
@@ -77,6 +79,28 @@ impl<K: Write + Observe + Send + Sync + 'static> Executor<K> {
             .iter()
             .filter(|key| !wanted.objects().contains_key(*key));
         self.journal.release(ended).map_err(ApplyError::Journal)
+    }
+}
+
+impl Executor<Kernel> {
+    /// Releases the namespaces that no wanted sandbox has, for a journal that was lost with the
+    /// claims in it. Call it after [`Executor::sweep`].
+    pub fn sweep_namespaces(&self, wanted: &Plan) -> Result<(), ApplyError> {
+        let known: BTreeSet<PathBuf> = wanted
+            .objects()
+            .keys()
+            .filter_map(|key| match key {
+                Key::Namespace(id) => Some(self.kernel.namespace_path(id)),
+                _ => None,
+            })
+            .collect();
+        for (name, path) in self.kernel.namespace_files().map_err(ApplyError::Observe)? {
+            if !known.contains(&path) {
+                tracing::warn!(name, "releasing a network namespace that nobody knows");
+                remove_namespace_file(&path).map_err(ApplyError::Observe)?;
+            }
+        }
+        Ok(())
     }
 }
 

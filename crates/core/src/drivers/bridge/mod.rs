@@ -45,13 +45,22 @@ fn plan_device(network: &Network, options: &BridgeOptions, plan: &mut Plan) {
         }),
     );
     for address in gateway_addresses(network) {
-        plan.add(Key::Address(Netns::Host, bridge.clone(), address), Object::Present);
+        plan.add(
+            Key::Address(Netns::Host, bridge.clone(), address),
+            Object::Present,
+        );
     }
     plan.add(Key::Up(Netns::Host, bridge.clone()), Object::Present);
     for address in gateway_addresses(network) {
         // The kernel adds it with the address; it is planned so that a lost one comes back.
-        let route = Route { interface: bridge.clone(), via: None };
-        plan.add(Key::Route(Netns::Host, address.trunc()), Object::Route(route));
+        let route = Route {
+            interface: bridge.clone(),
+            via: None,
+        };
+        plan.add(
+            Key::Route(Netns::Host, address.trunc()),
+            Object::Route(route),
+        );
     }
 }
 
@@ -63,8 +72,16 @@ fn plan_filter(network: &Network, options: &BridgeOptions, plan: &mut Plan) {
         plan.add(Key::Element(set.into(), key), Object::Element(data));
     };
     let published_only = || Verdict::Goto(PUBLISHED_ONLY.into());
-    let within = if options.icc { Verdict::Accept } else { published_only() };
-    let entering = if network.spec.internal { Verdict::Drop } else { published_only() };
+    let within = if options.icc {
+        Verdict::Accept
+    } else {
+        published_only()
+    };
+    let entering = if network.spec.internal {
+        Verdict::Drop
+    } else {
+        published_only()
+    };
 
     element(set::BRIDGES, vec![bridge.clone()], Data::None);
     element(set::SIBLINGS, pair.clone(), Data::None);
@@ -130,19 +147,33 @@ pub fn plan_endpoint(
     );
     let v4 = endpoint.ipv4.map(IpNet::V4);
     for address in v4.into_iter().chain(endpoint.ipv6.map(IpNet::V6)) {
-        plan.add(Key::Address(inside, interface.clone(), address), Object::Present);
+        plan.add(
+            Key::Address(inside, interface.clone(), address),
+            Object::Present,
+        );
     }
     for address in &endpoint.spec.link_local {
         let host = IpNet::from(*address);
-        plan.add(Key::Address(inside, interface.clone(), host), Object::Present);
+        plan.add(
+            Key::Address(inside, interface.clone(), host),
+            Object::Present,
+        );
     }
     plan.add(Key::Up(inside, interface.clone()), Object::Present);
     plan_neighbors(network, options, inside, endpoint, &mut plan);
-    plan.effect(Effect::SyncLink(Netns::Host, endpoint.host_interface.clone()));
+    plan.effect(Effect::SyncLink(
+        Netns::Host,
+        endpoint.host_interface.clone(),
+    ));
     plan.effect(Effect::SyncLink(inside, interface.clone()));
     plan.effect(Effect::SyncLink(Netns::Host, options.device.clone()));
     for address in endpoint.addresses() {
-        plan.effect(Effect::Announce(inside, interface.clone(), address, endpoint.mac));
+        plan.effect(Effect::Announce(
+            inside,
+            interface.clone(),
+            address,
+            endpoint.mac,
+        ));
     }
     plan
 }

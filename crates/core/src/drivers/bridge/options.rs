@@ -49,7 +49,9 @@ pub enum InvalidOption {
         value: String,
     },
     /// Not a number.
-    #[error("failed to parse {key} value: {value} (strconv.Atoi: parsing \"{value}\": invalid syntax)")]
+    #[error(
+        "failed to parse {key} value: {value} (strconv.Atoi: parsing \"{value}\": invalid syntax)"
+    )]
     Number {
         /// The option.
         key: &'static str,
@@ -94,8 +96,13 @@ impl BridgeOptions {
 }
 
 fn flag(network: &Network, key: &'static str, default: bool) -> Result<bool, InvalidOption> {
-    let Some(value) = network.option(key) else { return Ok(default) };
-    parse_flag(value).ok_or_else(|| InvalidOption::Bool { key, value: value.into() })
+    let Some(value) = network.option(key) else {
+        return Ok(default);
+    };
+    parse_flag(value).ok_or_else(|| InvalidOption::Bool {
+        key,
+        value: value.into(),
+    })
 }
 
 /// Reads a truth value in the spellings that Docker takes.
@@ -111,7 +118,10 @@ fn address(network: &Network, key: &'static str) -> Result<Option<IpAddr>, Inval
     let Some(value) = network.option(key).filter(|value| !value.is_empty()) else {
         return Ok(None);
     };
-    let parsed = value.parse().map_err(|_| InvalidOption::Address { key, value: value.into() })?;
+    let parsed = value.parse().map_err(|_| InvalidOption::Address {
+        key,
+        value: value.into(),
+    })?;
     Ok(Some(parsed))
 }
 
@@ -119,8 +129,10 @@ fn mtu(network: &Network) -> Result<u32, InvalidOption> {
     let Some(value) = network.option(MTU).filter(|value| !value.is_empty()) else {
         return Ok(BridgeOptions::DEFAULT_MTU);
     };
-    let number: u32 =
-        value.parse().map_err(|_| InvalidOption::Number { key: MTU, value: value.into() })?;
+    let number: u32 = value.parse().map_err(|_| InvalidOption::Number {
+        key: MTU,
+        value: value.into(),
+    })?;
     match number {
         0 => Ok(BridgeOptions::DEFAULT_MTU),
         68..=65535 => Ok(number),

@@ -38,7 +38,10 @@ pub(crate) fn network() -> Network {
             ipam: IpamSpec {
                 driver: "default".into(),
                 options: None,
-                subnets: vec![subnet("10.1.0.0/24", "10.1.0.1"), subnet("fd00:1::/64", "fd00:1::1")],
+                subnets: vec![
+                    subnet("10.1.0.0/24", "10.1.0.1"),
+                    subnet("fd00:1::/64", "fd00:1::1"),
+                ],
             },
             options: BTreeMap::from([(options::NAME.into(), "br-blue".into())]),
             labels: BTreeMap::new(),
@@ -81,7 +84,8 @@ fn a_network_is_a_bridge_with_its_gateway_and_one_element_per_question() {
         addr   host/br-blue 10.1.0.1/24
         up     host/br-blue
         route  host 10.1.0.0/24 dev br-blue
-    "#]].assert_eq(&planned(&network(), &facts()));
+    "#]]
+    .assert_eq(&planned(&network(), &facts()));
 }
 
 #[test]
@@ -98,14 +102,22 @@ fn an_internal_network_has_no_way_in_or_out() {
         addr   host/br-blue 10.1.0.1/24
         up     host/br-blue
         route  host 10.1.0.0/24 dev br-blue
-    "#]].assert_eq(&planned(&network, &facts()));
+    "#]]
+    .assert_eq(&planned(&network, &facts()));
 }
 
 #[test]
 fn a_foreign_chain_that_drops_is_passed_for_the_families_in_use() {
-    let facts = Facts { ipv4_forward_drops: true, ipv6_forward_drops: true, ..facts() };
+    let facts = Facts {
+        ipv4_forward_drops: true,
+        ipv6_forward_drops: true,
+        ..facts()
+    };
     let plan = planned(&network(), &facts);
-    assert!(plan.contains("pass   host/br-blue in ip filter FORWARD"), "{plan}");
+    assert!(
+        plan.contains("pass   host/br-blue in ip filter FORWARD"),
+        "{plan}"
+    );
     assert!(!plan.contains("in ip6 filter"), "{plan}");
 }
 
@@ -113,8 +125,13 @@ fn a_foreign_chain_that_drops_is_passed_for_the_families_in_use() {
 fn an_endpoint_is_a_veth_pair_with_addresses_and_known_neighbors() {
     let (network, sandbox) = (network(), derive_id(&[b"web"]));
     let options = BridgeOptions::of(&network).unwrap();
-    let plan =
-        plan_endpoint(&network, &options, &sandbox, &endpoint(&network, &sandbox), &facts());
+    let plan = plan_endpoint(
+        &network,
+        &options,
+        &sandbox,
+        &endpoint(&network, &sandbox),
+        &facts(),
+    );
     expect![[r#"
         link   host/veth64ae126 veth peer cd7dafb18aa0/eth0 02:42:0a:01:00:02 mtu 1500 master br-blue hairpin
         addr   cd7dafb18aa0/eth0 10.1.0.2/24
@@ -130,18 +147,33 @@ fn an_endpoint_is_a_veth_pair_with_addresses_and_known_neighbors() {
 
 #[test]
 fn a_bridge_of_the_users_is_neither_made_nor_addressed() {
-    let plan = planned(&Network { adopted: true, ..network() }, &facts());
-    assert!(!plan.contains("link   ") && !plan.contains("addr   "), "{plan}");
+    let plan = planned(
+        &Network {
+            adopted: true,
+            ..network()
+        },
+        &facts(),
+    );
+    assert!(
+        !plan.contains("link   ") && !plan.contains("addr   "),
+        "{plan}"
+    );
 }
 
 #[test]
 fn ports_are_isolated_only_where_the_filter_does_not_see_bridged_packets() {
     let (mut network, sandbox) = (network(), derive_id(&[b"web"]));
-    network.spec.options.insert(options::ICC.into(), "false".into());
+    network
+        .spec
+        .options
+        .insert(options::ICC.into(), "false".into());
     let options = BridgeOptions::of(&network).unwrap();
     let endpoint = endpoint(&network, &sandbox);
     let isolated = |bridge_netfilter| {
-        let facts = Facts { bridge_netfilter, ..facts() };
+        let facts = Facts {
+            bridge_netfilter,
+            ..facts()
+        };
         plan_endpoint(&network, &options, &sandbox, &endpoint, &facts)
             .to_string()
             .contains("isolated")
@@ -153,7 +185,10 @@ fn ports_are_isolated_only_where_the_filter_does_not_see_bridged_packets() {
 #[test]
 fn an_option_that_cannot_be_read_is_named() {
     let mut network = network();
-    network.spec.options.insert(options::ICC.into(), "maybe".into());
+    network
+        .spec
+        .options
+        .insert(options::ICC.into(), "maybe".into());
     let error = BridgeOptions::of(&network).unwrap_err().to_string();
     assert!(error.starts_with("failed to parse com.docker.network.bridge.enable_icc value: maybe"));
 }

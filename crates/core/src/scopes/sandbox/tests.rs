@@ -7,7 +7,9 @@ use expect_test::expect;
 
 fn sandbox(networks: &[&Network]) -> Sandbox {
     let id = derive_id(&[b"web"]);
-    let endpoints = networks.iter().map(|network| (network.id, endpoint(network, &id)));
+    let endpoints = networks
+        .iter()
+        .map(|network| (network.id, endpoint(network, &id)));
     Sandbox {
         id,
         name: "web".into(),
@@ -25,7 +27,10 @@ fn sandbox(networks: &[&Network]) -> Sandbox {
 }
 
 fn known(networks: &[&Network]) -> BTreeMap<NetworkId, Arc<Network>> {
-    networks.iter().map(|network| (network.id, Arc::new((*network).clone()))).collect()
+    networks
+        .iter()
+        .map(|network| (network.id, Arc::new((*network).clone())))
+        .collect()
 }
 
 fn mapping(host_ip: Option<&str>, host_port: u16, container_port: u16) -> PortMapping {
@@ -41,7 +46,10 @@ fn mapping(host_ip: Option<&str>, host_port: u16, container_port: u16) -> PortMa
 fn a_sandbox_has_a_default_route_a_resolver_and_its_ports() {
     let network = network();
     let mut sandbox = sandbox(&[&network]);
-    sandbox.ports = vec![mapping(None, 8080, 80), mapping(Some("127.0.0.1"), 8443, 443)];
+    sandbox.ports = vec![
+        mapping(None, 8080, 80),
+        mapping(Some("127.0.0.1"), 8443, 443),
+    ];
     sandbox.resolver_ports = Some((4000, 4001));
     let plan = plan_sandbox(&sandbox, &known(&[&network]), &facts()).unwrap();
     assert_eq!(check(&plan, &host_table()), []);
@@ -70,8 +78,12 @@ fn a_long_run_of_equal_ports_is_one_interval_and_a_shifted_run_is_not() {
     let network = network();
     let mut sandbox = sandbox(&[&network]);
     sandbox.ports = (7000..7100).map(|port| mapping(None, port, port)).collect();
-    sandbox.ports.extend((9000..9020).map(|port| mapping(None, port, port + 1)));
-    let plan = plan_sandbox(&sandbox, &known(&[&network]), &facts()).unwrap().to_string();
+    sandbox
+        .ports
+        .extend((9000..9020).map(|port| mapping(None, port, port + 1)));
+    let plan = plan_sandbox(&sandbox, &known(&[&network]), &facts())
+        .unwrap()
+        .to_string();
     assert_eq!(plan.matches("publish-range4").count(), 1, "{plan}");
     assert_eq!(plan.matches("publish-port4").count(), 20, "{plan}");
 }
@@ -84,7 +96,9 @@ fn the_gateway_goes_by_priority_then_families_then_name_and_never_to_an_internal
     amber.spec.name = "amber".into();
     let mut sandbox = sandbox(&[&blue, &amber]);
     let chosen = |sandbox: &Sandbox, networks: &[&Network]| {
-        Gateways::choose(sandbox, &known(networks)).v4.map(|endpoint| endpoint.network)
+        Gateways::choose(sandbox, &known(networks))
+            .v4
+            .map(|endpoint| endpoint.network)
     };
     assert_eq!(chosen(&sandbox, &[&blue, &amber]), Some(amber.id));
     if let Some(endpoint) = sandbox.endpoints.get_mut(&blue.id) {
@@ -104,7 +118,11 @@ fn the_host_sandbox_changes_nothing() {
     let network = network();
     let mut sandbox = sandbox(&[&network]);
     sandbox.host = true;
-    assert!(plan_sandbox(&sandbox, &known(&[&network]), &facts()).unwrap().is_empty());
+    assert!(
+        plan_sandbox(&sandbox, &known(&[&network]), &facts())
+            .unwrap()
+            .is_empty()
+    );
 }
 
 #[test]
