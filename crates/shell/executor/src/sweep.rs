@@ -86,14 +86,12 @@ impl Executor<Kernel> {
     /// Releases the namespaces that no wanted sandbox has, for a journal that was lost with the
     /// claims in it. Call it after [`Executor::sweep`].
     pub fn sweep_namespaces(&self, wanted: &Plan) -> Result<(), ApplyError> {
-        let known: BTreeSet<PathBuf> = wanted
-            .objects()
-            .keys()
-            .filter_map(|key| match key {
-                Key::Namespace(id) => Some(self.kernel.namespace_path(id)),
-                _ => None,
-            })
-            .collect();
+        let mut known: BTreeSet<PathBuf> = BTreeSet::new();
+        for key in wanted.objects().keys() {
+            if let Key::Namespace(id) = key {
+                known.insert(self.kernel.namespace_path(id));
+            }
+        }
         for (name, path) in self.kernel.namespace_files().map_err(ApplyError::Observe)? {
             if !known.contains(&path) {
                 tracing::warn!(name, "releasing a network namespace that nobody knows");
