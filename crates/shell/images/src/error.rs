@@ -36,6 +36,14 @@ pub enum ImageError {
         /// Why not.
         source: io::Error,
     },
+    /// An entry of a layer could not be unpacked.
+    #[error("cannot unpack {}", path.display())]
+    Unpack {
+        /// Its path in the layer.
+        path: PathBuf,
+        /// Why not.
+        source: io::Error,
+    },
     /// The caller's stream broke.
     #[error("cannot {0} the archive")]
     Stream(&'static str, #[source] io::Error),
@@ -58,7 +66,9 @@ impl ImageError {
                 ErrorClass::InvalidArgument
             }
             Self::Conflict(_) => ErrorClass::Conflict,
-            Self::File { .. } | Self::Stream(..) | Self::Damaged { .. } => ErrorClass::Internal,
+            Self::File { .. } | Self::Unpack { .. } | Self::Stream(..) | Self::Damaged { .. } => {
+                ErrorClass::Internal
+            }
         }
     }
 }
