@@ -65,9 +65,7 @@ fn message(panic: &(dyn std::any::Any + Send)) -> String {
         .downcast_ref::<String>()
         .map(String::as_str)
         .or_else(|| panic.downcast_ref::<&str>().copied());
-    text.unwrap_or("it gave up without a word")
-        .lines()
-        .next()
-        .unwrap_or_default()
-        .to_owned()
+    let text = text.unwrap_or("it gave up without a word");
+    let one_line: String = text.split_whitespace().collect::<Vec<_>>().join(" ");
+    one_line.chars().take(300).collect()
 }
