@@ -5,7 +5,7 @@ use crate::{Engine, EngineError};
 use sealane_core::dns::{
     EndpointNames, Forwarding, NetworkView, ResolvConf, View, render_internal,
 };
-use sealane_core::model::{Endpoint, Network, NetworkId, Sandbox, SandboxId, derive_id};
+use sealane_core::model::{Endpoint, Network, NetworkId, Sandbox, SandboxId};
 use sealane_core::plan::Netns;
 use sealane_nameserver::{SandboxSockets, Upstream, UpstreamConfig, bind_sockets_at};
 use std::collections::BTreeMap;
@@ -13,20 +13,14 @@ use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-/// How many pairs of ports are tried in a sandbox whose own programs may have taken some.
-const ATTEMPTS: u8 = 8;
-/// The ports of resolvers, an ordinary part of the ephemeral range.
-const FIRST_PORT: u16 = 33_000;
-const PORTS: u16 = 20_000;
+/// How many ports are tried in a sandbox whose own programs may have taken some.
+const ATTEMPTS: u16 = 8;
+/// The first choice: above the ephemeral range, so that no outgoing connection ever has it.
+const PORT: u16 = 61_053;
 
-/// The ports of a sandbox's resolver, UDP and TCP. They follow from the sandbox, so that a plan can
-/// name them before anything is bound; a fresh namespace has all of them free.
-pub(crate) fn resolver_ports(sandbox: &SandboxId, attempt: u8) -> (u16, u16) {
-    let hash = derive_id(&[b"resolver", sandbox.as_bytes(), &[attempt]]);
-    let port = |high: u8, low: u8| FIRST_PORT + u16::from_be_bytes([high, low]) % PORTS;
-    let bytes = hash.as_bytes();
-    (port(bytes[0], bytes[1]), port(bytes[2], bytes[3]))
-}
+/// The ports of a sandbox's resolver, UDP and TCP, before any attempt failed: a fresh namespace has
+/// all ports free, so that a plan can name them before anything is bound.
+pub(crate) const RESOLVER_PORTS: (u16, u16) = (PORT, PORT);
 
 impl Engine {
     /// Whether a sandbox has a resolver of its own: with any endpoint but on the default bridge.
@@ -63,9 +57,9 @@ impl Engine {
     /// Ports for the resolver of a sandbox that is running already: free ones, for its own
     /// programs may have taken the first choice.
     pub(crate) fn free_resolver_ports(&self, id: &SandboxId) -> (u16, u16) {
-        let mut candidates = (0..ATTEMPTS).map(|attempt| resolver_ports(id, attempt));
+        let mut candidates = (PORT..PORT + ATTEMPTS).map(|port| (port, port));
         let free = candidates.find(|(udp, tcp)| self.bind_resolver(id, *udp, *tcp).is_ok());
-        free.unwrap_or_else(|| resolver_ports(id, 0))
+        free.unwrap_or(RESOLVER_PORTS)
     }
 
     /// Tells the resolver of a changed sandbox what it now sees.

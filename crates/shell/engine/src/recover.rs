@@ -1,6 +1,5 @@
 //! After a start, and after something else changed what is ours: back to what was saved.
 
-use crate::host::timestamp;
 use crate::locks::LockIgnoringPoison;
 use crate::networks::{NETWORKS, open_pools};
 use crate::state::NetworkState;
@@ -150,10 +149,7 @@ impl Engine {
         }
         let lines: Vec<String> = changes.iter().map(ToString::to_string).collect();
         let text = lines.join("\n");
-        tracing::warn!(
-            at = timestamp(),
-            "something changed what is ours; put back:\n{text}"
-        );
+        tracing::warn!("repaired what something else had changed:\n{text}");
         (self.events)(NetworkEvent {
             action: NetworkAction::Repair(text),
             network: None,

@@ -3,6 +3,7 @@
 //! What is saved is always there: a sandbox is saved after the kernel has it, and forgotten before
 //! the kernel loses it. What a crash leaves in between is swept.
 
+use crate::names::RESOLVER_PORTS;
 use crate::{Engine, EngineError, HostTarget, NetworkAction, SandboxSpec};
 use sealane_core::model::{
     Endpoint, EndpointSpec, NameserverConfig, Network, PortRequest, Sandbox, SandboxId,
@@ -43,7 +44,7 @@ impl Engine {
         match reserved {
             Ok(()) => {
                 if self.wants_resolver(&sandbox) {
-                    sandbox.resolver_ports = Some(crate::names::resolver_ports(&sandbox.id, 0));
+                    sandbox.resolver_ports = Some(RESOLVER_PORTS);
                 }
                 Ok(sandbox)
             }
@@ -204,7 +205,7 @@ impl Engine {
         let mut new = Sandbox::clone(&old);
         new.endpoints.insert(network.id, endpoint.clone());
         if new.resolver_ports.is_none() && self.wants_resolver(&new) {
-            new.resolver_ports = Some(crate::names::resolver_ports(id, 0));
+            new.resolver_ports = Some(self.free_resolver_ports(id));
         }
         match self.change_sandbox(&old, &Arc::new(new)) {
             Ok(()) => {
