@@ -62,7 +62,7 @@ fn launch(stage: &Stage, index: usize) -> Background {
          mount -t tmpfs tmpfs /opt
          PATH={root}/usr/bin:{root}/usr/sbin:$PATH
          exec dockerd --data-root {} --exec-root /run/peer/exec --pidfile /run/peer/pid \
-           -H unix://{SOCKET} --cgroup-parent {}",
+           -H unix://{SOCKET} --cgroup-parent {}/peer",
         data.display(),
         stage.cgroup(),
     ))

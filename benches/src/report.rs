@@ -125,8 +125,8 @@ impl Row {
             ours.map_or_else(String::new, |ours| ours.format(value))
         };
         match self.target {
-            Target::AtMostTimes(factor) => format!("≤ {factor} ×"),
-            Target::AtLeastTimes(factor) => format!("≥ {factor} ×"),
+            Target::AtMostTimes(factor) => format!("≤ {factor:.1} ×"),
+            Target::AtLeastTimes(factor) => format!("≥ {factor:.1} ×"),
             Target::AtMostMore(more) => format!("≤ +{}", format(more)),
             Target::Under(limit) => format!("< {}", format(limit)),
             Target::Told => "–".into(),
