@@ -118,6 +118,11 @@ impl Api {
         });
     }
 
+    /// Whether containers are to outlive the daemon, as was said last.
+    pub fn live_restore(&self) -> bool {
+        self.facts().reloadable.live_restore
+    }
+
     /// What the daemon says of itself now.
     pub(crate) fn facts(&self) -> Arc<DaemonFacts> {
         Arc::clone(&self.facts.read().unwrap_or_else(PoisonError::into_inner))

@@ -7,6 +7,7 @@ use http_body_util::{BodyExt, Empty, LengthLimitError, Limited};
 use hyper::HeaderMap;
 use hyper::header::CONTENT_TYPE;
 use serde::de::DeserializeOwned;
+use serde_json::{Map, Value};
 
 /// The body of a request, as it arrives.
 pub(crate) type RequestBody = BoxBody<Bytes, hyper::Error>;
@@ -32,14 +33,14 @@ pub(crate) fn json<T: DeserializeOwned>(
     }
 }
 
-/// Decodes one JSON value and refuses what follows it.
+/// Decodes one JSON object and refuses what follows it.
 fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, ApiError> {
     if bytes.iter().all(u8::is_ascii_whitespace) {
         return Err(ApiError::invalid(
             "invalid JSON: got EOF while reading request body",
         ));
     }
-    let mut stream = serde_json::Deserializer::from_slice(bytes).into_iter::<serde_json::Value>();
+    let mut stream = serde_json::Deserializer::from_slice(bytes).into_iter::<Value>();
     let value = match stream.next() {
         Some(Ok(value)) => value,
         Some(Err(error)) => return Err(invalid_json(&error)),
@@ -55,7 +56,15 @@ fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, ApiError> {
     {
         return Err(ApiError::invalid("unexpected content after JSON"));
     }
-    serde_json::from_value(value).map_err(|error| invalid_json(&error))
+    // The derived decoders would take an array for an object; `null` is an empty one in Go.
+    let fields = match value {
+        Value::Object(fields) => fields,
+        Value::Null => Map::new(),
+        Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Array(_) => {
+            return Err(ApiError::invalid("invalid JSON: an object is expected"));
+        }
+    };
+    serde_json::from_value(Value::Object(fields)).map_err(|error| invalid_json(&error))
 }
 
 fn invalid_json(error: &serde_json::Error) -> ApiError {

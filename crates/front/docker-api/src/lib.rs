@@ -18,6 +18,7 @@ mod networks;
 mod own;
 mod pipe;
 mod query;
+mod request_line;
 mod respond;
 mod route;
 mod router;

@@ -4,6 +4,7 @@
 
 use crate::api::Api;
 use crate::body::RequestBody;
+use crate::request_line::WithRequestLine;
 use crate::router;
 use http_body_util::BodyExt;
 use hyper::Request;
@@ -109,7 +110,7 @@ pub(crate) async fn converse(
     let served = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(HEAD_TIMEOUT)
-        .serve_connection(TokioIo::new(stream), service)
+        .serve_connection(TokioIo::new(WithRequestLine::new(stream)), service)
         .with_upgrades()
         .await;
     if let Err(error) = served {

@@ -58,6 +58,11 @@ pub(crate) enum DaemonError {
         /// The socket.
         path: PathBuf,
     },
+    /// Another daemon works in this network namespace.
+    #[error(
+        "another sealane daemon works in this network namespace; each needs a namespace of its own"
+    )]
+    TerritoryTaken,
     /// The group of the socket does not exist.
     #[error("group \"{0}\" does not exist; create it, or use another --group")]
     NoGroup(String),

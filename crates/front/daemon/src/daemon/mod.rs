@@ -14,6 +14,10 @@ mod reload;
 mod serve;
 mod signals;
 mod sockets;
+mod territory;
+
+pub(crate) use error::DaemonError;
+pub(crate) use territory::Territory;
 
 use crate::config::{CalledAs, Config};
 use clap::ArgMatches;

@@ -90,7 +90,8 @@ impl Parts {
 fn containers_config(config: &Config) -> ContainersConfig {
     ContainersConfig {
         data_root: config.data_root().into(),
-        live_restore: config.reloadable.live_restore,
+        // A reload may change the flag, so that whoever ends the daemon looks at it then.
+        live_restore: false,
         shutdown_timeout: config.shutdown_timeout,
         init: config.init,
     }

@@ -20,20 +20,19 @@ pub(crate) struct Reload<'a> {
 
 impl Reload<'_> {
     /// Reads the settings again and takes over what can change: debug, labels, live-restore.
-    /// Returns them; a fault leaves everything as it was.
-    pub(crate) fn run(&self) -> Option<Reloadable> {
+    /// A fault leaves everything as it was.
+    pub(crate) fn run(&self) {
         let config = match Config::load(self.matches, self.called_as) {
             Ok(config) => config,
             Err(error) => {
                 tracing::error!(%error, "the settings were not read again; all stays as it was");
-                return None;
+                return;
             }
         };
         self.logging.set_level(config.level);
         self.api.reload(config.reloadable.clone());
         self.publish(&config.reloadable);
         tracing::info!(file = %config.file.display(), "settings were read again");
-        Some(config.reloadable)
     }
 
     fn publish(&self, settings: &Reloadable) {

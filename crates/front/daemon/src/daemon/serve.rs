@@ -7,7 +7,8 @@ use super::pidfile::Pidfile;
 use super::reload::Reload;
 use super::signals::{Asked, Signals};
 use super::sockets::Sockets;
-use super::{facts, identity, limits};
+use super::territory::Territory;
+use super::{facts, identity, limits, sockets};
 use crate::config::{CalledAs, Config};
 use clap::ArgMatches;
 use rustix::process::geteuid;
@@ -33,9 +34,12 @@ pub(crate) fn serve(
         return Err(DaemonError::NotRoot);
     }
     limits::raise_open_files();
-    make_roots(&config)?;
+    // Whatever refuses a second daemon comes before anything is made.
+    sockets::refuse_taken(&config.hosts)?;
     let pidfile = Pidfile::take(&config.pidfile)?;
     let store = open_store(&config)?;
+    let territory = Territory::take()?;
+    make_roots(&config)?;
     let mut sockets = Sockets::open(&config)?;
     let parts = Parts::open(&config, store)?;
     let id = identity::id(config.data_root())?;
@@ -59,6 +63,7 @@ pub(crate) fn serve(
     })?;
     event_loop.shutdown_timeout(LAST_REQUESTS);
     drop(sockets);
+    drop(territory);
     drop(pidfile);
     tracing::info!("ended");
     Ok(())
@@ -112,7 +117,7 @@ impl Daemon {
             loop {
                 match signals.next().await {
                     Asked::End => return,
-                    Asked::Reload => drop(reload.run()),
+                    Asked::Reload => reload.run(),
                     Asked::Report => self.report(),
                 }
             }
@@ -126,6 +131,10 @@ impl Daemon {
     async fn end(&self, signals: &mut Signals) {
         tell_systemd(&[NotifyState::Stopping]);
         tracing::info!("ending");
+        if self.api.live_restore() {
+            tracing::info!("containers run on; the next daemon takes them up");
+            return;
+        }
         let containers = Arc::clone(&self.parts.containers);
         let ending = tokio::task::spawn_blocking(move || containers.shut_down());
         let impatient = async {

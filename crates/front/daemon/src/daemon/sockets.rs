@@ -127,6 +127,20 @@ fn listen(address: &str) -> impl FnOnce(io::Error) -> DaemonError + use<> {
     move |source| DaemonError::Listen { address, source }
 }
 
+/// Refuses sockets that another daemon serves. Changes nothing.
+pub(crate) fn refuse_taken(hosts: &[Host]) -> Result<()> {
+    let paths = hosts.iter().filter_map(|host| match host {
+        Host::Unix(path) => Some(path),
+        Host::Passed(_) | Host::Tcp(_) => None,
+    });
+    for path in paths {
+        if UnixStream::connect(path).is_ok() {
+            return Err(DaemonError::SocketTaken { path: path.clone() });
+        }
+    }
+    Ok(())
+}
+
 /// Removes a socket that nobody answers on any more, as a killed daemon leaves it.
 fn remove_stale(path: &Path) -> Result<()> {
     let Ok(found) = fs::symlink_metadata(path) else {

@@ -1,6 +1,5 @@
 //! `GET /images/json`
 
-use super::users::Users;
 use crate::api::Api;
 use crate::call::Call;
 use crate::error::ApiError;
@@ -48,31 +47,28 @@ pub(crate) async fn list(call: Call) -> Result<Response, ApiError> {
     let list = call
         .blocking(move |api| {
             let chosen = Chosen::of(filters, api)?;
-            let users = if version.at_least(51) {
-                Some(Users::of(api)?)
-            } else {
-                None
-            };
             let images = api
                 .images
                 .list()?
                 .into_iter()
                 .filter(|image| chosen.takes(image));
-            let list: Vec<Summary> = images
-                .map(|image| summary(image, users.as_ref(), version))
-                .collect();
-            Ok::<_, ApiError>(list)
+            let shown = images.map(|image| {
+                let users = api.containers.image_users(&image.id).len();
+                summary(image, users, version)
+            });
+            Ok::<_, ApiError>(shown.collect::<Vec<Summary>>())
         })
         .await?;
     Ok(respond::ok(&list))
 }
 
-fn summary(image: Image, users: Option<&Users>, version: ApiVersion) -> Summary {
-    let id = image.id.to_string();
-    let count = |users: &Users| i64::try_from(users.of_image(&id).len()).unwrap_or(i64::MAX);
+fn summary(image: Image, users: usize, version: ApiVersion) -> Summary {
+    let users = i64::try_from(users).unwrap_or(i64::MAX);
     Summary {
-        containers: users.map_or(-1, count),
+        // Before 1.51 they were not counted.
+        containers: if version.at_least(51) { users } else { -1 },
         created: image.created.map_or(0, Timestamp::as_second),
+        id: image.id.to_string(),
         labels: Some(image.config.labels).filter(|labels| !labels.is_empty()),
         parent_id: "",
         repo_digests: image.repo_digests,
@@ -80,7 +76,6 @@ fn summary(image: Image, users: Option<&Users>, version: ApiVersion) -> Summary 
         shared_size: -1,
         size: image.size,
         virtual_size: (!version.at_least(44)).then_some(image.size),
-        id,
     }
 }
 

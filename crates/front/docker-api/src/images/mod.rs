@@ -5,7 +5,6 @@ mod inspect;
 mod list;
 mod remove;
 mod tag;
-mod users;
 
 pub(crate) use archive::{import, load, save, save_many};
 pub(crate) use inspect::{history, inspect};

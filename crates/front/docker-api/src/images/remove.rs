@@ -1,7 +1,6 @@
 //! `DELETE /images/NAME` and `POST /images/prune`
 
 use super::publish;
-use super::users::Users;
 use crate::api::Api;
 use crate::call::Call;
 use crate::error::ApiError;
@@ -10,7 +9,7 @@ use crate::respond::{self, Response};
 use crate::time;
 use jiff::Timestamp;
 use sealane_core::model::ErrorClass;
-use sealane_images::{Image, Removed};
+use sealane_images::{Image, ImageId, Removed};
 use serde::Serialize;
 
 #[derive(Serialize)]
@@ -48,14 +47,13 @@ pub(crate) async fn prune(call: Call) -> Result<Response, ApiError> {
         .transpose()?;
     let report = call
         .blocking(move |api| {
-            let users = Users::of(api)?;
             let unwanted = |image: &Image| {
                 let labels = &image.config.labels;
                 let excluded =
                     !filters.values("label!").is_empty() && filters.labels("label!", labels);
                 let made = image.created.unwrap_or(Timestamp::UNIX_EPOCH);
                 (!dangling || image.repo_tags.is_empty())
-                    && users.of_image(&image.id.to_string()).is_empty()
+                    && api.containers.image_users(&image.id).is_empty()
                     && filters.labels("label", labels)
                     && !excluded
                     && until.is_none_or(|until| made < until)
@@ -87,10 +85,9 @@ fn prune_all(api: &Api, images: impl Iterator<Item = Image>) -> Result<Report, A
 }
 
 fn remove_one(api: &Api, name: &str, force: bool) -> Result<Vec<Line>, ApiError> {
-    let users = Users::of(api)?;
     let id = api.images.inspect(name)?.id.to_string();
-    let of_image = |id: &sealane_images::ImageId| users.of_image(&id.to_string()).to_vec();
-    let removed = api.images.remove(name, force, &of_image)?;
+    let users = |image: &ImageId| api.containers.image_users(image);
+    let removed = api.images.remove(name, force, &users)?;
     let line = |removed| match removed {
         Removed::Untagged(name) => {
             publish(api, "untag", &id, &id);

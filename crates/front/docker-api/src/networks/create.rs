@@ -3,7 +3,7 @@
 use crate::call::Call;
 use crate::error::ApiError;
 use crate::respond::{self, Response};
-use crate::shape::nullable;
+use crate::shape::{nullable, strict, strict_list};
 use crate::version::ApiVersion;
 use hyper::StatusCode;
 use sealane_engine::{CreateNetwork, RequestedSubnet};
@@ -28,9 +28,10 @@ pub(crate) struct Body {
     ingress: bool,
     #[serde(deserialize_with = "nullable")]
     config_only: bool,
-    config_from: Option<ConfigFrom>,
-    #[serde(rename = "IPAM")]
-    ipam: Option<Ipam>,
+    #[serde(deserialize_with = "strict")]
+    config_from: ConfigFrom,
+    #[serde(rename = "IPAM", deserialize_with = "strict")]
+    ipam: Ipam,
     #[serde(rename = "EnableIPv4")]
     enable_ipv4: Option<bool>,
     #[serde(rename = "EnableIPv6")]
@@ -54,7 +55,7 @@ struct Ipam {
     #[serde(deserialize_with = "nullable")]
     driver: String,
     options: Option<BTreeMap<String, String>>,
-    #[serde(deserialize_with = "nullable")]
+    #[serde(deserialize_with = "strict_list")]
     config: Vec<IpamConfig>,
 }
 
@@ -100,7 +101,7 @@ pub(crate) async fn create(mut call: Call) -> Result<Response, ApiError> {
 impl Body {
     /// What the engine is asked for.
     pub(crate) fn into_request(self, version: ApiVersion) -> CreateNetwork {
-        let ipam = self.ipam.unwrap_or_default();
+        let ipam = self.ipam;
         CreateNetwork {
             name: self.name,
             driver: self.driver,
@@ -109,10 +110,7 @@ impl Body {
             attachable: self.attachable,
             ingress: self.ingress,
             config_only: self.config_only,
-            config_from: self
-                .config_from
-                .map(|from| from.network)
-                .filter(|name| !name.is_empty()),
+            config_from: Some(self.config_from.network).filter(|name| !name.is_empty()),
             // Older clients cannot mean it: the field is newer than they are.
             enable_ipv4: self.enable_ipv4.filter(|_| version.at_least(48)),
             enable_ipv6: self.enable_ipv6,
@@ -181,8 +179,9 @@ mod tests {
             r#"{"Name":1}"#,
             r#"{"Internal":"yes"}"#,
             r#"{"Options":{"a":1}}"#,
-            r#"{"IPAM":[1]}"#,
+            r#"{"IPAM":[]}"#,
             r#"{"IPAM":{"Config":{}}}"#,
+            r#"{"IPAM":{"Config":[[]]}}"#,
             r#"{"Labels":[]}"#,
         ] {
             assert!(serde_json::from_str::<Body>(json).is_err(), "{json}");

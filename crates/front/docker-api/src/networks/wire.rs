@@ -51,7 +51,7 @@ pub(super) struct Inspect<'a> {
 struct Ipam<'a> {
     driver: &'a str,
     options: Option<&'a BTreeMap<String, String>>,
-    /// `null` where there is none: only networks that hold configuration.
+    /// `null` where there is none.
     config: Option<Vec<IpamConfig<'a>>>,
 }
 
@@ -133,7 +133,7 @@ pub(super) fn summary(network: &Network, version: ApiVersion) -> Summary<'_> {
                 &spec.ipam.driver
             },
             options: spec.ipam.options.as_ref(),
-            config: (!spec.config_only || !configured.is_empty()).then_some(configured),
+            config: Some(configured).filter(|subnets| !subnets.is_empty()),
         },
         internal: spec.internal,
         attachable: spec.attachable,

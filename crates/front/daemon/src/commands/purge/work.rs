@@ -3,6 +3,7 @@
 use super::Purge;
 use super::files::{DATA_ENTRIES, EXEC_ENTRIES, remove};
 use crate::chain;
+use crate::daemon::{DaemonError, Territory};
 use sealane_core::model::NameserverConfig;
 use sealane_engine::{DefaultBridge, Engine, EngineConfig};
 use sealane_images::Images;
@@ -19,6 +20,9 @@ pub(super) enum PurgeError {
     /// A daemon runs, or the store cannot be opened.
     #[error("the state cannot be opened")]
     Store(#[source] StoreError),
+    /// A daemon with other roots works in this network namespace.
+    #[error("nothing was removed")]
+    Territory(#[source] DaemonError),
     /// Some of it could not be removed.
     #[error("not everything could be removed; purge again when this is solved:\n  {}", .0.join("\n  "))]
     Left(Vec<String>),
@@ -34,6 +38,7 @@ pub(super) fn remove_all(purge: &Purge) -> Result<(), PurgeError> {
     let store = Store::open(&purge.data_root)
         .map(Arc::new)
         .map_err(PurgeError::Store)?;
+    let _territory = Territory::take().map_err(PurgeError::Territory)?;
     let mut left = Vec::new();
     end_containers(purge, &mut left);
     remove_root_file_systems(purge, &mut left);
