@@ -19,6 +19,7 @@ impl Containers {
     pub(crate) fn make(&self, request: CreateRequest) -> Result<Created, ContainerError> {
         let mut warnings = Vec::new();
         let name = request.name.clone().filter(|name| !name.is_empty());
+        name.as_deref().map(names::check).transpose()?;
         let record = self.draft(request, &mut warnings)?;
         let record = self.named(record, name.as_deref())?;
         let id = record.id;
