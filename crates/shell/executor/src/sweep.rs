@@ -119,7 +119,11 @@ fn unwanted(wanted: &Plan, found: &BTreeMap<Key, Object>) -> Vec<Change> {
 /// What is wanted and not found, or found otherwise, in phase order.
 fn missing(wanted: &Plan, found: &BTreeMap<Key, Object>) -> Vec<Change> {
     let lost = lost_links(wanted, found);
+    let bereft = bereft(wanted, found);
     let change = |(key, object): (&Key, &Object)| match (key.netns(), found.get(key)) {
+        (netns @ Netns::Sandbox(_), _) if is_route(key) && bereft.contains(&netns) => {
+            Some(Change::Create(key.clone(), object.clone()))
+        }
         (Netns::Sandbox(_), _) if !hangs_on(key, object, &lost) => None,
         (Netns::Host, _) if matches!(key, Key::Namespace(_)) => None, // it cannot be made again
         (Netns::Host, Some(present)) if object.satisfied_by(present) => None,
@@ -140,6 +144,17 @@ fn lost_links(wanted: &Plan, found: &BTreeMap<Key, Object>) -> BTreeSet<(Netns, 
         .iter()
         .filter(|(key, _)| !found.contains_key(*key));
     gone.filter_map(|(_, object)| peer(object)).collect()
+}
+
+/// The sandboxes that lose an unwanted veth pair, as after a crash in the middle of a change: a
+/// route that led over it may be gone before the one that takes its place was made.
+fn bereft(wanted: &Plan, found: &BTreeMap<Key, Object>) -> BTreeSet<Netns> {
+    let unwanted = found.iter().filter(|(key, _)| !wanted.objects().contains_key(*key));
+    unwanted.filter_map(|(_, object)| peer(object)).map(|(netns, _)| netns).collect()
+}
+
+fn is_route(key: &Key) -> bool {
+    matches!(key, Key::Route(..))
 }
 
 /// Whether an object in a sandbox went with one of these links.
