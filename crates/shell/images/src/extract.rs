@@ -96,6 +96,10 @@ impl Unpacker {
     }
 
     /// Makes what an entry describes, and gives it its owner, mode, attributes and times.
+    #[expect(
+        clippy::wildcard_enum_match_arm,
+        reason = "the kinds of entries are not ours"
+    )]
     fn make<R: Read>(
         &mut self,
         entry: &mut Entry<'_, R>,
@@ -305,14 +309,15 @@ fn node<R: Read>(
     parent: &OwnedFd,
     name: &OsStr,
 ) -> io::Result<()> {
-    let header = entry.header();
-    let (major, minor) = (header.device_major()?, header.device_minor()?);
-    let device: Dev = match (kind, major, minor) {
-        (FileType::Fifo, ..) => 0,
-        // To overlayfs this is a whiteout; layers say so by name.
-        (FileType::CharacterDevice, Some(0), Some(0)) => return Err(Errno::INVAL.into()),
-        (_, major, minor) => makedev(major.unwrap_or(0), minor.unwrap_or(0)),
+    let device = if kind == FileType::Fifo {
+        0
+    } else {
+        device_number(entry)?
     };
+    if kind == FileType::CharacterDevice && device == 0 {
+        // To overlayfs this is a whiteout; layers say so by name.
+        return Err(Errno::INVAL.into());
+    }
     Ok(mknodat(
         parent,
         name,
@@ -320,6 +325,12 @@ fn node<R: Read>(
         Mode::from_raw_mode(0o600),
         device,
     )?)
+}
+
+fn device_number<R: Read>(entry: &Entry<'_, R>) -> io::Result<Dev> {
+    let header = entry.header();
+    let (major, minor) = (header.device_major()?, header.device_minor()?);
+    Ok(makedev(major.unwrap_or(0), minor.unwrap_or(0)))
 }
 
 /// Removes a folder of our own making with everything in it.

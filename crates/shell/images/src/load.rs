@@ -113,10 +113,16 @@ impl Images {
         paths: &[String],
         pins: &mut Pins<'_>,
     ) -> Result<Vec<Layer>> {
-        paths
-            .iter()
-            .map(|path| self.take_layer(spread.open(path)?, pins))
-            .collect()
+        let mut layers = Vec::new();
+        for path in paths {
+            let (_, digest) = spread.find(path)?;
+            let layer = match pins.known_layer(digest) {
+                Some(known) => known,
+                None => self.take_layer(spread.open(path)?, pins)?,
+            };
+            layers.push(layer);
+        }
+        Ok(layers)
     }
 
     fn finish(

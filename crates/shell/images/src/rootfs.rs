@@ -144,12 +144,18 @@ impl Images {
     }
 
     fn stack(&self, record: &Record, folder: &Path) -> Stack {
-        let mut lower: Vec<PathBuf> = record
+        let mut lower: Vec<PathBuf> = Vec::new();
+        for files in record
             .layers
             .iter()
             .rev()
             .map(|layer| self.layers.files(layer))
-            .collect();
+        {
+            // A layer that is there twice shows as the upper one; the kernel refuses the other.
+            if !lower.contains(&files) {
+                lower.push(files);
+            }
+        }
         if lower.is_empty() {
             // An image may have no layers, overlayfs wants one below.
             lower.push(folder.join("nothing"));

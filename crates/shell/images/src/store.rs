@@ -2,7 +2,7 @@
 
 use crate::blobs::Blobs;
 use crate::files::{self, Workshop};
-use crate::layers::Layers;
+use crate::layers::{Layer, Layers};
 use crate::overlay;
 use crate::record::{Configuration, Index, IndexFiles, time};
 use crate::reference::{Meaning, Reference, meaning};
@@ -213,7 +213,8 @@ impl Images {
     }
 }
 
-/// Keeps layers and blobs of an import from being removed, until it is dropped.
+/// Keeps layers and blobs from being removed, until it is dropped. What no image, root file
+/// system or other import uses then, as after an import that failed, is removed.
 pub(crate) struct Pins<'a> {
     images: &'a Images,
     pinned: Vec<Id>,
@@ -231,18 +232,44 @@ impl<'a> Pins<'a> {
         *self.images.index().pinned.entry(digest).or_default() += 1;
         self.pinned.push(digest);
     }
-}
 
-impl Drop for Pins<'_> {
-    fn drop(&mut self) {
+    /// The layer that came as this blob before, if it is still here.
+    pub(crate) fn known_layer(&mut self, blob: &str) -> Option<Layer> {
+        let blob = Id::try_from(blob).ok()?;
+        let mut index = self.images.index();
+        let mut layers = index.images.values().flat_map(|image| &image.layers);
+        let known = layers.find(|layer| layer.blob == blob)?.clone();
+        for digest in [known.diff_id, known.blob] {
+            *index.pinned.entry(digest).or_default() += 1;
+            self.pinned.push(digest);
+        }
+        Some(known)
+    }
+
+    fn release(&self) -> Result<()> {
         let mut index = self.images.index();
         for digest in &self.pinned {
             if let Some(count) = index.pinned.get_mut(digest) {
                 *count -= 1;
-                if *count == 0 {
-                    index.pinned.remove(digest);
-                }
             }
+        }
+        index.pinned.retain(|_, count| *count > 0);
+        for digest in &self.pinned {
+            if !index.uses_blob(digest) {
+                self.images.blobs.remove(digest)?;
+            }
+            if !index.uses_layer(digest) {
+                self.images.layers.remove(&self.images.workshop, digest)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Drop for Pins<'_> {
+    fn drop(&mut self) {
+        if let Err(error) = self.release() {
+            tracing::warn!(%error, "layers of a failed import are left until the next start");
         }
     }
 }
