@@ -79,6 +79,8 @@ pub struct EngineConfig {
     pub default_bridge: DefaultBridge,
     /// `--ip-forward`: switch forwarding on where it is off.
     pub ip_forward: bool,
+    /// `--ip-forward-no-drop`: where forwarding was switched on for us, others may use it, too.
+    pub ip_forward_no_drop: bool,
     /// `--default-network-opt`, by driver.
     pub default_network_options: BTreeMap<String, BTreeMap<String, String>>,
     /// `--userland-proxy`: relay what the kernel path cannot reach.

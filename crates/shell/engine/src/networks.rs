@@ -27,15 +27,20 @@ impl Engine {
         let _running = self.operations.read();
         let network = self.reserve_network(request)?;
         let warning = self.warning_for(&network);
-        if let Err(error) = self.realize_network(&network) {
-            self.state().networks.remove(&network.id);
-            return Err(error);
+        let made = warning.and_then(|warning| self.realize_network(&network).map(|()| warning));
+        match made {
+            Ok(warning) => {
+                self.tell(NetworkAction::Create, &network);
+                Ok(CreatedNetwork {
+                    id: network.id,
+                    warning,
+                })
+            }
+            Err(error) => {
+                self.state().networks.remove(&network.id);
+                Err(error)
+            }
         }
-        self.tell(NetworkAction::Create, &network);
-        Ok(CreatedNetwork {
-            id: network.id,
-            warning,
-        })
     }
 
     /// Chooses what is open and holds it against others.
@@ -180,7 +185,12 @@ impl Engine {
             bridges().any(|spec| spec.enable_ipv6),
         );
         let wanted = self.config.ip_forward;
-        plan_host(&self.facts(), (forward.0 && wanted, forward.1 && wanted))
+        let mut facts = self.facts();
+        if self.config.ip_forward_no_drop {
+            // As if forwarding had been on before us.
+            (facts.ipv4_forwarding, facts.ipv6_forwarding) = (true, true);
+        }
+        plan_host(&facts, (forward.0 && wanted, forward.1 && wanted))
     }
 
     /// What a network should be like.
@@ -212,18 +222,23 @@ impl Engine {
         })
     }
 
-    /// Something the user should know about a new network.
-    fn warning_for(&self, network: &Network) -> String {
-        let facts = self.facts();
-        let passed = self.config.firewall_integration;
+    /// Something the user should know about a new network. The facts that plans see leave out
+    /// foreign firewalls where we are told not to meet them, so the kernel is asked.
+    fn warning_for(&self, network: &Network) -> Result<String, EngineError> {
+        if self.config.firewall_integration {
+            return Ok(String::new());
+        }
+        let facts = self.executor.kernel().facts();
+        let facts =
+            facts.map_err(|error| EngineError::failed("cannot read facts of the host", error))?;
         let drops = facts.ipv4_forward_drops && network.spec.enable_ipv4
             || facts.ipv6_forward_drops && network.spec.enable_ipv6;
-        match drops && !passed {
+        Ok(match drops {
             true => "the host's firewall drops forwarded packets; accept those of this network \
                      there, or start the daemon with --firewall-integration=auto"
                 .into(),
             false => String::new(),
-        }
+        })
     }
 }
 

@@ -25,6 +25,7 @@ pub(crate) fn engine(
         pools: pools(settings)?,
         default_bridge: default_bridge(settings)?,
         ip_forward: settings.switch("ip-forward", true),
+        ip_forward_no_drop: settings.switch("ip-forward-no-drop", false),
         default_network_options: default_options(settings)?,
         userland_proxy: settings.switch("userland-proxy", true),
         nameserver: nameserver(settings)?,

@@ -271,6 +271,11 @@ pub(crate) const OPTIONS: &[Opt] = &[
         "Switch forwarding on where it is off [true]",
     ),
     works(
+        "ip-forward-no-drop",
+        Switch,
+        "Let others use the forwarding that was switched on for us",
+    ),
+    works(
         "userland-proxy",
         Switch,
         "Relay what the kernel path cannot reach [true]",
@@ -386,11 +391,6 @@ pub(crate) const OPTIONS: &[Opt] = &[
         Effect::Nothing(REGISTRY),
     ),
     file_only("deprecated-key-path", Text, Effect::Nothing(REGISTRY)),
-    nothing(
-        "ip-forward-no-drop",
-        Switch,
-        "the policy of FORWARD is never touched",
-    ),
     nothing("iptables", Switch, FIREWALL),
     nothing("ip6tables", Switch, FIREWALL),
     nothing("log-driver", Text, LOGS),

@@ -112,6 +112,7 @@ fn remove_networks(purge: &Purge, store: Arc<Store>, left: &mut Vec<String>) {
         pools: Vec::new(),
         default_bridge: DefaultBridge::default(),
         ip_forward: false,
+        ip_forward_no_drop: false,
         default_network_options: BTreeMap::new(),
         userland_proxy: false,
         nameserver: NameserverConfig::default(),
