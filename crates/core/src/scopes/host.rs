@@ -251,6 +251,14 @@ fn postrouting() -> Chain {
                     in_set(&[OutputInterface], set::BRIDGES),
                 ],
             ),
+            rule(
+                "from one network to a published port of another: the source is kept",
+                vec![
+                    in_set(&[InputInterface], set::BRIDGES),
+                    in_set(&[OutputInterface], set::BRIDGES),
+                ],
+                Verdict::Return,
+            ),
             masquerade(
                 "to the outside",
                 vec![family(false), in_set(&[InputInterface], set::MASQUERADE4)],
