@@ -18,6 +18,7 @@ mod nameserver;
 mod poller;
 mod random;
 mod relay;
+mod resolver;
 mod server;
 mod sockets;
 mod timers;

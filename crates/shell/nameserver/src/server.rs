@@ -7,39 +7,27 @@ use crate::client::Client;
 use crate::nameserver::{Command, Shared};
 use crate::poller::{EventFlags, Kind, Poller, Ready, Serial};
 use crate::random::Random;
-use crate::relay::{Relay, ReplyTo, Request};
+use crate::relay::{Relay, ReplyTo};
+use crate::resolver::Resolver;
 use crate::timers::{Timer, Timers};
 use crate::upstream::OpenSocket;
 use crate::{SandboxSockets, Tools, Upstream, UpstreamConfig};
-use arc_swap::ArcSwap;
-use sealane_core::dns::{CacheScope, Forwarding, Outcome, Transport, View, answer};
+use sealane_core::dns::{CacheScope, Outcome, Transport, answer};
 use sealane_core::model::SandboxId;
 use std::collections::HashMap;
 use std::io::{self, ErrorKind};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::mpsc::Receiver;
-use std::time::{Duration, Instant};
+use std::time::Instant;
+
+mod streams;
 
 /// How many datagrams or connections are taken at one event, so that one sandbox cannot keep the
 /// others waiting.
 const BATCH: usize = 64;
-/// How many connections one sandbox may have; the one idle for longest makes room.
-const MAX_CLIENTS: usize = 64;
-/// How long a listener rests when there are no descriptors left for another connection.
-const REST: Duration = Duration::from_secs(1);
-/// How many upstreams are asked.
-const MAX_UPSTREAMS: usize = 3;
 /// The largest message there is.
 const MAX_MESSAGE: usize = 65_535;
-
-/// The resolver of one sandbox.
-struct Resolver {
-    sandbox: SandboxId,
-    sockets: SandboxSockets,
-    view: Arc<ArcSwap<View>>,
-    upstreams: UpstreamConfig,
-}
 
 /// The loop's own state; nobody else sees it.
 pub(crate) struct Server {
@@ -242,7 +230,7 @@ impl Server {
             let (view, zones) = (resolver.view.load(), self.shared.zones.load());
             let query = &self.buffer[..length];
             match answer(query, Transport::Udp, &view, &zones, self.random.seed()) {
-                Outcome::Reply(reply) => send_datagram(resolver, &reply, client),
+                Outcome::Reply(reply) => resolver.send_datagram(&reply, client),
                 Outcome::Drop => {}
                 Outcome::Forward(query) => {
                     let reply_to = ReplyTo::Datagram(serial, client);
@@ -259,139 +247,13 @@ impl Server {
         }
     }
 
-    fn accept(&mut self, serial: Serial) {
-        for _ in 0..BATCH {
-            let Some(resolver) = self.resolvers.get(&serial) else {
-                return;
-            };
-            match resolver.sockets.tcp.accept() {
-                Ok((stream, _)) => self.welcome(stream, serial),
-                Err(error) if error.kind() == ErrorKind::WouldBlock => return,
-                Err(error) if error.kind() == ErrorKind::ConnectionAborted => {}
-                Err(error) => return self.rest(serial, &error),
-            }
-        }
-    }
-
-    /// Leaves the connections that cannot be taken where they are, for a while.
-    fn rest(&mut self, serial: Serial, error: &io::Error) {
-        tracing::warn!(%error, "a resolver takes no connections for a second");
-        self.watch_listener(serial, EventFlags::empty());
-        self.timers
-            .set(Instant::now() + REST, Timer::Listener(serial));
-    }
-
-    fn welcome(&mut self, stream: std::net::TcpStream, resolver: Serial) {
-        let of_sandbox = || {
-            self.clients
-                .iter()
-                .filter(|(_, client)| client.resolver == resolver)
-        };
-        if of_sandbox().count() >= MAX_CLIENTS {
-            let oldest = of_sandbox().min_by_key(|(_, client)| client.last_active());
-            if let Some(oldest) = oldest.map(|(serial, _)| *serial) {
-                self.clients.remove(&oldest);
-            }
-        }
-        let serial = self.poller.serial();
-        let client = Client::accept(stream, resolver, Instant::now())
-            .and_then(|client| client.register(serial, &self.poller).map(|()| client));
-        match client {
-            Ok(client) => {
-                self.timers.set(client.deadline(), Timer::Client(serial));
-                self.clients.insert(serial, client);
-            }
-            Err(error) => tracing::debug!(%error, "a connection cannot be taken"),
-        }
-    }
-
-    fn watch_listener(&mut self, serial: Serial, interest: EventFlags) {
-        let Some(resolver) = self.resolvers.get(&serial) else {
-            return;
-        };
-        let listener = &resolver.sockets.tcp;
-        if let Err(error) = self
-            .poller
-            .modify(listener, Kind::Listener, serial, interest)
-        {
-            tracing::error!(%error, "a resolver takes no more connections");
-        }
-    }
-
-    fn check_idle(&mut self, serial: Serial) {
-        let now = Instant::now();
-        let Some(client) = self.clients.get(&serial) else {
-            return;
-        };
-        if client.is_idle(now) {
-            self.clients.remove(&serial);
-        } else {
-            // A deadline in the past is that of a client whose query is still being relayed.
-            let again = client.deadline().max(now + REST);
-            self.timers.set(again, Timer::Client(serial));
-        }
-    }
-
-    fn serve_client(&mut self, serial: Serial, flags: EventFlags) {
-        let Some(client) = self.clients.get_mut(&serial) else {
-            return;
-        };
-        let served = match client.progress(flags, &mut self.buffer, Instant::now()) {
-            Ok(queries) => queries
-                .iter()
-                .try_for_each(|query| self.serve_query(serial, query)),
-            Err(error) => Err(error),
-        };
-        self.keep_or_close(serial, served);
-    }
-
-    fn serve_query(&mut self, serial: Serial, query: &[u8]) -> io::Result<()> {
-        let Some(client) = self.clients.get_mut(&serial) else {
-            return Ok(());
-        };
-        let Some(resolver) = self.resolvers.get(&client.resolver) else {
-            return Ok(());
-        };
-        let (view, zones) = (resolver.view.load(), self.shared.zones.load());
-        match answer(query, Transport::Tcp, &view, &zones, self.random.seed()) {
-            Outcome::Reply(reply) => client.reply(&reply, Instant::now()),
-            Outcome::Drop => Ok(()),
-            Outcome::Forward(query) => {
-                client.relaying();
-                let request = resolver.request(ReplyTo::Stream(serial), query, &view, &self.host);
-                let (poller, timers) = (&mut self.poller, &mut self.timers);
-                let mut tools = Tools {
-                    poller,
-                    timers,
-                    now: Instant::now(),
-                };
-                self.relay.submit(request, &mut tools);
-                Ok(())
-            }
-        }
-    }
-
-    fn keep_or_close(&mut self, serial: Serial, served: io::Result<()>) {
-        let Some(client) = self.clients.get_mut(&serial) else {
-            return;
-        };
-        match served.and_then(|()| client.watch_on(serial, &self.poller)) {
-            Ok(true) => {}
-            Ok(false) => drop(self.clients.remove(&serial)),
-            Err(error) => {
-                tracing::debug!(%error, "a client's connection is closed");
-                self.clients.remove(&serial);
-            }
-        }
-    }
-
     /// Sends what the relay has for clients.
     fn deliver(&mut self) {
         while let Some((reply_to, reply)) = self.relay.take_delivery() {
             match reply_to {
                 ReplyTo::Datagram(serial, client) => {
                     if let Some(resolver) = self.resolvers.get(&serial) {
-                        send_datagram(resolver, &reply, client);
+                        resolver.send_datagram(&reply, client);
                     }
                 }
                 ReplyTo::Stream(serial) => {
@@ -404,44 +266,5 @@ impl Server {
                 }
             }
         }
-    }
-}
-
-impl Resolver {
-    fn request<'a>(
-        &self,
-        reply_to: ReplyTo,
-        query: sealane_core::dns::Query<'a>,
-        view: &View,
-        host: &[Upstream],
-    ) -> Request<'a> {
-        let (all, scope) = match &self.upstreams {
-            UpstreamConfig::Host => (host, CacheScope::Host),
-            UpstreamConfig::Own(own) => (&own[..], CacheScope::Sandbox(self.sandbox)),
-        };
-        let allowed = |upstream: &&Upstream| match view.forwarding {
-            Forwarding::Anywhere => true,
-            Forwarding::FromSandboxOnly => !upstream.from_host,
-        };
-        let upstreams = all
-            .iter()
-            .take(MAX_UPSTREAMS)
-            .filter(allowed)
-            .copied()
-            .collect();
-        Request {
-            sandbox: self.sandbox,
-            reply_to,
-            query,
-            upstreams,
-            scope,
-        }
-    }
-}
-
-/// A reply that cannot be sent is lost, as datagrams are: the client asks again.
-fn send_datagram(resolver: &Resolver, reply: &[u8], client: std::net::SocketAddr) {
-    if let Err(error) = resolver.sockets.udp.send_to(reply, client) {
-        tracing::debug!(%client, %error, "a reply cannot be sent");
     }
 }

@@ -24,6 +24,8 @@ pub(crate) enum Manner {
     Truncate(Ipv4Addr),
     /// Lets somebody else speak first, who does not know the id or the question.
     Forged(Ipv4Addr),
+    /// Says nothing over UDP, and hangs up over TCP.
+    HangUp,
 }
 
 /// A running upstream. It ends with the process.
@@ -86,7 +88,7 @@ fn serve_datagrams(udp: &UdpSocket, manner: Manner, count: &AtomicUsize) {
                     udp.send_to(forgery, client).unwrap();
                 }),
                 Manner::Answer(_) | Manner::Slow(..) | Manner::Fail(_) | Manner::Deny => {}
-                Manner::Silent => return None,
+                Manner::Silent | Manner::HangUp => return None,
             }
             udp.send_to(&reply, client).ok()
         };
@@ -107,6 +109,9 @@ fn serve_streams(tcp: &TcpListener, manner: Manner, count: &Arc<AtomicUsize>) {
             let mut query = vec![0; usize::from(u16::from_be_bytes(length))];
             stream.read_exact(&mut query).ok()?;
             count.fetch_add(1, Ordering::SeqCst);
+            if manner == Manner::HangUp {
+                return Some(());
+            }
             let Some(reply) = reply(&query, manner) else {
                 // Kept open: silence is not the same as hanging up.
                 return stream.read(&mut [0]).ok().map(drop);
@@ -117,15 +122,16 @@ fn serve_streams(tcp: &TcpListener, manner: Manner, count: &Arc<AtomicUsize>) {
     }
 }
 
-/// Replies with a wrong id, and to a wrong question, both with a wrong address.
-fn forgeries(reply: &[u8]) -> [Vec<u8>; 2] {
+/// Replies with a wrong id, and to a wrong question, both with a wrong address; and scraps.
+fn forgeries(reply: &[u8]) -> Vec<Vec<u8>> {
     let mut wrong = reply.to_vec();
     let end = wrong.len();
     wrong[end - 4..].copy_from_slice(&[6, 6, 6, 6]);
     let (mut id, mut question) = (wrong.clone(), wrong);
     id[0] ^= 0xff;
     question[13] ^= 1;
-    [id, question]
+    let scraps = [0, 1, 11, 12, 13, 20].map(|length| reply[..length].to_vec());
+    [vec![id, question], scraps.to_vec()].concat()
 }
 
 fn reply(query: &[u8], manner: Manner) -> Option<Vec<u8>> {
@@ -135,7 +141,7 @@ fn reply(query: &[u8], manner: Manner) -> Option<Vec<u8>> {
     reply[3] = 0x80;
     reply[6..12].fill(0);
     match manner {
-        Manner::Silent => return None,
+        Manner::Silent | Manner::HangUp => return None,
         Manner::Fail(code) => reply[3] |= code,
         Manner::Deny => {
             reply[3] |= 3;
