@@ -238,13 +238,18 @@ impl Containers {
         // A start joins those who wait under this lock, after its process is made: whoever does
         // not see the process here is seen there.
         let mut pending = lock(&container.pending);
-        let state = self.parts.processes.state(&container.id)?;
-        if state.is_some_and(|state| state.alive) {
-            let socket = self.parts.processes.attach(&container.id)?;
-            return join(ends, past, socket, || {}).map_err(no_thread);
+        match self.parts.processes.state(&container.id)? {
+            Some(state) if state.alive => {
+                let socket = self.parts.processes.attach(&container.id)?;
+                join(ends, past, socket, || {}).map_err(no_thread)
+            }
+            // It has just ended, and so have its streams.
+            Some(_) => self.tell_past_only(ends, past),
+            None => {
+                pending.push(Pending { ends, past });
+                Ok(())
+            }
         }
-        pending.push(Pending { ends, past });
-        Ok(())
     }
 
     fn tell_past_only(&self, ends: Ends, past: Option<LogReader>) -> Result<(), ContainerError> {

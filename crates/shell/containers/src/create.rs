@@ -43,6 +43,9 @@ impl Containers {
         settings::check(&request.config, &request.host_config, warnings)?;
         let reference = request.config.image.clone().unwrap_or_default();
         let image = self.image_of(&reference)?;
+        if let Some(name) = request.name.as_deref().filter(|name| !name.is_empty()) {
+            self.registry.check_free(names::check(name)?)?;
+        }
         merge::with_image(&mut request.config, &image.config)?;
         self.check_endpoints(&request.endpoints)?;
         merge::with_defaults(&mut request.host_config);

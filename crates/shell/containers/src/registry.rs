@@ -19,19 +19,31 @@ struct Index {
     names: BTreeMap<String, Id>,
 }
 
+impl Index {
+    fn check_free(&self, name: &str) -> Result<(), ContainerError> {
+        match self.names.get(name) {
+            Some(owner) => Err(ContainerError::Conflict(format!(
+                "Conflict. The container name \"/{name}\" is already in use by container \
+                 \"{owner}\". You have to remove (or rename) that container to be able to reuse \
+                 that name."
+            ))),
+            None => Ok(()),
+        }
+    }
+}
+
 impl Registry {
     /// Reserves a name, without its slash, or says who has it.
     pub(crate) fn reserve(&self, name: &str, id: Id) -> Result<(), ContainerError> {
         let mut index = write(&self.0);
-        if let Some(owner) = index.names.get(name) {
-            return Err(ContainerError::Conflict(format!(
-                "Conflict. The container name \"/{name}\" is already in use by container \
-                 \"{owner}\". You have to remove (or rename) that container to be able to reuse \
-                 that name."
-            )));
-        }
+        index.check_free(name)?;
         index.names.insert(name.to_owned(), id);
         Ok(())
+    }
+
+    /// Says who has a name, if anybody has.
+    pub(crate) fn check_free(&self, name: &str) -> Result<(), ContainerError> {
+        read(&self.0).check_free(name)
     }
 
     /// Gives a name back, if it is still this container's.

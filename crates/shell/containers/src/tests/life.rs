@@ -474,6 +474,20 @@ fn who_attaches_before_the_start_misses_nothing() {
 }
 
 #[test]
+fn who_attaches_to_what_just_ended_sees_the_end() {
+    let world = World::new();
+    let id = world.run("web", |_| {});
+    world.fake.end_silently(id, 0);
+    let options = AttachOptions {
+        stream: true,
+        stdout: true,
+        ..AttachOptions::default()
+    };
+    let mut attached = world.containers.attach("web", options).unwrap();
+    assert_eq!(attached.output.blocking_recv(), None);
+}
+
+#[test]
 fn who_attaches_for_a_start_that_fails_sees_the_end() {
     let world = World::new();
     world.create("web", |_| {});
