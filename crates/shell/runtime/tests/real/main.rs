@@ -8,6 +8,7 @@
 
 mod exec;
 mod life;
+mod programs;
 mod restart;
 mod stage;
 mod surroundings;

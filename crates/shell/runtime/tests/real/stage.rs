@@ -189,7 +189,7 @@ pub(crate) fn words(error: &RuntimeError) -> String {
 
 fn cgroup_parent(folder: &Path) -> String {
     format!(
-        "sealane-test{}",
+        "sealane-test-{}",
         folder.file_name().unwrap().to_str().unwrap()
     )
 }

@@ -1,0 +1,146 @@
+//! Which programs are used, and many containers at once.
+
+use crate::stage::{id, on_stage, processes, words};
+use sealane_core::model::ErrorClass;
+use sealane_runtime::{Runtime, RuntimeConfig, RuntimeError};
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::process::Command;
+
+#[test]
+fn the_daemon_says_what_it_took() {
+    on_stage(
+        concat!(module_path!(), "::the_daemon_says_what_it_took"),
+        |stage| {
+            let runtime = stage.runtime();
+            let chosen = runtime.chosen();
+            assert_eq!(chosen.name, "runc");
+            let told = Command::new(&chosen.path)
+                .arg("--version")
+                .output()
+                .unwrap()
+                .stdout;
+            assert!(String::from_utf8(told).unwrap().contains(&chosen.version));
+            assert!(chosen.conmon.ends_with("conmon") && chosen.conmon_version.starts_with("2."));
+        },
+    );
+}
+
+#[test]
+fn a_missing_or_broken_program_is_named() {
+    on_stage(
+        concat!(module_path!(), "::a_missing_or_broken_program_is_named"),
+        |stage| {
+            let refused = |change: &dyn Fn(&mut RuntimeConfig)| {
+                let mut config = stage.config();
+                change(&mut config);
+                let error = Runtime::open(config).unwrap_err();
+                assert_eq!(error.class(), ErrorClass::Unavailable);
+                words(&error)
+            };
+            let nowhere = || Some(stage.folder.join("nowhere"));
+            assert!(
+                refused(&|config| config.conmon = nowhere()).contains("install the package conmon")
+            );
+            assert!(
+                refused(&|config| config.runtime = nowhere()).contains("install the package runc")
+            );
+            let broken = stage.folder.join("broken");
+            let script = "#!/bin/sh\n[ \"$1\" = --version ] && echo runc version 0 && exit\necho no cgroups here >&2\nexit 1\n";
+            fs::write(&broken, script).unwrap();
+            fs::set_permissions(&broken, PermissionsExt::from_mode(0o755)).unwrap();
+            let text = refused(&|config| config.runtime = Some(broken.clone()));
+            assert!(
+                text.contains("no cgroups here") && text.ends_with("install runc"),
+                "{text}"
+            );
+            assert_eq!(processes(), [""; 0]);
+        },
+    );
+}
+
+#[test]
+fn crun_does_it_too() {
+    on_stage(concat!(module_path!(), "::crun_does_it_too"), |stage| {
+        // It refuses hybrid cgroups; nobody outside this mount namespace sees them go.
+        let hybrid = Command::new("umount")
+            .arg("/sys/fs/cgroup/unified")
+            .status()
+            .unwrap();
+        assert!(
+            hybrid.success(),
+            "crun would do without: then this line can go"
+        );
+        let crun = Command::new("sh")
+            .args(["-c", "command -v crun"])
+            .output()
+            .unwrap()
+            .stdout;
+        let path = String::from_utf8(crun).unwrap().trim().to_owned();
+        assert!(!path.is_empty(), "crun is installed");
+        let config = RuntimeConfig {
+            runtime: Some(path.into()),
+            ..stage.config()
+        };
+        let runtime = Runtime::open(config).unwrap();
+        assert_eq!(runtime.chosen().name, "crun");
+        let ended = stage.run(
+            &runtime,
+            &stage.shell("a", "echo out; echo err >&2; exit 3"),
+        );
+        assert_eq!(ended, (3, "out\n".into(), "err\n".into()));
+        for (program, code) in [("nosuch", 127), ("/etc/not-a-program", 126)] {
+            let error = runtime.create(&stage.program("a", &[program])).unwrap_err();
+            assert_eq!(error.exit_code(), Some(code), "{error}");
+        }
+        assert_eq!(processes(), [""; 0]);
+        // It makes plain folders where that hierarchy was mounted.
+        let made = stage.cgroups();
+        let elsewhere = made
+            .iter()
+            .find(|folder| !folder.starts_with("/sys/fs/cgroup/unified"));
+        assert_eq!(elsewhere, None);
+        fs::remove_dir_all(&made[0]).unwrap();
+    });
+}
+
+#[test]
+fn containers_come_and_go_at_once() {
+    on_stage(
+        concat!(module_path!(), "::containers_come_and_go_at_once"),
+        |stage| {
+            let runtime = stage.runtime();
+            let exits = runtime.watch_exits().unwrap();
+            let live = |thread: usize| -> Result<(), RuntimeError> {
+                for turn in 0..4 {
+                    let spec = stage.shell(&format!("{thread} {turn}"), "exit 7");
+                    runtime.create(&spec)?;
+                    runtime.start(&spec.id)?;
+                    while runtime.exit_code(&spec.id)?.is_none() {
+                        std::thread::sleep(std::time::Duration::from_millis(2));
+                    }
+                    runtime.delete(&spec.id)?;
+                }
+                Ok(())
+            };
+            std::thread::scope(|scope| {
+                let threads: Vec<_> = (0..4)
+                    .map(|thread| scope.spawn(move || live(thread)))
+                    .collect();
+                threads
+                    .into_iter()
+                    .for_each(|thread| thread.join().unwrap().unwrap());
+            });
+            let mut told: Vec<_> = exits.try_iter().map(|exit| (exit.id, exit.code)).collect();
+            told.sort_unstable();
+            let all = (0..4).flat_map(|thread| (0..4).map(move |turn| (thread, turn)));
+            let mut wanted: Vec<_> = all
+                .map(|(thread, turn)| (id(&format!("{thread} {turn}")), 7))
+                .collect();
+            wanted.sort_unstable();
+            assert_eq!(told, wanted);
+            assert_eq!(processes(), [""; 0]);
+            assert_eq!(stage.cgroups().len(), 0);
+        },
+    );
+}
