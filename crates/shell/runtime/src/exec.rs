@@ -6,7 +6,7 @@ use crate::layout::Folder;
 use crate::watch::Supervised;
 use crate::{
     Attach, ExecSpec, Exit, ExitOf, Result, RunningExec, Runtime, RuntimeError, Stdin, attach,
-    bundle, exits, files,
+    bundle, exits, files, programs,
 };
 use oci_spec::runtime::Spec;
 use sealane_core::model::Id;
@@ -75,8 +75,8 @@ impl Runtime {
                 Failure::Refused(reason) => RuntimeError::Exec(reason),
                 Failure::Other(error) => error,
             })?;
-        let process = Identity::of(pid);
-        let conmon = Identity::in_file(&folder.conmon_pid());
+        let process = self.process_in(folder, &spec.container)?;
+        let conmon = programs::conmon_in(folder, &spec.container);
         let record = Record {
             container: spec.container,
             process,
@@ -109,13 +109,21 @@ impl Runtime {
     pub fn exec_delete(&self, exec: &Id) -> Result<()> {
         let folder = self.layout.exec(exec);
         self.watchers.forget(exec);
-        if let Some(process) = self.exec_record(exec)?.and_then(|record| record.process) {
-            process.kill(PATIENCE);
-        }
-        if let Some(conmon) = Identity::in_file(&folder.conmon_pid())
-            && !conmon.wait(PATIENCE)
-        {
-            conmon.kill(PATIENCE);
+        if let Some(record) = self.exec_record(exec)? {
+            // A daemon that died right after starting it did not write down what it started.
+            let process = match record.process {
+                Some(process) => Some(process),
+                None => self.process_in(&folder, &record.container)?,
+            };
+            if let Some(process) = process {
+                process.kill(PATIENCE);
+            }
+            let conmon = record
+                .conmon
+                .or_else(|| programs::conmon_in(&folder, &record.container));
+            if let Some(conmon) = conmon.filter(|conmon| !conmon.wait(PATIENCE)) {
+                conmon.kill(PATIENCE);
+            }
         }
         files::remove_folder(folder.path())
     }

@@ -5,6 +5,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use std::fs;
 use std::io;
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 /// Turns an I/O error into ours, for `map_err`.
@@ -50,6 +51,13 @@ pub(crate) fn read(path: &Path) -> Result<Option<Vec<u8>>> {
 /// Makes a folder and those above it.
 pub(crate) fn make_folder(path: &Path) -> Result<()> {
     fs::create_dir_all(path).map_err(failed("make the folder", path))
+}
+
+/// Makes a folder that only root looks into: what containers print and get told is below it.
+pub(crate) fn make_private_folder(path: &Path) -> Result<()> {
+    make_folder(path)?;
+    let mode = PermissionsExt::from_mode(0o700);
+    fs::set_permissions(path, mode).map_err(failed("set the mode of", path))
 }
 
 /// Removes a folder with everything in it, if it is there.

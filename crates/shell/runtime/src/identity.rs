@@ -27,12 +27,6 @@ impl Identity {
         })
     }
 
-    /// The process whose pid is in this file.
-    pub(crate) fn in_file(path: &Path) -> Option<Self> {
-        let text = fs::read_to_string(path).ok()?;
-        Self::of(text.trim().parse().ok()?)
-    }
-
     /// Whether it is alive.
     pub(crate) fn is_alive(&self) -> bool {
         Self::of(self.pid).as_ref() == Some(self)
@@ -93,6 +87,11 @@ fn start_time(stat: &[u8]) -> Option<u64> {
         return None;
     }
     fields.nth(18)?.parse().ok()
+}
+
+/// The pid in a file.
+pub(crate) fn pid_in(path: &Path) -> Option<i32> {
+    fs::read_to_string(path).ok()?.trim().parse().ok()
 }
 
 /// Reads the arguments of a process.

@@ -2,7 +2,11 @@
 
 use crate::{Result, files};
 use sealane_core::model::Id;
+use std::fs;
 use std::path::{Path, PathBuf};
+
+/// Another one after each start of the machine.
+const BOOT_ID: &str = "/proc/sys/kernel/random/boot_id";
 
 /// The folders of one runtime.
 #[derive(Debug)]
@@ -16,21 +20,33 @@ pub(crate) struct Layout {
 pub(crate) struct Folder(PathBuf);
 
 impl Layout {
-    /// Makes the folders that are missing.
+    /// Makes the folders that are missing. What is from before a reboot is removed: its
+    /// processes are gone, their pids are others' by now.
     pub(crate) fn open(exec_root: &Path, data_root: &Path) -> Result<Self> {
         let layout = Self {
             exec_root: exec_root.into(),
             logs: data_root.join("logs"),
         };
-        for folder in [
+        let volatile = [
             layout.runtime_root(),
             layout.containers(),
             layout.execs(),
             layout.exits(),
-            layout.logs.clone(),
-        ] {
-            files::make_folder(&folder)?;
+        ];
+        let now = Path::new(BOOT_ID);
+        let now = fs::read(now).map_err(files::failed("read", now))?;
+        let stamp = layout.exec_root.join("boot-id");
+        let is_now = files::read(&stamp)? == Some(now.clone());
+        for folder in &volatile {
+            if !is_now {
+                files::remove_folder(folder)?;
+            }
+            files::make_private_folder(folder)?;
         }
+        if !is_now {
+            files::write(&stamp, &now)?;
+        }
+        files::make_private_folder(&layout.logs)?;
         Ok(layout)
     }
 

@@ -11,6 +11,7 @@ mod bundle;
 mod cgroups;
 mod config;
 mod conmon;
+mod delete;
 mod error;
 mod exec;
 mod exits;
@@ -24,6 +25,7 @@ mod programs;
 mod runtime;
 mod spec;
 mod top;
+mod trial;
 mod watch;
 
 pub use attach::{Attach, MAX_FRAME, MAX_STDIN, Stream, decode_frame, stdin_chunks};

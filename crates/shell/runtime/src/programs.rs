@@ -1,7 +1,8 @@
 //! Finding the programs, and finding out what they are.
 
 use crate::conmon::Programs;
-use crate::identity::{Identity, readable};
+use crate::identity::{Identity, arguments, pid_in, readable};
+use crate::layout::Folder;
 use crate::{Result, RuntimeConfig, RuntimeError, fault, files};
 use rustix::process::{Pid, PidfdFlags, pidfd_open};
 use sealane_core::model::Id;
@@ -156,19 +157,24 @@ fn missing(program: &'static str, named: Option<&Path>, search: &[PathBuf]) -> R
     RuntimeError::Missing { program, searched }
 }
 
-/// Finds the conmon of a container whose pid file was never written, by its arguments.
-pub(crate) fn conmon_of(container: &str, candidates: &[i32]) -> Vec<Identity> {
-    let watches = |pid: &i32| {
-        let arguments = crate::identity::arguments(*pid);
-        let is_conmon = arguments
+/// The conmon whose pid is in this folder, if that process is the conmon of this container.
+pub(crate) fn conmon_in(folder: &Folder, container: &Id) -> Option<Identity> {
+    conmons_of(container, &[pid_in(&folder.conmon_pid())?]).pop()
+}
+
+/// Those of the candidates that are conmons of this container or its execs.
+pub(crate) fn conmons_of(container: &Id, candidates: &[i32]) -> Vec<Identity> {
+    let container = container.to_string();
+    let is_conmon = |process: &Identity| {
+        let arguments = arguments(process.pid);
+        arguments
             .first()
-            .is_some_and(|name| name.ends_with("conmon"));
-        is_conmon && arguments.iter().any(|argument| argument == container)
+            .is_some_and(|name| name.ends_with("conmon"))
+            && arguments.contains(&container)
     };
     candidates
         .iter()
-        .copied()
-        .filter(watches)
-        .filter_map(Identity::of)
+        .filter_map(|pid| Identity::of(*pid))
+        .filter(is_conmon)
         .collect()
 }

@@ -4,7 +4,7 @@ use crate::bundle::{Available, Host};
 use crate::cgroups::Cgroups;
 use crate::conmon::{Failure, Kind, Launch, Programs};
 use crate::exits;
-use crate::identity::Identity;
+use crate::identity::{Identity, pid_in};
 use crate::layout::{Folder, Layout};
 use crate::watch::{Supervised, Watchers};
 use crate::{
@@ -15,14 +15,10 @@ use rustix::io::Errno;
 use rustix::process::{Resource, Signal, getrlimit};
 use sealane_core::model::Id;
 use serde::{Deserialize, Serialize};
-use std::fs;
 use std::os::unix::fs::symlink;
 use std::sync::Arc;
 use std::sync::mpsc::Receiver;
-use std::time::Duration;
 
-/// How long a killed process and its conmon may take to end.
-const PATIENCE: Duration = Duration::from_secs(10);
 /// Soft limit of open files in containers, as the kernel gives it to its first process.
 const SOFT_OPEN_FILES: u64 = 1024;
 
@@ -40,9 +36,9 @@ pub struct Runtime {
 
 /// Who runs in a container.
 #[derive(Debug, Serialize, Deserialize)]
-struct Record {
-    process: Identity,
-    conmon: Option<Identity>,
+pub(crate) struct Record {
+    pub(crate) process: Identity,
+    pub(crate) conmon: Option<Identity>,
 }
 
 impl Runtime {
@@ -116,7 +112,9 @@ impl Runtime {
         if self.state(&spec.id)?.is_some_and(|state| state.alive) {
             return Err(RuntimeError::Exists(spec.id));
         }
-        self.delete(&spec.id)?;
+        if self.layout.container(&spec.id).path().exists() {
+            self.delete(&spec.id)?;
+        }
         let created = self.create_new(spec);
         if created.is_err()
             && let Err(error) = self.delete(&spec.id)
@@ -132,6 +130,7 @@ impl Runtime {
         let folder = self.layout.container(&spec.id);
         let log = self.layout.log(&spec.id);
         files::make_folder(folder.path())?;
+        files::remove(&self.layout.exit_file(&spec.id))?;
         files::write_json(&folder.config(), &config)?;
         symlink(&log, folder.log_link()).map_err(files::failed("link", &folder.log_link()))?;
         let launch = Launch {
@@ -150,7 +149,7 @@ impl Runtime {
                 Failure::Other(error) => error,
             })?;
         let process = Identity::of(pid).ok_or(RuntimeError::Ended(spec.id))?;
-        let conmon = Identity::in_file(&folder.conmon_pid());
+        let conmon = programs::conmon_in(&folder, &spec.id);
         let record = Record { process, conmon };
         files::write_json(&folder.record(), &record)?;
         self.supervise(&spec.id, &record);
@@ -294,52 +293,6 @@ impl Runtime {
         }
     }
 
-    /// Kills what is left of a container and removes everything but its log: bundle, exit file,
-    /// cgroups, and its execs. Does nothing if there is nothing.
-    pub fn delete(&self, id: &Id) -> Result<()> {
-        let folder = self.layout.container(id);
-        self.watchers.forget(id);
-        if folder.path().exists() {
-            self.end(id, &folder)?;
-        }
-        if self.layout.runtime_root().join(id.to_string()).exists() {
-            let arguments = ["delete", "--force", &id.to_string()];
-            self.programs.must("exec runtime delete", id, &arguments)?;
-        }
-        self.cgroups.remove(id)?;
-        self.delete_execs(id)?;
-        files::remove(&self.layout.exit_file(id))?;
-        files::remove_folder(folder.path())
-    }
-
-    /// Ends the process and waits for conmon, which still writes down how it ended.
-    fn end(&self, id: &Id, folder: &Folder) -> Result<()> {
-        let record: Option<Record> = files::read_json(&folder.record())?;
-        if let Some(record) = &record {
-            record.process.kill(PATIENCE);
-        }
-        let known = record.and_then(|record| record.conmon);
-        match known.or_else(|| Identity::in_file(&folder.conmon_pid())) {
-            Some(conmon) if known.is_some() && conmon.wait(PATIENCE) => {}
-            Some(conmon) => drop(conmon.kill(PATIENCE)),
-            None => self.end_unknown_conmon(id)?,
-        }
-        Ok(())
-    }
-
-    /// A daemon that died right after starting conmon does not know its pid.
-    fn end_unknown_conmon(&self, id: &Id) -> Result<()> {
-        let everyone = files::names(std::path::Path::new("/proc"))?;
-        let pids: Vec<i32> = everyone
-            .iter()
-            .filter_map(|name| name.parse().ok())
-            .collect();
-        for conmon in programs::conmon_of(&id.to_string(), &pids) {
-            conmon.kill(PATIENCE);
-        }
-        Ok(())
-    }
-
     /// The containers with a bundle here.
     pub fn list(&self) -> Result<Vec<Id>> {
         let names = files::names(&self.layout.containers())?;
@@ -347,22 +300,6 @@ impl Runtime {
             .iter()
             .filter_map(|name| Id::try_from(name.as_str()).ok())
             .collect())
-    }
-
-    /// Kills containers whose cgroup exists but whose bundle is gone, as when the exec root was
-    /// emptied under them. Returns them.
-    pub fn stop_strays(&self) -> Result<Vec<Id>> {
-        let known = self.list()?;
-        let mut strays = self.cgroups.containers()?;
-        strays.retain(|id| !known.contains(id));
-        for id in &strays {
-            self.cgroups.remove(id)?;
-            for conmon in programs::conmon_of(&id.to_string(), &self.cgroups.supervisors()?) {
-                conmon.kill(PATIENCE);
-            }
-        }
-        self.cgroups.remove_parent();
-        Ok(strays)
     }
 
     /// The record, or what can be found out if the daemon died before it was written: the pid
@@ -373,45 +310,23 @@ impl Runtime {
         if written.is_some() {
             return Ok(written);
         }
-        let Some(process) = Identity::in_file(&folder.pid()) else {
+        let Some(process) = self.process_in(&folder, id)? else {
             return Ok(None);
         };
-        if !self.pids(id)?.contains(&process.pid) {
-            return Ok(None);
-        }
         let record = Record {
             process,
-            conmon: Identity::in_file(&folder.conmon_pid()),
+            conmon: programs::conmon_in(&folder, id),
         };
         files::write_json(&folder.record(), &record)?;
         Ok(Some(record))
     }
 
-    /// Creates and deletes a container whose program is an empty file: it is never run.
-    fn trial(&self) -> Result<()> {
-        let mut id = [0; 32];
-        getrandom::fill(&mut id).map_err(|error| RuntimeError::InvalidSpec(error.to_string()))?;
-        let id = Id::from_bytes(id);
-        let rootfs = self.layout.trial().join(id.short(12));
-        files::make_folder(&rootfs)?;
-        let program = rootfs.join("trial");
-        let written = files::write(&program, b"")
-            .and_then(|()| make_executable(&program))
-            .and_then(|()| {
-                let spec = ProcessSpec::new(id, rootfs.clone(), vec!["/trial".into()]);
-                self.create(&spec).map(drop)
-            });
-        let removed = self
-            .delete(&id)
-            .and_then(|()| self.remove_logs(&id))
-            .and_then(|()| files::remove_folder(&self.layout.trial()));
-        written.and(removed)
+    /// The process whose pid the OCI runtime wrote into this folder, if it is in the container.
+    pub(crate) fn process_in(&self, folder: &Folder, container: &Id) -> Result<Option<Identity>> {
+        let process = pid_in(&folder.pid()).and_then(Identity::of);
+        let inside = self.pids(container)?;
+        Ok(process.filter(|process| inside.contains(&process.pid)))
     }
-}
-
-fn make_executable(path: &std::path::Path) -> Result<()> {
-    let mode = std::os::unix::fs::PermissionsExt::from_mode(0o755);
-    fs::set_permissions(path, mode).map_err(files::failed("make executable", path))
 }
 
 fn open_files() -> (u64, u64) {

@@ -16,6 +16,7 @@ use sealane_core::model::Id;
 use std::collections::BTreeMap;
 use std::io;
 use std::os::fd::OwnedFd;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
@@ -57,6 +58,8 @@ struct Shared {
     layout: Arc<Layout>,
     epoll: OwnedFd,
     watched: Mutex<Watched>,
+    /// Set when nobody is told any more.
+    ended: AtomicBool,
 }
 
 #[derive(Debug, Default)]
@@ -116,7 +119,9 @@ impl Watchers {
     }
 
     fn all(&self) -> MutexGuard<'_, Vec<Watcher>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        all.retain(|watcher| !watcher.shared.ended.load(Ordering::Relaxed));
+        all
     }
 }
 
@@ -140,10 +145,12 @@ fn watcher(layout: &Arc<Layout>) -> io::Result<(Watcher, Inotify)> {
         numbers: STOP,
         ..Watched::default()
     });
+    let ended = AtomicBool::new(false);
     let shared = Arc::new(Shared {
         layout: layout.clone(),
         epoll,
         watched,
+        ended,
     });
     Ok((
         Watcher {
@@ -240,6 +247,7 @@ impl Teller {
         if let Err(error) = self.tell_until_stopped() {
             tracing::error!(%error, "ends of containers are no longer noticed");
         }
+        self.shared.ended.store(true, Ordering::Relaxed);
     }
 
     fn tell_until_stopped(&mut self) -> io::Result<()> {

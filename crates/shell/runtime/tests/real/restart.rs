@@ -281,3 +281,31 @@ fn whenever_the_daemon_dies_the_next_one_can_clean_up() {
         assert!(deaths >= 5, "{log}");
     });
 }
+
+#[test]
+fn what_is_from_before_a_reboot_is_forgotten() {
+    on_stage(
+        concat!(
+            module_path!(),
+            "::what_is_from_before_a_reboot_is_forgotten"
+        ),
+        |stage| {
+            let runtime = stage.runtime();
+            let spec = stage.shell("a", "exit 1");
+            let exits = runtime.watch_exits().unwrap();
+            runtime.create(&spec).unwrap();
+            runtime.start(&spec.id).unwrap();
+            next(&exits);
+            assert!(
+                stage.runtime().exit_code(&spec.id).unwrap().is_some(),
+                "no reboot"
+            );
+            fs::write(stage.folder.join("exec/boot-id"), "another").unwrap();
+            let runtime = stage.runtime();
+            assert_eq!(runtime.list().unwrap(), []);
+            assert_eq!(runtime.exit_code(&spec.id).unwrap(), None);
+            assert_eq!(runtime.state(&spec.id).unwrap(), None);
+            runtime.delete(&spec.id).unwrap();
+        },
+    );
+}
