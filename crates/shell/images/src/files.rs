@@ -9,6 +9,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use std::fs::{self, File};
 use std::io::{self, Write};
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -150,6 +151,13 @@ pub(crate) fn names(path: &Path) -> Result<Vec<String>> {
 /// Makes a folder and those above it.
 pub(crate) fn make_folder(path: &Path) -> Result<()> {
     fs::create_dir_all(path).map_err(failed("make the folder", path))
+}
+
+/// Makes a folder that only root looks into: set-user-id programs of images are below it.
+pub(crate) fn make_private_folder(path: &Path) -> Result<()> {
+    make_folder(path)?;
+    let mode = PermissionsExt::from_mode(0o700);
+    fs::set_permissions(path, mode).map_err(failed("set the mode of", path))
 }
 
 /// Removes a folder with everything in it, if it is there.

@@ -7,92 +7,42 @@ use sealane_core::model::Id;
 use sha2::{Digest, Sha256};
 use std::collections::BTreeSet;
 
-/// Tells which containers use an image.
-type Users<'a> = &'a dyn Fn(&ImageId) -> Vec<ImageUser>;
-
 impl Images {
     /// Removes a name, and the image with its last one. `users` tells which containers use an
-    /// image; the rules about them are Docker's. It must not call this store.
-    pub fn remove(&self, reference: &str, force: bool, users: Users<'_>) -> Result<Vec<Removed>> {
+    /// image; the rules about them are Docker's.
+    pub fn remove(
+        &self,
+        reference: &str,
+        force: bool,
+        users: &dyn Fn(&ImageId) -> Vec<ImageUser>,
+    ) -> Result<Vec<Removed>> {
+        let id = self.index().find(reference)?;
+        // Not under the lock: whoever answers may be waiting for this store.
+        let users = users(&id);
         let mut index = self.index();
-        let id = index.find(reference)?;
+        if index.find(reference)? != id {
+            let text = format!("image {reference} was replaced while it was being removed");
+            return Err(ImageError::Conflict(text));
+        }
         let name = match meaning(reference)? {
             Meaning::Name(name) => Some(name.or_latest()),
             Meaning::Id(_) => None,
         };
         // The beginning of an id looks like a name.
         let name = name.filter(|name| index.names.get(&name.to_string()) == Some(&id));
-        match name {
-            Some(name) => self.remove_name(&mut index, &id, &name, force, users),
-            None => self.remove_id(&mut index, &id, force, users),
-        }
-    }
-
-    fn remove_name(
-        &self,
-        index: &mut Index,
-        id: &ImageId,
-        name: &Reference,
-        force: bool,
-        users: Users<'_>,
-    ) -> Result<Vec<Removed>> {
-        let names = index.names_of(id);
-        let last = names
-            .iter()
-            .all(|other| other == name || other.has_digest());
-        let users = if last { users(id) } else { Vec::new() };
-        if let Some(user) = users.first().filter(|_| !force) {
-            return Err(ImageError::Conflict(format!(
-                "unable to remove repository reference \"{}\" (must force) - container {} is \
-                 using its referenced image {}",
-                name.familiar(),
-                user.container.short(12),
-                id.short()
-            )));
-        }
-        if !last {
-            return self.untag(index, std::slice::from_ref(name));
-        }
-        if users.iter().any(|user| user.running) {
-            // The name goes, the image stays for the container that runs.
-            return self.untag(index, std::slice::from_ref(name));
-        }
-        let mut removed = self.untag(index, &names)?;
-        removed.extend(self.delete(index, id)?);
-        Ok(removed)
-    }
-
-    fn remove_id(
-        &self,
-        index: &mut Index,
-        id: &ImageId,
-        force: bool,
-        users: Users<'_>,
-    ) -> Result<Vec<Removed>> {
-        let names = index.names_of(id);
-        let conflict = |forced: &str, reason: String| {
-            let text = format!("unable to delete {} ({forced}) - {reason}", id.short());
-            Err(ImageError::Conflict(text))
+        let names = index.names_of(&id);
+        let going = match &name {
+            Some(name) => check_name(&id, &names, name, force, &users)?,
+            None => check_id(&id, &names, force, &users)?,
         };
-        let users = users(id);
-        if let Some(user) = users.iter().find(|user| user.running) {
-            let container = user.container.short(12);
-            let reason = format!("image is being used by running container {container}");
-            return conflict("cannot be forced", reason);
+        match going {
+            Going::Name(name) => self.untag(&mut index, &[name]),
+            Going::Image => {
+                let mut removed = self.untag(&mut index, &names)?;
+                removed.extend(self.delete(&mut index, &id)?);
+                Ok(removed)
+            }
         }
-        let repositories: BTreeSet<String> = names.iter().map(Reference::repository).collect();
-        if repositories.len() > 1 && !force {
-            let reason = "image is referenced in multiple repositories".into();
-            return conflict("must be forced", reason);
-        }
-        if let Some(user) = users.first().filter(|_| !force) {
-            let container = user.container.short(12);
-            let reason = format!("image is being used by stopped container {container}");
-            return conflict("must be forced", reason);
-        }
-        let mut removed = self.untag(index, &names)?;
-        removed.extend(self.delete(index, id)?);
-        Ok(removed)
     }
 
     fn untag(&self, index: &mut Index, names: &[Reference]) -> Result<Vec<Removed>> {
@@ -133,6 +83,69 @@ impl Images {
         }
         Ok(removed)
     }
+}
+
+/// What a removal takes away.
+enum Going {
+    /// A name; others lead to the image, or a container that runs needs it.
+    Name(Reference),
+    /// The image with all its names.
+    Image,
+}
+
+/// The rules where an image was named.
+fn check_name(
+    id: &ImageId,
+    names: &[Reference],
+    name: &Reference,
+    force: bool,
+    users: &[ImageUser],
+) -> Result<Going> {
+    let last = names
+        .iter()
+        .all(|other| other == name || other.has_digest());
+    if !last {
+        return Ok(Going::Name(name.clone()));
+    }
+    if let Some(user) = users.first().filter(|_| !force) {
+        return Err(ImageError::Conflict(format!(
+            "unable to remove repository reference \"{}\" (must force) - container {} is using \
+             its referenced image {}",
+            name.familiar(),
+            user.container.short(12),
+            id.short()
+        )));
+    }
+    let runs = users.iter().any(|user| user.running);
+    Ok(if runs {
+        Going::Name(name.clone())
+    } else {
+        Going::Image
+    })
+}
+
+/// The rules where an image was given by its id.
+fn check_id(id: &ImageId, names: &[Reference], force: bool, users: &[ImageUser]) -> Result<Going> {
+    let conflict = |forced: &str, reason: String| {
+        let text = format!("unable to delete {} ({forced}) - {reason}", id.short());
+        Err(ImageError::Conflict(text))
+    };
+    if let Some(user) = users.iter().find(|user| user.running) {
+        let container = user.container.short(12);
+        let reason = format!("image is being used by running container {container}");
+        return conflict("cannot be forced", reason);
+    }
+    let repositories: BTreeSet<String> = names.iter().map(Reference::repository).collect();
+    if repositories.len() > 1 && !force {
+        let reason = "image is referenced in multiple repositories".into();
+        return conflict("must be forced", reason);
+    }
+    if let Some(user) = users.first().filter(|_| !force) {
+        let container = user.container.short(12);
+        let reason = format!("image is being used by stopped container {container}");
+        return conflict("must be forced", reason);
+    }
+    Ok(Going::Image)
 }
 
 /// The names Docker gives to layers together with all below them.

@@ -29,8 +29,8 @@ impl Images {
     pub fn open(data_root: &Path) -> Result<Self> {
         let folder = data_root.join("images");
         let roots = data_root.join("rootfs");
-        files::make_folder(&folder)?;
-        files::make_folder(&roots)?;
+        files::make_private_folder(&folder)?;
+        files::make_private_folder(&roots)?;
         let workshop = Workshop::open(folder.join("tmp"))?;
         let backend = overlay::probe(&workshop)?;
         let index_files = IndexFiles::open(&folder)?;
@@ -67,15 +67,17 @@ impl Images {
         self.set_names(&mut index, &[name], &id)
     }
 
-    /// All images, the newest first.
+    /// All images, the newest first. One that is damaged is left out, and the log says so.
     pub fn list(&self) -> Result<Vec<Image>> {
         let index = self.index();
-        let images: Result<Vec<_>> = index
-            .images
-            .keys()
-            .map(|id| self.image(&index, id))
-            .collect();
-        let mut images = images?;
+        let whole = |id: &ImageId| match self.image(&index, id) {
+            Ok(image) => Some(image),
+            Err(error) => {
+                tracing::error!(%error, %id, "an image is damaged");
+                None
+            }
+        };
+        let mut images: Vec<Image> = index.images.keys().filter_map(whole).collect();
         images.sort_by(|a, b| b.created.cmp(&a.created).then(a.id.cmp(&b.id)));
         Ok(images)
     }
