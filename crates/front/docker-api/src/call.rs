@@ -42,6 +42,20 @@ impl Call {
         std::mem::replace(&mut self.body, body::empty())
     }
 
+    /// As [`Self::blocking`], but begins only when it is awaited.
+    pub(crate) fn blocking_later<T, E, W>(
+        &self,
+        work: W,
+    ) -> impl Future<Output = Result<T, ApiError>> + Send + use<T, E, W>
+    where
+        W: FnOnce(&Api) -> Result<T, E> + Send + 'static,
+        T: Send + 'static,
+        E: Into<ApiError> + Send + 'static,
+    {
+        let api = Arc::clone(&self.api);
+        async move { blocking(api, work).await }
+    }
+
     /// Runs what blocks on a thread of its own, so that other clients are not kept waiting.
     pub(crate) fn blocking<T, E, W>(
         &self,
@@ -52,16 +66,27 @@ impl Call {
         T: Send + 'static,
         E: Into<ApiError> + Send + 'static,
     {
-        let api = Arc::clone(&self.api);
-        let working = tokio::task::spawn_blocking(move || work(&api));
-        async move {
-            match working.await {
-                Ok(result) => result.map_err(|error| error.into()),
-                // The panic itself is in the log already: the hook wrote it.
-                Err(_) => Err(ApiError::internal(
-                    "the daemon failed at this request; see its log",
-                )),
-            }
+        blocking(Arc::clone(&self.api), work)
+    }
+}
+
+fn blocking<T, E, W>(
+    api: Arc<Api>,
+    work: W,
+) -> impl Future<Output = Result<T, ApiError>> + Send + use<T, E, W>
+where
+    W: FnOnce(&Api) -> Result<T, E> + Send + 'static,
+    T: Send + 'static,
+    E: Into<ApiError> + Send + 'static,
+{
+    let working = tokio::task::spawn_blocking(move || work(&api));
+    async move {
+        match working.await {
+            Ok(result) => result.map_err(|error| error.into()),
+            // The panic itself is in the log already: the hook wrote it.
+            Err(_) => Err(ApiError::internal(
+                "the daemon failed at this request; see its log",
+            )),
         }
     }
 }

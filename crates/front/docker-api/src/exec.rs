@@ -62,13 +62,20 @@ pub(crate) async fn start(mut call: Call, id: String) -> Result<Response, ApiErr
             width: u16::try_from(width).unwrap_or(u16::MAX),
         }),
     };
-    let attached = call
-        .blocking(move |api| api.containers.exec_start(&id, options))
+    if options.detach {
+        call.blocking(move |api| api.containers.exec_start(&id, options))
+            .await?;
+        return Ok(respond::empty(StatusCode::OK));
+    }
+    // One that does not exist is an answer; all else goes down the stream.
+    let known = id.clone();
+    call.blocking(move |api| api.containers.exec_inspect(&known))
         .await?;
-    Ok(match attached {
-        Some(attached) => hijack::join(call, attached),
-        None => respond::empty(StatusCode::OK),
-    })
+    let open = call.blocking_later(move |api| match api.containers.exec_start(&id, options)? {
+        Some(attached) => Ok(attached),
+        None => Err(ApiError::internal("the exec has no streams")),
+    });
+    hijack::join_later(call, body.tty, open).await
 }
 
 /// `POST /exec/ID/resize`

@@ -6,6 +6,7 @@
 
 use crate::body::RequestBody;
 use crate::call::Call;
+use crate::error::ApiError;
 use crate::frames::Framing;
 use crate::respond::{self, Response};
 use bytes::{Bytes, BytesMut};
@@ -13,9 +14,9 @@ use futures_util::stream;
 use http_body_util::BodyExt;
 use hyper::StatusCode;
 use hyper::header::{CONNECTION, CONTENT_TYPE, HeaderValue, UPGRADE};
-use hyper::upgrade::OnUpgrade;
+use hyper::upgrade::{OnUpgrade, Upgraded};
 use hyper_util::rt::TokioIo;
-use sealane_containers::{Attached, Chunk};
+use sealane_containers::{Attached, Chunk, Stream};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::sync::mpsc::{Receiver, Sender};
 
@@ -27,24 +28,69 @@ pub(crate) fn join(mut call: Call, attached: Attached) -> Response {
     let framing = Framing::of(attached.tty);
     match call.upgrade.take() {
         Some(upgrade) => {
-            tokio::spawn(relay(upgrade, attached, framing));
+            tokio::spawn(async move {
+                if let Some(connection) = taken_over(upgrade).await {
+                    relay(connection, attached, framing).await;
+                }
+            });
             switching(framing.content_type(call.version))
         }
-        None => {
-            tokio::spawn(feed(call.take_body(), attached.input));
-            respond::stream(
-                "application/vnd.docker.raw-stream",
-                pieces(attached.output, framing),
-            )
-        }
+        None => as_body(call, attached),
     }
+}
+
+/// Joins the client to streams that are opened only when it has seen the answer's head. Some
+/// clients read the head with more than belongs to it and lose what comes in the same breath.
+///
+/// What `open` fails with goes down the stream, as with Docker; without `Upgrade` it is an answer.
+pub(crate) async fn join_later(
+    mut call: Call,
+    tty: bool,
+    open: impl Future<Output = Result<Attached, ApiError>> + Send + 'static,
+) -> Result<Response, ApiError> {
+    let Some(upgrade) = call.upgrade.take() else {
+        let attached = open.await?;
+        return Ok(as_body(call, attached));
+    };
+    let framing = Framing::of(tty);
+    tokio::spawn(async move {
+        let Some(mut connection) = taken_over(upgrade).await else {
+            return;
+        };
+        match open.await {
+            Ok(attached) => relay(connection, attached, framing).await,
+            Err(error) => {
+                let bytes = Bytes::from(format!("{error}\r\n"));
+                let told = framing.encode(Chunk {
+                    stream: Stream::Stdout,
+                    bytes,
+                });
+                let sent = async {
+                    connection.write_all(&told).await?;
+                    connection.shutdown().await
+                };
+                log_early_leave(sent.await);
+            }
+        }
+    });
+    Ok(switching(framing.content_type(call.version)))
+}
+
+/// The output as the answer's body, the request's body as the input.
+fn as_body(mut call: Call, attached: Attached) -> Response {
+    let framing = Framing::of(attached.tty);
+    tokio::spawn(feed(call.take_body(), attached.input));
+    respond::stream(
+        "application/vnd.docker.raw-stream",
+        pieces(attached.output, framing),
+    )
 }
 
 /// What a container writes, as it goes onto the wire.
 pub(crate) fn pieces(
     output: Receiver<Chunk>,
     framing: Framing,
-) -> impl stream::Stream<Item = Bytes> {
+) -> impl futures_util::Stream<Item = Bytes> {
     stream::unfold(output, move |mut output| async move {
         let chunk = output.recv().await?;
         Some((framing.encode(chunk), output))
@@ -60,22 +106,30 @@ fn switching(content_type: &'static str) -> Response {
     response
 }
 
-/// Carries bytes both ways over a connection that was taken over.
-async fn relay(upgrade: OnUpgrade, attached: Attached, framing: Framing) {
-    let connection = match upgrade.await {
-        Ok(upgraded) => TokioIo::new(upgraded),
+/// The connection, once the client has the answer's head; `None` if it left.
+async fn taken_over(upgrade: OnUpgrade) -> Option<TokioIo<Upgraded>> {
+    match upgrade.await {
+        Ok(upgraded) => Some(TokioIo::new(upgraded)),
         Err(error) => {
             tracing::debug!(%error, "a client left before its connection was taken over");
-            return;
+            None
         }
-    };
+    }
+}
+
+/// Carries bytes both ways over a connection that was taken over.
+async fn relay(connection: TokioIo<Upgraded>, attached: Attached, framing: Framing) {
     let (reader, writer) = tokio::io::split(connection);
     let input = tokio::spawn(read_input(reader, attached.input));
-    if let Err(error) = write_output(writer, attached.output, framing).await {
-        tracing::debug!(%error, "a client left before the end of the output");
-    }
+    log_early_leave(write_output(writer, attached.output, framing).await);
     // The process has ended or nobody listens: what is still typed has no reader.
     input.abort();
+}
+
+fn log_early_leave(result: std::io::Result<()>) {
+    if let Err(error) = result {
+        tracing::debug!(%error, "a client left before the end of the output");
+    }
 }
 
 async fn write_output(
@@ -120,7 +174,6 @@ async fn feed(mut body: RequestBody, input: Option<Sender<Bytes>>) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use sealane_containers::Stream;
     use tokio::sync::mpsc;
 
     fn run(test: impl Future<Output = ()>) {

@@ -36,6 +36,8 @@ pub(crate) enum SystemRoute {
     Events,
     /// How much is stored.
     DiskUsage,
+    /// Remove the build cache, of which there is none.
+    BuildPrune,
 }
 
 /// Requests of networks.
@@ -179,6 +181,7 @@ fn system(method: &str, path: &[&str]) -> Option<Route> {
         ("GET", ["info"]) => SystemRoute::Info,
         ("GET", ["events"]) => SystemRoute::Events,
         ("GET", ["system", "df"]) => SystemRoute::DiskUsage,
+        ("POST", ["build", "prune"]) => SystemRoute::BuildPrune,
         _ => return None,
     }))
 }

@@ -87,6 +87,7 @@ async fn system_route(route: SystemRoute, call: Call) -> Result<Response, ApiErr
         SystemRoute::Info => system::info(call).await,
         SystemRoute::Events => system::events(&call),
         SystemRoute::DiskUsage => system::disk_usage(call).await,
+        SystemRoute::BuildPrune => Ok(system::build_prune()),
     }
 }
 

@@ -16,10 +16,10 @@ pub(crate) enum DaemonError {
     /// Not root.
     #[error("the daemon needs root: it makes network namespaces, links and mounts")]
     NotRoot,
-    /// A folder cannot be made.
-    #[error("cannot make the folder {}", path.display())]
+    /// A folder or a file in it cannot be made.
+    #[error("cannot make {}", path.display())]
     Folder {
-        /// The folder.
+        /// The folder or file.
         path: PathBuf,
         /// Why not.
         source: io::Error,
@@ -56,6 +56,12 @@ pub(crate) enum DaemonError {
     #[error("{} is served by another daemon; stop it, or use another -H", path.display())]
     SocketTaken {
         /// The socket.
+        path: PathBuf,
+    },
+    /// Another daemon has the exec root.
+    #[error("another daemon uses {}; stop it, or choose another --exec-root", path.display())]
+    ExecRootTaken {
+        /// The folder.
         path: PathBuf,
     },
     /// Another daemon works in this network namespace.

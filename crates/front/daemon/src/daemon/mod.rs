@@ -17,6 +17,7 @@ mod sockets;
 mod territory;
 
 pub(crate) use error::DaemonError;
+pub(crate) use parts::make_folder;
 pub(crate) use territory::Territory;
 
 use crate::config::{CalledAs, Config};

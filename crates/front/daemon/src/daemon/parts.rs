@@ -97,7 +97,8 @@ fn containers_config(config: &Config) -> ContainersConfig {
     }
 }
 
-fn make_folder(path: &Path) -> Result<()> {
+/// Makes a root.
+pub(crate) fn make_folder(path: &Path) -> Result<()> {
     DirBuilder::new()
         .recursive(true)
         .mode(ROOT_MODE)

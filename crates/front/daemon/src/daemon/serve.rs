@@ -38,8 +38,8 @@ pub(crate) fn serve(
     sockets::refuse_taken(&config.hosts)?;
     let pidfile = Pidfile::take(&config.pidfile)?;
     let store = open_store(&config)?;
-    let territory = Territory::take()?;
     make_roots(&config)?;
+    let territory = Territory::take(config.exec_root())?;
     let mut sockets = Sockets::open(&config)?;
     let parts = Parts::open(&config, store)?;
     let id = identity::id(config.data_root())?;

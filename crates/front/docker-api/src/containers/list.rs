@@ -1,11 +1,14 @@
 //! `GET /containers/json`
 
 use super::wire;
+use crate::api::Api;
 use crate::call::Call;
 use crate::error::ApiError;
 use crate::filters::Filters;
 use crate::respond::{self, Response};
+use crate::version::ApiVersion;
 use sealane_containers::ListOptions;
+use serde_json::Value;
 
 /// Lists containers. The parameter `size` is taken and changes nothing.
 pub(crate) async fn list(call: Call) -> Result<Response, ApiError> {
@@ -21,13 +24,20 @@ pub(crate) async fn list(call: Call) -> Result<Response, ApiError> {
     };
     let version = call.version;
     let list = call
-        .blocking(move |api| {
-            let summaries = api.containers.list(&options)?;
-            summaries
-                .iter()
-                .map(|summary| wire::summary(summary, version))
-                .collect::<Result<Vec<_>, ApiError>>()
-        })
+        .blocking(move |api| summaries(api, &options, version))
         .await?;
     Ok(respond::ok(&list))
+}
+
+/// The containers that are chosen, as a list shows them.
+pub(crate) fn summaries(
+    api: &Api,
+    options: &ListOptions,
+    version: ApiVersion,
+) -> Result<Vec<Value>, ApiError> {
+    let models = api.containers.list(options)?;
+    models
+        .iter()
+        .map(|model| wire::summary(model, version))
+        .collect()
 }

@@ -14,9 +14,10 @@ use std::collections::BTreeMap;
 
 const ACCEPTED: [&str; 6] = ["before", "dangling", "label", "reference", "since", "until"];
 
+/// An image as a list shows it.
 #[derive(Serialize)]
 #[serde(rename_all = "PascalCase")]
-struct Summary {
+pub(crate) struct Summary {
     containers: i64,
     created: i64,
     id: String,
@@ -45,21 +46,28 @@ pub(crate) async fn list(call: Call) -> Result<Response, ApiError> {
     let filters = Filters::of(&call.query, &ACCEPTED)?;
     let version = call.version;
     let list = call
-        .blocking(move |api| {
-            let chosen = Chosen::of(filters, api)?;
-            let images = api
-                .images
-                .list()?
-                .into_iter()
-                .filter(|image| chosen.takes(image));
-            let shown = images.map(|image| {
-                let users = api.containers.image_users(&image.id).len();
-                summary(image, users, version)
-            });
-            Ok::<_, ApiError>(shown.collect::<Vec<Summary>>())
-        })
+        .blocking(move |api| summaries(api, filters, version))
         .await?;
     Ok(respond::ok(&list))
+}
+
+/// The images that filters choose, as a list shows them.
+pub(crate) fn summaries(
+    api: &Api,
+    filters: Filters,
+    version: ApiVersion,
+) -> Result<Vec<Summary>, ApiError> {
+    let chosen = Chosen::of(filters, api)?;
+    let images = api
+        .images
+        .list()?
+        .into_iter()
+        .filter(|image| chosen.takes(image));
+    let shown = images.map(|image| {
+        let users = api.containers.image_users(&image.id).len();
+        summary(image, users, version)
+    });
+    Ok(shown.collect())
 }
 
 fn summary(image: Image, users: usize, version: ApiVersion) -> Summary {

@@ -8,7 +8,7 @@ mod tag;
 
 pub(crate) use archive::{import, load, save, save_many};
 pub(crate) use inspect::{history, inspect};
-pub(crate) use list::list;
+pub(crate) use list::{list, summaries};
 pub(crate) use remove::{prune, remove};
 pub(crate) use tag::tag;
 

@@ -2,57 +2,79 @@
 
 use crate::call::Call;
 use crate::error::ApiError;
+use crate::filters::Filters;
 use crate::respond::{self, Response};
 use crate::version::ApiVersion;
+use crate::{containers, images};
+use sealane_containers::ListOptions;
 use serde_json::{Value, json};
 
-/// What is counted.
+/// What is stored.
 struct Usage {
-    images: usize,
+    images: Value,
+    image_count: usize,
     image_bytes: u64,
-    containers: usize,
+    containers: Vec<Value>,
     running: usize,
 }
 
 /// Tells how much is stored. Layers and writable files are not measured one by one.
 pub(crate) async fn disk_usage(call: Call) -> Result<Response, ApiError> {
+    let version = call.version;
     let usage = call
-        .blocking(|api| {
-            let images = api.images.list()?;
-            let counts = api.containers.counts();
+        .blocking(move |api| {
+            let stored = api.images.list()?;
+            let images = images::summaries(api, Filters::default(), version)?;
+            let all = ListOptions {
+                all: true,
+                ..ListOptions::default()
+            };
             Ok::<_, ApiError>(Usage {
-                images: images.len(),
-                image_bytes: images.iter().map(|image| image.size).sum(),
-                containers: counts.total,
-                running: counts.running,
+                images: json!(images),
+                image_count: stored.len(),
+                image_bytes: stored.iter().map(|image| image.size).sum(),
+                containers: containers::summaries(api, &all, version)?,
+                running: api.containers.counts().running,
             })
         })
         .await?;
-    Ok(respond::ok(&wire(&usage, call.version)))
+    let verbose = call.query.flag("verbose");
+    Ok(respond::ok(&wire(usage, version, verbose)))
 }
 
-fn wire(usage: &Usage, version: ApiVersion) -> Value {
+/// `POST /build/prune`: there is no build cache, so that there is nothing to remove. It is asked
+/// for by `docker system prune`.
+pub(crate) fn build_prune() -> Response {
+    respond::ok(&json!({"CachesDeleted": null, "SpaceReclaimed": 0}))
+}
+
+fn wire(usage: Usage, version: ApiVersion, verbose: bool) -> Value {
     if !version.at_least(52) {
         return json!({
             "LayersSize": usage.image_bytes,
-            "Images": [],
-            "Containers": [],
+            "Images": usage.images,
+            "Containers": usage.containers,
             "Volumes": [],
             "BuildCache": [],
         });
     }
-    let counted = |total: usize, active: usize, bytes: u64| {
-        json!({
+    let counted = |total: usize, active: usize, bytes: u64, items: Value| {
+        let mut counted = json!({
             "ActiveCount": active,
             "TotalCount": total,
             "Reclaimable": 0,
             "TotalSize": bytes,
-        })
+        });
+        if verbose {
+            counted["Items"] = items;
+        }
+        counted
     };
+    let count = usage.containers.len();
     json!({
-        "ImageUsage": counted(usage.images, 0, usage.image_bytes),
-        "ContainerUsage": counted(usage.containers, usage.running, 0),
-        "VolumeUsage": counted(0, 0, 0),
-        "BuildCacheUsage": counted(0, 0, 0),
+        "ImageUsage": counted(usage.image_count, 0, usage.image_bytes, usage.images),
+        "ContainerUsage": counted(count, usage.running, 0, json!(usage.containers)),
+        "VolumeUsage": counted(0, 0, 0, json!([])),
+        "BuildCacheUsage": counted(0, 0, 0, json!([])),
     })
 }

@@ -5,9 +5,10 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 /// What a daemon makes below its exec root.
-pub(super) const EXEC_ENTRIES: [&str; 9] = [
+pub(super) const EXEC_ENTRIES: [&str; 10] = [
     "claims",
     "containers",
+    "daemon.lock",
     "execs",
     "exits",
     "host",

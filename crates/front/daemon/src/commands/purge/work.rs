@@ -3,7 +3,7 @@
 use super::Purge;
 use super::files::{DATA_ENTRIES, EXEC_ENTRIES, remove};
 use crate::chain;
-use crate::daemon::{DaemonError, Territory};
+use crate::daemon::{DaemonError, Territory, make_folder};
 use sealane_core::model::NameserverConfig;
 use sealane_engine::{DefaultBridge, Engine, EngineConfig};
 use sealane_images::Images;
@@ -38,7 +38,8 @@ pub(super) fn remove_all(purge: &Purge) -> Result<(), PurgeError> {
     let store = Store::open(&purge.data_root)
         .map(Arc::new)
         .map_err(PurgeError::Store)?;
-    let _territory = Territory::take().map_err(PurgeError::Territory)?;
+    make_folder(&purge.exec_root).map_err(PurgeError::Territory)?;
+    let _territory = Territory::take(&purge.exec_root).map_err(PurgeError::Territory)?;
     let mut left = Vec::new();
     end_containers(purge, &mut left);
     remove_root_file_systems(purge, &mut left);
