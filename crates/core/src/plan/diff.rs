@@ -1,6 +1,6 @@
 //! What has to be done to get from one plan to another.
 
-use super::{Key, Object, Plan};
+use super::{Key, LinkKind, Object, Plan};
 
 /// One step from an old plan to a new one.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -22,6 +22,20 @@ impl Change {
     }
 }
 
+/// The rank of a link among those made together: links of a sandbox are born in the order of their
+/// names, `eth2` before `eth10`, so that their indexes follow.
+fn birth(change: &Change) -> Option<(usize, String)> {
+    let Change::Create(_, Object::Link(link)) = change else {
+        return None;
+    };
+    match &link.kind {
+        LinkKind::Veth {
+            peer: (_, name), ..
+        } => Some((name.as_str().len(), name.as_str().to_owned())),
+        LinkKind::Bridge => None,
+    }
+}
+
 /// Returns the steps from `old` to `new`: what is made or altered in phase order, then what is
 /// removed, backwards.
 ///
@@ -39,7 +53,7 @@ pub fn diff(old: &Plan, new: &Plan) -> Vec<Change> {
             Some(_) => None,
         });
     let mut changes: Vec<Change> = made.collect();
-    changes.sort_by_key(|change| change.key().phase());
+    changes.sort_by_cached_key(|change| (change.key().phase(), birth(change)));
 
     let gone = old
         .objects()

@@ -13,7 +13,7 @@ mod render;
 pub use check::{Fault, check};
 pub use diff::{Change, diff};
 pub use key::{Key, Netns, Phase};
-pub use object::{Effect, Link, LinkKind, Object, Route};
+pub use object::{Effect, Link, LinkKind, Object, Repeat, Route};
 
 use std::collections::BTreeMap;
 

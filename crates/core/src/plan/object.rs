@@ -102,13 +102,22 @@ impl Link {
     }
 }
 
+/// How often an announcement is made, as neighbors may miss one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Repeat {
+    /// How often in all; 0 is not at all.
+    pub times: u8,
+    /// Milliseconds from one to the next.
+    pub interval_ms: u16,
+}
+
 /// Something done once when an operation changed something; not state, never compared.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Effect {
     /// Make the kernel finish its pending work for a link, so that the first packet does not wait.
     SyncLink(Netns, InterfaceName),
     /// Tell neighbors whose address this is: gratuitous ARP or unsolicited neighbor advertisement.
-    Announce(Netns, InterfaceName, IpAddr, Mac),
+    Announce(Netns, InterfaceName, IpAddr, Mac, Repeat),
     /// Forget tracked connections to or from an address of an endpoint.
     ForgetAddress(IpAddr),
     /// Forget tracked connections to a host port.

@@ -96,7 +96,7 @@ impl fmt::Display for Effect {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::SyncLink(netns, name) => write!(f, "then   wait for {netns}/{name}"),
-            Self::Announce(netns, name, address, mac) => {
+            Self::Announce(netns, name, address, mac, _) => {
                 write!(f, "then   announce {address} at {mac} from {netns}/{name}")
             }
             Self::ForgetAddress(address) => write!(f, "then   forget connections of {address}"),

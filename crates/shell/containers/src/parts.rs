@@ -98,15 +98,7 @@ impl Networks for Arc<Engine> {
     }
 
     fn network(&self, reference: &str) -> Result<Arc<Network>, EngineError> {
-        // A view has all endpoints of the network, which is much for a look at its name.
-        let all = Engine::networks(self);
-        let by_id = Id::try_from(reference).ok();
-        let named = |network: &&Arc<Network>| network.spec.name == reference;
-        let same = |network: &&Arc<Network>| Some(network.id) == by_id;
-        match all.iter().find(same).or_else(|| all.iter().find(named)) {
-            Some(network) => Ok(Arc::clone(network)),
-            None => Engine::network(self, reference).map(|view| view.network),
-        }
+        Engine::find_network(self, reference)
     }
 
     fn check_endpoint(&self, network: &str, spec: &EndpointSpec) -> Vec<String> {

@@ -121,6 +121,13 @@ impl Engine {
         self.view(reference)
     }
 
+    /// One network by id, name or unique id prefix, without its endpoints.
+    pub fn find_network(&self, reference: &str) -> Result<Arc<Network>, EngineError> {
+        self.state()
+            .find(reference)
+            .map(|found| found.network.clone())
+    }
+
     /// All networks, without their endpoints.
     pub fn networks(&self) -> Vec<Arc<Network>> {
         self.state()

@@ -3,14 +3,13 @@
 use crate::locks::LockIgnoringPoison;
 use crate::{Engine, EngineError};
 use sealane_core::dns::{
-    EndpointNames, Forwarding, NetworkView, ResolvConf, View, render_internal,
+    EndpointNames, ExternalServer, Forwarding, NetworkView, ResolvConf, View, render_internal,
 };
 use sealane_core::model::{Endpoint, Network, NetworkId, Sandbox, SandboxId};
 use sealane_core::plan::Netns;
 use sealane_nameserver::{SandboxSockets, Upstream, UpstreamConfig, bind_sockets_at};
 use std::collections::BTreeMap;
 use std::io;
-use std::net::SocketAddr;
 use std::sync::Arc;
 
 /// How many ports are tried in a sandbox whose own programs may have taken some.
@@ -75,16 +74,7 @@ impl Engine {
         let internal = render_internal(&host, &self.resolv_conf_path(), &sandbox.nameserver);
         let upstreams = match sandbox.nameserver.servers.is_empty() {
             true => UpstreamConfig::Host,
-            false => UpstreamConfig::Own(
-                internal
-                    .upstreams
-                    .iter()
-                    .map(|server| Upstream {
-                        address: SocketAddr::new(server.server.address, 53),
-                        from_host: server.from_host,
-                    })
-                    .collect(),
-            ),
+            false => UpstreamConfig::Own(internal.upstreams.iter().filter_map(resolved).collect()),
         };
         (
             Arc::new(view(sandbox, &networks, internal.ndots_set)),
@@ -126,6 +116,15 @@ impl Engine {
     pub(crate) fn host_resolv_conf(&self) -> ResolvConf {
         self.host_resolver.lock_ignoring_poison().clone()
     }
+}
+
+/// A server with the link of its address. One whose link is not there cannot be asked.
+fn resolved(server: &ExternalServer) -> Option<Upstream> {
+    let resolved = Upstream::resolve(server);
+    if let Err(error) = &resolved {
+        tracing::warn!(%server, %error, "a DNS server cannot be asked");
+    }
+    resolved.ok()
 }
 
 /// The names of an endpoint on a user-defined network, each once: the container's name, its

@@ -156,6 +156,17 @@ fn subnets(
     if request.config_only {
         return Ok(subnets);
     }
+    let of_family = |ipv6| {
+        subnets
+            .iter()
+            .filter(|subnet| subnet.subnet.addr().is_ipv6() == ipv6)
+            .count()
+    };
+    if of_family(false) > 1 || of_family(true) > 1 {
+        return Err(EngineError::Forbidden(
+            "bridge driver doesn't support multiple subnets".into(),
+        ));
+    }
     for (index, subnet) in subnets.iter().enumerate() {
         let earlier = subnets[..index].iter().map(|other| &other.subnet);
         check_overlap(subnet.subnet, taken.iter().chain(earlier))

@@ -1,25 +1,22 @@
-//! Announcements of addresses: the first at once, two more a second apart, as neighbors may miss
-//! one (Docker sends three).
+//! Announcements of addresses: the first at once, the others after it, as neighbors may miss one.
 
-use sealane_core::plan::Effect;
+use sealane_core::plan::{Effect, Repeat};
 use sealane_kernel::write::Write;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::thread;
 use std::time::{Duration, Instant};
 
-const REPEATS: usize = 2;
-const INTERVAL: Duration = Duration::from_secs(1);
-
 /// Sends announcements from a thread of its own.
 pub(crate) struct Announcer {
-    queue: Sender<Effect>,
+    queue: Sender<Pending>,
 }
 
 /// An announcement that is not over.
 struct Pending {
     due: Instant,
-    left: usize,
+    left: u8,
+    interval: Duration,
     effect: Effect,
 }
 
@@ -33,24 +30,30 @@ impl Announcer {
         Self { queue }
     }
 
-    /// Announces now and twice more.
-    pub(crate) fn announce(&self, effect: Effect) {
-        if self.queue.send(effect).is_err() {
+    /// Announces now, and as often again as is asked for.
+    pub(crate) fn announce(&self, effect: Effect, repeat: Repeat) {
+        let Some(left) = repeat.times.checked_sub(1) else {
+            return;
+        };
+        let interval = Duration::from_millis(repeat.interval_ms.into());
+        let announcement = Pending {
+            due: Instant::now(),
+            left,
+            interval,
+            effect,
+        };
+        if self.queue.send(announcement).is_err() {
             tracing::warn!("an address is not announced: the thread that does it has ended");
         }
     }
 }
 
 /// Sends each announcement when it is due, until the sender is gone.
-fn repeat<K: Write>(kernel: &K, announcements: &Receiver<Effect>) {
+fn repeat<K: Write>(kernel: &K, announcements: &Receiver<Pending>) {
     let mut pending: Vec<Pending> = Vec::new();
     loop {
         match next(announcements, &pending) {
-            Ok(effect) => pending.push(Pending {
-                due: Instant::now(),
-                left: REPEATS,
-                effect,
-            }),
+            Ok(announcement) => pending.push(announcement),
             Err(RecvTimeoutError::Timeout) => {}
             Err(RecvTimeoutError::Disconnected) => return,
         }
@@ -60,7 +63,10 @@ fn repeat<K: Write>(kernel: &K, announcements: &Receiver<Effect>) {
 }
 
 /// The next announcement, or a timeout when a pending one is due.
-fn next(announcements: &Receiver<Effect>, pending: &[Pending]) -> Result<Effect, RecvTimeoutError> {
+fn next(
+    announcements: &Receiver<Pending>,
+    pending: &[Pending],
+) -> Result<Pending, RecvTimeoutError> {
     match pending.iter().map(|announcement| announcement.due).min() {
         None => announcements
             .recv()
@@ -76,7 +82,7 @@ fn send<K: Write>(kernel: &K, announcement: &mut Pending) -> bool {
         tracing::debug!(effect = %announcement.effect, %error, "not announced");
         return false;
     }
-    announcement.due = Instant::now() + INTERVAL;
+    announcement.due = Instant::now() + announcement.interval;
     match announcement.left.checked_sub(1) {
         Some(left) => announcement.left = left,
         None => return false,

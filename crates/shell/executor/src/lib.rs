@@ -139,8 +139,8 @@ impl<K: Write + Observe + Send + Sync + 'static> Executor<K> {
             .iter()
             .filter(|effect| !old.effects().contains(effect))
         {
-            if let Effect::Announce(..) = effect {
-                self.announcer.announce(effect.clone());
+            if let Effect::Announce(.., repeat) = effect {
+                self.announcer.announce(effect.clone(), *repeat);
             } else if let Err(error) = self.kernel.run(effect) {
                 tracing::warn!(%effect, %error, "the effect of a change failed");
             }

@@ -149,8 +149,13 @@ fn lost_links(wanted: &Plan, found: &BTreeMap<Key, Object>) -> BTreeSet<(Netns, 
 /// The sandboxes that lose an unwanted veth pair, as after a crash in the middle of a change: a
 /// route that led over it may be gone before the one that takes its place was made.
 fn bereft(wanted: &Plan, found: &BTreeMap<Key, Object>) -> BTreeSet<Netns> {
-    let unwanted = found.iter().filter(|(key, _)| !wanted.objects().contains_key(*key));
-    unwanted.filter_map(|(_, object)| peer(object)).map(|(netns, _)| netns).collect()
+    let unwanted = found
+        .iter()
+        .filter(|(key, _)| !wanted.objects().contains_key(*key));
+    unwanted
+        .filter_map(|(_, object)| peer(object))
+        .map(|(netns, _)| netns)
+        .collect()
 }
 
 fn is_route(key: &Key) -> bool {

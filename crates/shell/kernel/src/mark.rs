@@ -7,8 +7,6 @@ use sealane_core::plan::Netns;
 pub const LINK_GROUP: u32 = 0x5ea1;
 /// The group of links of ours that are about to be removed together.
 pub(crate) const DOOMED_LINK_GROUP: u32 = 0x5ea2;
-/// The protocol number of our routes, as `ip route` shows it; no name is assigned to it.
-pub const ROUTE_PROTOCOL: u8 = 94;
 /// The name of our tables, in whichever namespace.
 pub const TABLE: &str = "sealane";
 /// Our chain in the table of iptables.

@@ -173,6 +173,7 @@ pub fn plan_endpoint(
             interface.clone(),
             address,
             endpoint.mac,
+            options.announce,
         ));
     }
     plan

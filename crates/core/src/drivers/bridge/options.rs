@@ -1,6 +1,7 @@
 //! The options of a bridge network (`docker network create -o`), checked.
 
 use crate::model::{InterfaceName, Network};
+use crate::plan::Repeat;
 use std::net::IpAddr;
 use thiserror::Error;
 
@@ -15,6 +16,10 @@ pub const ICC: &str = "com.docker.network.bridge.enable_icc";
 pub const HOST_BINDING: &str = "com.docker.network.bridge.host_binding_ipv4";
 /// `com.docker.network.bridge.default_bridge`: whether it is the network joined by default.
 pub const DEFAULT: &str = "com.docker.network.bridge.default_bridge";
+/// `com.docker.network.advertise_addr_nmsgs`: how often a new address is announced, 0 to 3.
+pub const ANNOUNCEMENTS: &str = "com.docker.network.advertise_addr_nmsgs";
+/// `com.docker.network.advertise_addr_ms`: milliseconds between announcements, 100 to 2000.
+pub const INTERVAL: &str = "com.docker.network.advertise_addr_ms";
 /// `com.docker.network.driver.mtu`: largest packet in bytes.
 pub const MTU: &str = "com.docker.network.driver.mtu";
 
@@ -33,6 +38,8 @@ pub struct BridgeOptions {
     pub default_bridge: bool,
     /// Largest packet in bytes.
     pub mtu: u32,
+    /// How often new addresses are announced.
+    pub announce: Repeat,
 }
 
 /// An option that cannot be read; the words are Docker's.
@@ -69,6 +76,16 @@ pub enum InvalidOption {
     /// A packet size the kernel does not take.
     #[error("invalid MTU: {0}: choose a value from 68 to 65535")]
     Mtu(u32),
+    /// A number out of its range.
+    #[error("{key} must be in the range {first} to {last}")]
+    Range {
+        /// The option.
+        key: &'static str,
+        /// The least it may be.
+        first: u16,
+        /// The most it may be.
+        last: u16,
+    },
     /// Not a name for a link.
     #[error(transparent)]
     Name(#[from] crate::model::InvalidInterfaceName),
@@ -91,6 +108,7 @@ impl BridgeOptions {
             host_binding: address(network, HOST_BINDING)?,
             default_bridge: flag(network, DEFAULT, false)?,
             mtu: mtu(network)?,
+            announce: announce(network)?,
         })
     }
 }
@@ -123,6 +141,36 @@ fn address(network: &Network, key: &'static str) -> Result<Option<IpAddr>, Inval
         value: value.into(),
     })?;
     Ok(Some(parsed))
+}
+
+fn announce(network: &Network) -> Result<Repeat, InvalidOption> {
+    let times = ranged(network, ANNOUNCEMENTS, 0, 3)?.unwrap_or(3);
+    let interval_ms = ranged(network, INTERVAL, 100, 2000)?.unwrap_or(1000);
+    Ok(Repeat {
+        times: times as u8,
+        interval_ms,
+    })
+}
+
+fn ranged(
+    network: &Network,
+    key: &'static str,
+    first: u16,
+    last: u16,
+) -> Result<Option<u16>, InvalidOption> {
+    let Some(value) = network.option(key).filter(|value| !value.is_empty()) else {
+        return Ok(None);
+    };
+    let number: i64 = value.parse().map_err(|_| InvalidOption::Number {
+        key,
+        value: value.into(),
+    })?;
+    let number = u16::try_from(number)
+        .ok()
+        .filter(|number| (first..=last).contains(number));
+    number
+        .map(Some)
+        .ok_or(InvalidOption::Range { key, first, last })
 }
 
 fn mtu(network: &Network) -> Result<u32, InvalidOption> {

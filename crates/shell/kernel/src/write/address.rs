@@ -1,6 +1,5 @@
 //! Messages for addresses, neighbors and routes.
 
-use crate::mark::ROUTE_PROTOCOL;
 use crate::message::Message;
 use ipnet::IpNet;
 use netlink_packet_core::{NLM_F_CREATE, NLM_F_EXCL, NLM_F_REPLACE};
@@ -117,7 +116,7 @@ fn route(link: u32, to: IpNet, via: Option<IpAddr>) -> RouteMessage {
     message.header.address_family = family(to.addr());
     message.header.destination_prefix_length = to.prefix_len();
     message.header.table = RouteHeader::RT_TABLE_MAIN;
-    message.header.protocol = RouteProtocol::from(ROUTE_PROTOCOL);
+    message.header.protocol = RouteProtocol::Boot;
     if to.prefix_len() > 0 {
         message
             .attributes

@@ -18,8 +18,8 @@ const ARP: [u8; 2] = [0x08, 0x06];
 const IPV6: [u8; 2] = [0x86, 0xdd];
 const ICMPV6: u8 = 58;
 
-/// Announces an address on a link: by ARP as a request and as an answer, since neighbors differ
-/// in what they heed; or by a neighbor advertisement.
+/// Announces an address on a link: by an ARP request for itself (RFC 5227, an ARP announcement), or
+/// by a neighbor advertisement.
 pub(super) fn announce(
     kernel: &Kernel,
     netns: Netns,
@@ -27,28 +27,25 @@ pub(super) fn announce(
     address: IpAddr,
     mac: Mac,
 ) -> io::Result<()> {
-    let frames = match address {
-        IpAddr::V4(address) => vec![arp(1, address, mac), arp(2, address, mac)],
-        IpAddr::V6(address) => vec![advertisement(address, mac)],
+    let frame = match address {
+        IpAddr::V4(address) => arp(address, mac),
+        IpAddr::V6(address) => advertisement(address, mac),
     };
     kernel.in_namespace(netns, || {
         // Protocol 0: it sends, and receives nothing.
         let flags = SocketFlags::CLOEXEC;
         let socket = socket_with(AddressFamily::PACKET, SocketType::RAW, flags, None)?;
         let index = netdevice::name_to_index(&socket, link.as_str())?;
-        frames
-            .iter()
-            .try_for_each(|frame| send(&socket, index, frame))
+        send(&socket, index, &frame)
     })
 }
 
-fn arp(operation: u8, address: Ipv4Addr, mac: Mac) -> Vec<u8> {
-    let target = if operation == 1 { [0; 6] } else { BROADCAST };
+fn arp(address: Ipv4Addr, mac: Mac) -> Vec<u8> {
     let mut frame = ethernet(BROADCAST, mac, ARP);
-    frame.extend_from_slice(&[0, 1, 8, 0, 6, 4, 0, operation]); // Ethernet, IPv4
+    frame.extend_from_slice(&[0, 1, 8, 0, 6, 4, 0, 1]); // Ethernet, IPv4, request
     frame.extend_from_slice(&mac.0);
     frame.extend_from_slice(&address.octets());
-    frame.extend_from_slice(&target);
+    frame.extend_from_slice(&[0; 6]);
     frame.extend_from_slice(&address.octets());
     frame
 }

@@ -19,7 +19,7 @@ pub(super) fn run(kernel: &Kernel, effect: &Effect) -> io::Result<()> {
                 crate::ack::explained(libc::ENODEV, why)
             })
         }
-        Effect::Announce(netns, name, address, mac) => {
+        Effect::Announce(netns, name, address, mac, _) => {
             announce::announce(kernel, *netns, name, *address, *mac)
         }
         Effect::ForgetAddress(address) => conntrack::forget_address(kernel, *address),

@@ -2,7 +2,7 @@
 
 use crate::support::*;
 use sealane_core::model::Protocol::Udp;
-use sealane_core::plan::{Effect, Netns};
+use sealane_core::plan::{Effect, Netns, Repeat};
 use sealane_kernel::write::Write;
 use std::net::{IpAddr, UdpSocket};
 
@@ -23,8 +23,18 @@ fn an_announcement_corrects_what_neighbors_know() {
             );
             let netns = inside("web");
             let announced: IpAddr = address.parse().unwrap();
+            let once = Repeat {
+                times: 1,
+                interval_ms: 0,
+            };
             kernel
-                .run(&Effect::Announce(netns, name("eth0"), announced, mac(2)))
+                .run(&Effect::Announce(
+                    netns,
+                    name("eth0"),
+                    announced,
+                    mac(2),
+                    once,
+                ))
                 .unwrap();
             eventually(|| neighbor(address) == "02:00:00:00:00:02");
         }
