@@ -72,12 +72,24 @@ mod tests {
     #[test]
     fn a_namespace_has_one_daemon() {
         let name = format!("sealane/test-{}", std::process::id());
-        let first = Territory::named(&name).unwrap();
+        let first = take_namespace(&name).unwrap();
         assert!(matches!(
-            Territory::named(&name),
+            take_namespace(&name),
             Err(DaemonError::TerritoryTaken)
         ));
         drop(first);
-        Territory::named(&name).expect("the first has gone");
+        take_namespace(&name).expect("the first has gone");
+    }
+
+    #[test]
+    fn an_exec_root_has_one_daemon() {
+        let folder = tempfile::tempdir().unwrap();
+        let first = lock(folder.path()).unwrap();
+        assert!(matches!(
+            lock(folder.path()),
+            Err(DaemonError::ExecRootTaken { .. })
+        ));
+        drop(first);
+        lock(folder.path()).expect("the first has gone");
     }
 }
