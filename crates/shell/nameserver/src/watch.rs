@@ -73,19 +73,12 @@ struct Follower {
     path: PathBuf,
     stop: Arc<OwnedFd>,
     watch: OwnedFd,
-    folders: BTreeSet<PathBuf>,
 }
 
 impl Follower {
     fn new(path: PathBuf, stop: Arc<OwnedFd>) -> io::Result<Self> {
-        let folders = folders(&path);
-        let watch = watch(&folders)?;
-        Ok(Self {
-            path,
-            stop,
-            watch,
-            folders,
-        })
+        let watch = watch(&path)?;
+        Ok(Self { path, stop, watch })
     }
 
     fn run(mut self, mut changed: impl FnMut(ResolvConf)) {
@@ -124,11 +117,8 @@ impl Follower {
             limit = Some(QUIET);
         }
         // A link may lead elsewhere now, or a folder have been made.
-        let folders = folders(&self.path);
-        if folders != self.folders {
-            self.watch = watch(&folders)?;
-            self.folders = folders;
-        }
+        // The file may be another one now, and so may be the way to it.
+        self.watch = watch(&self.path)?;
         Ok(true)
     }
 
@@ -168,7 +158,7 @@ fn folders(path: &Path) -> BTreeSet<PathBuf> {
     folders
 }
 
-fn watch(folders: &BTreeSet<PathBuf>) -> io::Result<OwnedFd> {
+fn watch(path: &Path) -> io::Result<OwnedFd> {
     let watch = inotify::init(CreateFlags::CLOEXEC | CreateFlags::NONBLOCK)?;
     let changes = WatchFlags::CLOSE_WRITE
         | WatchFlags::CREATE
@@ -177,14 +167,20 @@ fn watch(folders: &BTreeSet<PathBuf>) -> io::Result<OwnedFd> {
         | WatchFlags::DELETE_SELF
         | WatchFlags::MOVE_SELF
         | WatchFlags::ONLYDIR;
-    for folder in folders {
-        match inotify::add_watch(&watch, folder, changes) {
-            // Gone since it was looked up; the next change shows where to look instead.
-            Ok(_) | Err(Errno::NOENT | Errno::NOTDIR) => {}
-            Err(error) => return Err(error.into()),
-        }
+    for folder in folders(path) {
+        add(&watch, &folder, changes)?;
     }
+    // A file that is bound there from elsewhere is written without its folder hearing of it.
+    add(&watch, path, WatchFlags::CLOSE_WRITE | WatchFlags::DELETE_SELF)?;
     Ok(watch)
+}
+
+/// Watches what is there; what is not will be noticed by its folder.
+fn add(watch: &OwnedFd, path: &Path, changes: WatchFlags) -> io::Result<()> {
+    match inotify::add_watch(watch, path, changes) {
+        Ok(_) | Err(Errno::NOENT | Errno::NOTDIR) => Ok(()),
+        Err(error) => Err(error.into()),
+    }
 }
 
 /// Takes all events; which they were does not matter, because the file is read again anyway.
