@@ -53,7 +53,7 @@ fn routes_and_neighbors_are_as_ip_says() {
             (&default["gateway"], &default["dev"]),
             (&"10.9.0.1".into(), &"eth0".into())
         );
-        assert_eq!(default["protocol"], "94");
+        assert_eq!(default["protocol"], "boot", "as `ip route add` leaves it");
         let default = &ip_in(kernel, &web, &["-6", "route", "show", "default"])[0];
         assert_eq!(default["gateway"], "fd09::1");
         let inside = &ip_in(kernel, &web, &["neighbor", "show", "dev", "eth0"])[0];
