@@ -2,6 +2,11 @@
 //!
 //! Runs on the real parts, in namespaces of its own; needs root, util-linux, runc and conmon.
 
+#![allow(
+    clippy::unwrap_used,
+    reason = "a test fails by a panic, its helpers too"
+)]
+
 mod dice;
 mod stage;
 
