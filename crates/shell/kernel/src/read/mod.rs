@@ -6,7 +6,7 @@
 pub(crate) mod address;
 pub(crate) mod facts;
 pub(crate) mod link;
-mod observe;
+pub(crate) mod observe;
 mod owned;
 pub(crate) mod passage;
 pub(crate) mod table;

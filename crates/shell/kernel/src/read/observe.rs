@@ -149,7 +149,8 @@ fn any_table(channel: &Channel, name: &str) -> io::Result<bool> {
     Ok(false)
 }
 
-fn observe_route(channel: &Channel, to: IpNet) -> io::Result<Option<Object>> {
+/// The route to a prefix, however it came about.
+pub(crate) fn observe_route(channel: &Channel, to: IpNet) -> io::Result<Option<Object>> {
     let routes = address::routes(channel, matches!(to, IpNet::V6(_)))?;
     let Some(FoundRoute { link, via, .. }) = routes.into_iter().find(|route| route.to == to) else {
         return Ok(None);

@@ -12,9 +12,10 @@ use crate::fault;
 use crate::kernel::Kernel;
 use crate::message::Message;
 use crate::read::link as reading;
+use crate::read::observe::observe_route;
 use ipnet::IpNet;
 use sealane_core::model::InterfaceName;
-use sealane_core::plan::{Change, Key, Netns, Object};
+use sealane_core::plan::{Change, Key, Netns, Object, Route};
 use std::collections::BTreeSet;
 use std::io;
 use std::sync::Arc;
@@ -105,6 +106,9 @@ impl<'a> Run<'a> {
     }
 
     fn gather(&mut self, step: Step<'a>) -> io::Result<()> {
+        if self.comes_with_address(step.1)? {
+            return Ok(());
+        }
         match self.encode(step) {
             Err(error) if errno(&error) == Some(libc::ENODEV) && !self.pending.is_empty() => {
                 self.flush();
@@ -119,6 +123,18 @@ impl<'a> Run<'a> {
             Err(error) if is_removal(step.1) && is_absence(&error) => Ok(()),
             other => other,
         }
+    }
+
+    /// Whether the kernel made a wanted route by itself, with an address of the link: then it knows
+    /// it better than we do.
+    fn comes_with_address(&mut self, change: &Change) -> io::Result<bool> {
+        let Change::Create(Key::Route(_, to), wanted @ Object::Route(Route { via: None, .. })) =
+            change
+        else {
+            return Ok(false);
+        };
+        self.flush();
+        Ok(observe_route(&self.place.channel, *to)?.as_ref() == Some(wanted))
     }
 
     fn encode(&mut self, step: Step<'a>) -> io::Result<()> {
