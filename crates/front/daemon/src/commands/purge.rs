@@ -50,6 +50,11 @@ pub(crate) fn command() -> Command {
             "/run/sealane",
             "The daemon's --exec-root",
         ))
+        .arg(path(
+            "pidfile",
+            "/run/sealane.pid",
+            "The daemon's --pidfile",
+        ))
         .arg(
             Arg::new("cgroup-parent")
                 .long("cgroup-parent")
@@ -62,6 +67,7 @@ pub(crate) fn command() -> Command {
 pub(crate) struct Purge {
     pub(crate) data_root: PathBuf,
     pub(crate) exec_root: PathBuf,
+    pub(crate) pidfile: PathBuf,
     pub(crate) cgroup_parent: Option<String>,
     pub(crate) keep_data: bool,
 }
@@ -72,6 +78,7 @@ pub(crate) fn run(matches: &ArgMatches) -> Result<(), Box<dyn Error>> {
     let purge = Purge {
         data_root: path("data-root"),
         exec_root: path("exec-root"),
+        pidfile: path("pidfile"),
         cgroup_parent: super::text(matches, "cgroup-parent").map(str::to_owned),
         keep_data: matches.get_flag("keep-data"),
     };

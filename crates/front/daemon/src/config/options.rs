@@ -130,7 +130,11 @@ pub(crate) const OPTIONS: &[Opt] = &[
     // The daemon.
     Opt {
         key: "",
-        ..works("config-file", Text, "Read further options from this file")
+        ..works(
+            "config-file",
+            Text,
+            "Read further options here [/etc/sealane/daemon.json; as dockerd /etc/docker/daemon.json]",
+        )
     },
     Opt {
         key: "",

@@ -18,6 +18,7 @@ mod territory;
 
 pub(crate) use error::DaemonError;
 pub(crate) use parts::make_folder;
+pub(crate) use pidfile::Pidfile;
 pub(crate) use territory::Territory;
 
 use crate::config::{CalledAs, Config};

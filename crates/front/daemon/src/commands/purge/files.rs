@@ -5,7 +5,8 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 /// What a daemon makes below its exec root.
-pub(super) const EXEC_ENTRIES: [&str; 10] = [
+pub(super) const EXEC_ENTRIES: [&str; 11] = [
+    "boot-id",
     "claims",
     "containers",
     "daemon.lock",

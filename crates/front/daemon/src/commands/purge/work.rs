@@ -3,7 +3,7 @@
 use super::Purge;
 use super::files::{DATA_ENTRIES, EXEC_ENTRIES, remove};
 use crate::chain;
-use crate::daemon::{DaemonError, Territory, make_folder};
+use crate::daemon::{DaemonError, Pidfile, Territory, make_folder};
 use sealane_core::model::NameserverConfig;
 use sealane_engine::{DefaultBridge, Engine, EngineConfig};
 use sealane_images::Images;
@@ -20,9 +20,9 @@ pub(super) enum PurgeError {
     /// A daemon runs, or the store cannot be opened.
     #[error("the state cannot be opened")]
     Store(#[source] StoreError),
-    /// A daemon with other roots works in this network namespace.
+    /// A daemon with other roots works here.
     #[error("nothing was removed")]
-    Territory(#[source] DaemonError),
+    Daemon(#[source] DaemonError),
     /// Some of it could not be removed.
     #[error("not everything could be removed; purge again when this is solved:\n  {}", .0.join("\n  "))]
     Left(Vec<String>),
@@ -38,8 +38,10 @@ pub(super) fn remove_all(purge: &Purge) -> Result<(), PurgeError> {
     let store = Store::open(&purge.data_root)
         .map(Arc::new)
         .map_err(PurgeError::Store)?;
-    make_folder(&purge.exec_root).map_err(PurgeError::Territory)?;
-    let _territory = Territory::take(&purge.exec_root).map_err(PurgeError::Territory)?;
+    make_folder(&purge.exec_root).map_err(PurgeError::Daemon)?;
+    let _territory = Territory::take(&purge.exec_root).map_err(PurgeError::Daemon)?;
+    // Taken now and removed when it is let go of, as by a daemon that ends.
+    let _pidfile = Pidfile::take(&purge.pidfile).map_err(PurgeError::Daemon)?;
     let mut left = Vec::new();
     end_containers(purge, &mut left);
     remove_root_file_systems(purge, &mut left);
