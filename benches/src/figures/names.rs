@@ -6,7 +6,6 @@ use crate::error::{BenchError, Result};
 use crate::load::{Client, Echo, SERVER};
 use crate::namespace::Namespace;
 use crate::report::{Reading, Row, Target};
-use crate::samples::Samples;
 use crate::stage::{Ours, Stage};
 use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4, UdpSocket};
 use std::time::Duration;
@@ -26,11 +25,11 @@ struct Scene {
     _server: Echo,
 }
 
-/// What some number of names gave.
+/// What some number of names gave, of the echo and of the resolver.
 struct Measured {
-    echo: f64,
-    rate: f64,
-    half: Samples,
+    rates: [f64; 2],
+    /// The p99 at half the resolver's rate, in seconds.
+    tails: [f64; 2],
 }
 
 /// Measures with one name and with 10,000.
@@ -76,46 +75,62 @@ impl Scene {
         let mut client = client(&self.namespace, RESOLVER.into(), &names)?;
         check(&client.ask()?)?;
         let block = Duration::from_millis(extent.size(500, 100));
-        let (mut echo, mut rate) = (vec![], vec![]);
-        for _ in extent.rounds(8, SPAN) {
-            echo.push(self.echo.saturate(block)?);
-            rate.push(client.saturate(block)?);
-        }
-        let (echo, rate) = (median(echo), median(rate));
-        let half = client.pace(rate / 2.0, block * 6)?;
+        let mut clients = [&mut self.echo, &mut client];
+        let rates = in_turn(&mut clients, extent, |client| client.saturate(block))?;
+        let half = rates[1] / 2.0;
+        let tails = in_turn(&mut clients, extent, |client| {
+            let answers = client.pace(half, block)?;
+            Ok(answers.quantile(0.99).as_secs_f64())
+        })?;
         self.ours.engine.remove(&sibling)?;
-        Ok(Measured { echo, rate, half })
+        Ok(Measured { rates, tails })
     }
+}
+
+/// Measures the clients in turn, in several blocks, and returns the median of each. What others
+/// do on the machine falls on some of the blocks; what we do falls on all.
+fn in_turn(
+    clients: &mut [&mut Client; 2],
+    extent: Extent,
+    mut measure: impl FnMut(&mut Client) -> Result<f64>,
+) -> Result<[f64; 2]> {
+    let mut readings = [vec![], vec![]];
+    for _ in extent.rounds(8, SPAN) {
+        for (client, readings) in clients.iter_mut().zip(&mut readings) {
+            readings.push(measure(client)?);
+        }
+    }
+    Ok(readings.map(median))
+}
+
+fn median(mut readings: Vec<f64>) -> f64 {
+    readings.sort_unstable_by(f64::total_cmp);
+    let middle = readings.get(readings.len() / 2);
+    middle.copied().unwrap_or_default()
 }
 
 impl Measured {
     fn rows(self, names: usize) -> Vec<Row> {
-        let p99 = self.half.quantile(0.99);
-        let of = if names == 1 {
-            "one name".to_owned()
-        } else {
-            format!("{names} names")
+        let of = match names {
+            1 => "one name".to_owned(),
+            many => format!("{many} names"),
+        };
+        let [echo, ours] = self.rates.map(Reading::Rate);
+        let tails = self.tails.map(Duration::from_secs_f64);
+        let [echo_tail, tail] = tails.map(Reading::Time);
+        let against = |figure: &str, ours, echo, target| {
+            Row::against(format!("{figure}, of {of}"), ours, "UDP echo", echo, target)
         };
         vec![
-            Row::against(
-                format!("a sibling's name, of {of}"),
-                Reading::Rate(self.rate),
-                "UDP echo",
-                Reading::Rate(self.echo),
-                Target::AtLeastTimes(RATIO),
-            ),
-            Row::alone(
-                format!("p99 of a name at half that load, of {of}"),
-                Reading::Time(p99),
+            against("a sibling's name", ours, echo, Target::AtLeastTimes(RATIO)),
+            against(
+                "p99 of a name at half that load",
+                tail,
+                echo_tail,
                 Target::Under(P99),
             ),
         ]
     }
-}
-
-fn median(mut rates: Vec<f64>) -> f64 {
-    rates.sort_unstable_by(f64::total_cmp);
-    rates.get(rates.len() / 2).copied().unwrap_or_default()
 }
 
 /// Names as people give them.
