@@ -171,7 +171,11 @@ fn watch(path: &Path) -> io::Result<OwnedFd> {
         add(&watch, &folder, changes)?;
     }
     // A file that is bound there from elsewhere is written without its folder hearing of it.
-    add(&watch, path, WatchFlags::CLOSE_WRITE | WatchFlags::DELETE_SELF)?;
+    add(
+        &watch,
+        path,
+        WatchFlags::CLOSE_WRITE | WatchFlags::DELETE_SELF,
+    )?;
     Ok(watch)
 }
 

@@ -97,16 +97,21 @@ impl Ports {
         let mut state = self.state();
         let mut refused = Vec::new();
         // A daemon that was killed a moment ago may still be closing its sockets.
-        let ports = mappings.iter().map(|mapping| (mapping.protocol, mapping.host_port));
+        let ports = mappings
+            .iter()
+            .map(|mapping| (mapping.protocol, mapping.host_port));
         state.released.add(ports);
         for mapping in mappings {
             let (protocol, port) = (mapping.protocol, mapping.host_port);
             let binding = Binding::of(mapping.host_ip);
             let bind = || self.binder.bind(protocol, binding, port);
-            let socket = state.released.wait(protocol, port, bind).unwrap_or_else(|error| {
-                refused.push(error);
-                None
-            });
+            let socket = state
+                .released
+                .wait(protocol, port, bind)
+                .unwrap_or_else(|error| {
+                    refused.push(error);
+                    None
+                });
             state.table.add(protocol, port, binding);
             let held = Held {
                 mapping: mapping.clone(),
