@@ -136,8 +136,7 @@ impl Cgroups {
         };
         for hierarchy in &self.hierarchies {
             let mut folder = hierarchy.folder(&self.parent);
-            // Refused while something is in it: then it stays.
-            let _stays = fs::remove_dir(folder.join(SUPERVISORS));
+            remove_if_empty(&folder.join(SUPERVISORS));
             while folder != hierarchy.mount && fs::remove_dir(&folder).is_ok() {
                 folder.pop();
             }
@@ -245,6 +244,20 @@ fn remove_below(folder: &Path) -> io::Result<()> {
         remove_below(&child)?;
     }
     files::present(fs::remove_dir(folder)).map(drop)
+}
+
+/// Removes a cgroup unless a process is in it. One that has just ended may still hold it for a
+/// moment, when it is no longer listed.
+fn remove_if_empty(folder: &Path) {
+    let end = Instant::now() + PATIENCE;
+    let empty =
+        || files::read(&folder.join("cgroup.procs")).is_ok_and(|procs| procs == Some(vec![]));
+    while let Err(error) = fs::remove_dir(folder) {
+        if error.kind() != io::ErrorKind::ResourceBusy || !empty() || Instant::now() > end {
+            return;
+        }
+        sleep(Duration::from_millis(1));
+    }
 }
 
 fn below(folder: &Path) -> Result<Vec<PathBuf>> {

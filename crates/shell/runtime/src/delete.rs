@@ -23,8 +23,9 @@ impl Runtime {
             let arguments = ["delete", "--force", &id.to_string()];
             self.programs.must("exec runtime delete", id, &arguments)?;
         }
-        self.cgroups.remove(id)?;
+        // Their conmons are in a cgroup, too, which goes with the last container.
         self.delete_execs(id)?;
+        self.cgroups.remove(id)?;
         files::remove(&self.layout.exit_file(id))?;
         files::remove_folder(folder.path())
     }

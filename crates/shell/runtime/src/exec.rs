@@ -53,7 +53,7 @@ impl Runtime {
     fn run_exec(&self, spec: &ExecSpec, folder: &Folder) -> Result<RunningExec> {
         let launch = Launch {
             folder,
-            container: spec.container.to_string(),
+            container: spec.container,
             exits: folder.path().into(),
             tty: spec.tty,
             stdin: if spec.stdin {
@@ -68,15 +68,15 @@ impl Runtime {
             attached = Some(attach::connect(folder)?);
             Ok(())
         };
-        let pid = self
+        let launched = self
             .programs
             .launch(&launch, &self.cgroups, listening)
             .map_err(|failure| match failure {
                 Failure::Refused(reason) => RuntimeError::Exec(reason),
                 Failure::Other(error) => error,
             })?;
+        let (pid, conmon) = (launched.pid, launched.conmon);
         let process = self.process_in(folder, &spec.container)?;
-        let conmon = programs::conmon_in(folder, &spec.container);
         let record = Record {
             container: spec.container,
             process,

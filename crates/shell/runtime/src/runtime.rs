@@ -135,26 +135,26 @@ impl Runtime {
         symlink(&log, folder.log_link()).map_err(files::failed("link", &folder.log_link()))?;
         let launch = Launch {
             folder: &folder,
-            container: spec.id.to_string(),
+            container: spec.id,
             exits: self.layout.exits(),
             tty: spec.tty,
             stdin: spec.stdin,
             kind: Kind::Container,
         };
-        let pid = self
+        let launched = self
             .programs
             .launch(&launch, &self.cgroups, || Ok(()))
             .map_err(|failure| match failure {
                 Failure::Refused(reason) => RuntimeError::Create(reason),
                 Failure::Other(error) => error,
             })?;
-        let process = Identity::of(pid).ok_or(RuntimeError::Ended(spec.id))?;
-        let conmon = programs::conmon_in(&folder, &spec.id);
+        let process = Identity::of(launched.pid).ok_or(RuntimeError::Ended(spec.id))?;
+        let conmon = launched.conmon;
         let record = Record { process, conmon };
         files::write_json(&folder.record(), &record)?;
         self.supervise(&spec.id, &record);
         Ok(Created {
-            pid,
+            pid: process.pid,
             start_time: process.start_time,
         })
     }
@@ -266,7 +266,8 @@ impl Runtime {
     /// Tells of every end of a container or exec from now on. Then ask [`Self::exit_code`] for
     /// those that ended before.
     ///
-    /// A container whose conmon ends before it is killed, and told of with the code 137.
+    /// A container whose conmon ends before it is killed, and told of with the code 137. Of one
+    /// that is deleted before its end was told, nothing may be told.
     pub fn watch_exits(&self) -> Result<Receiver<Exit>> {
         let exits = self.watchers.add(&self.layout)?;
         self.watch_execs()?;

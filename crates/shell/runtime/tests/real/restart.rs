@@ -1,13 +1,12 @@
 //! A daemon that dies, and what the next one finds.
 
-use crate::stage::{PATIENCE, Stage, id, next, on_stage, processes, read_until, test_name};
+use crate::stage::{Stage, id, next, on_stage, processes, read_until, test_name, wait_until};
 use rustix::process::{Pid, Signal, kill_process};
 use sealane_runtime::{ExecSpec, ExitOf, LogQuery, Runtime, Stdin};
 use std::fs;
 use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
 use std::process::Command;
-use std::time::Instant;
 
 const DAEMON: &str = "SEALANE_TEST_DAEMON";
 
@@ -25,14 +24,6 @@ fn die_after(name: &str, stage: &Stage, daemon: impl FnOnce(&Runtime)) {
         .status()
         .unwrap();
     assert_eq!(status.signal(), Some(9), "the daemon did its work and died");
-}
-
-fn wait_until(what: &str, condition: impl Fn() -> bool) {
-    let end = Instant::now() + PATIENCE;
-    while !condition() {
-        assert!(Instant::now() < end, "in vain: {what}");
-        std::thread::sleep(std::time::Duration::from_millis(5));
-    }
 }
 
 #[test]

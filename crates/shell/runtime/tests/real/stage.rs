@@ -11,7 +11,7 @@ use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::mpsc::Receiver;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 const STAGE: &str = "SEALANE_TEST_STAGE";
 /// Far beyond what anything here takes: only a hang is this long.
@@ -181,6 +181,15 @@ pub(crate) fn processes() -> Vec<String> {
         }
     }
     found
+}
+
+/// Waits for something that nothing tells of.
+pub(crate) fn wait_until(what: &str, condition: impl Fn() -> bool) {
+    let end = Instant::now() + PATIENCE;
+    while !condition() {
+        assert!(Instant::now() < end, "in vain: {what}");
+        std::thread::sleep(std::time::Duration::from_millis(5));
+    }
 }
 
 pub(crate) fn words(error: &RuntimeError) -> String {

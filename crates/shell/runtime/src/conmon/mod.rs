@@ -4,23 +4,27 @@
 //! pid, or with a negative number and a message. It detaches itself: nothing of ours stays open
 //! in it, and nothing of it is our child.
 
+mod command;
+
 use crate::cgroups::Cgroups;
-use crate::identity::readable;
+use crate::identity::{Identity, readable};
 use crate::layout::Folder;
+use crate::programs::conmon_in;
 use crate::{Result, RuntimeError, Stdin, fault, files};
 use command_fds::{CommandFdExt, FdMapping};
 use rustix::pipe::{PipeFlags, pipe_with};
+use sealane_core::model::Id;
 use serde::Deserialize;
-use std::ffi::OsStr;
 use std::fs::File;
 use std::io::{self, Write};
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
 use std::time::Duration;
 
 /// How long an OCI runtime may take. Beyond this it hangs.
 const DEADLINE: Duration = Duration::from_secs(120);
+/// How long conmon may take to end.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 // The descriptors in conmon.
 const START: i32 = 3;
@@ -43,7 +47,7 @@ pub(crate) struct Launch<'a> {
     /// Where its files are.
     pub(crate) folder: &'a Folder,
     /// The container's id, in both cases.
-    pub(crate) container: String,
+    pub(crate) container: Id,
     /// Where the exit code goes.
     pub(crate) exits: PathBuf,
     pub(crate) tty: bool,
@@ -58,6 +62,14 @@ pub(crate) enum Kind {
     Container,
     /// A program in a container, which runs at once.
     Exec,
+}
+
+/// A process that was made.
+#[derive(Debug)]
+pub(crate) struct Launched {
+    pub(crate) pid: i32,
+    /// The conmon that watches over it, unless both have ended already.
+    pub(crate) conmon: Option<Identity>,
 }
 
 /// What conmon said instead of a pid.
@@ -90,27 +102,42 @@ struct Pipes {
 }
 
 impl Programs {
-    /// Starts conmon and waits until the process exists; returns its pid. `listening` is called
-    /// for an exec once conmon accepts connections and before the program runs.
+    /// Starts conmon and waits until the process exists. `listening` is called for an exec once
+    /// conmon accepts connections and before the program runs. After a failure conmon is gone.
     pub(crate) fn launch(
         &self,
         launch: &Launch<'_>,
         cgroups: &Cgroups,
         listening: impl FnOnce() -> Result<()>,
+    ) -> Result<Launched, Failure> {
+        let pipes = self.spawn(launch, cgroups)?;
+        let conmon = conmon_in(launch.folder, &launch.container);
+        match self.await_report(launch, pipes, listening) {
+            Ok(pid) => Ok(Launched { pid, conmon }),
+            Err(failure) => {
+                let ends = matches!(failure, Failure::Refused(_));
+                if let Some(conmon) = conmon.filter(|conmon| !ends || !conmon.wait(PATIENCE)) {
+                    conmon.kill(PATIENCE);
+                }
+                Err(failure)
+            }
+        }
+    }
+
+    fn await_report(
+        &self,
+        launch: &Launch<'_>,
+        mut pipes: Pipes,
+        listening: impl FnOnce() -> Result<()>,
     ) -> Result<i32, Failure> {
-        let mut pipes = self.spawn(launch, cgroups)?;
         let path = launch.folder.path();
-        let go_on = |start: &mut File| {
-            start
-                .write_all(b"0")
-                .map_err(files::failed("let conmon go on in", path))
-        };
         if let Some(attached) = pipes.attached.take() {
             if read_line(attached, path)?.is_none() {
                 return Err(Failure::Other(self.silent(launch)));
             }
             listening()?;
-            go_on(&mut pipes.start)?;
+            let went_on = pipes.start.write_all(b"0");
+            went_on.map_err(files::failed("let conmon go on in", path))?;
         }
         let Some(line) = read_line(pipes.report, path)? else {
             return Err(Failure::Other(self.silent(launch)));
@@ -182,75 +209,6 @@ impl Programs {
             report,
             attached,
         })
-    }
-
-    fn conmon_command(&self, launch: &Launch<'_>) -> Result<Command> {
-        let folder = launch.folder;
-        let log = folder.conmon_log();
-        let stderr = File::create(&log).map_err(files::failed("create", &log))?;
-        let mut command = Command::new(&self.conmon);
-        command
-            .env_clear()
-            .env(
-                "PATH",
-                "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
-            )
-            .env("_OCI_STARTPIPE", START.to_string())
-            .env("_OCI_SYNCPIPE", REPORT.to_string())
-            // Its socket for the terminal is there; by this name its address is short enough.
-            .env("TMPDIR", "/proc/self/cwd")
-            .current_dir(folder.path())
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(stderr);
-        command.args([
-            "--api-version",
-            "--full-attach",
-            "--no-sync-log",
-            "--log-level",
-            "warn",
-        ]);
-        command.args(["-c", &launch.container, "-u", &launch.container]);
-        let option = |command: &mut Command, name: &str, value: &Path| {
-            command.arg(name).arg(value);
-        };
-        option(&mut command, "-r", &self.runtime);
-        option(&mut command, "-b", folder.path());
-        option(&mut command, "-p", &folder.pid());
-        option(&mut command, "-P", &folder.conmon_pid());
-        option(&mut command, "--exit-dir", &launch.exits);
-        self.runtime_arguments(&mut command, folder);
-        match &launch.kind {
-            Kind::Container => {
-                command.args(["-l", "k8s-file:log"]);
-            }
-            Kind::Exec => {
-                command.env("_OCI_ATTACHPIPE", ATTACHED.to_string());
-                command.args(["-l", "none", "-e", "--exec-attach"]);
-                option(&mut command, "--exec-process-spec", &folder.process());
-            }
-        }
-        if launch.tty {
-            command.arg("-t");
-        }
-        match launch.stdin {
-            Stdin::Closed => {}
-            Stdin::Once => drop(command.arg("-i")),
-            Stdin::Open => drop(command.args(["-i", "--leave-stdin-open"])),
-        }
-        Ok(command)
-    }
-
-    fn runtime_arguments(&self, command: &mut Command, folder: &Folder) {
-        let mut argument = |value: &OsStr| {
-            command.arg("--runtime-arg").arg(value);
-        };
-        argument(OsStr::new("--root"));
-        argument(self.runtime_root.as_os_str());
-        if self.is_runc {
-            argument(OsStr::new("--log"));
-            argument(folder.runtime_log().as_os_str());
-        }
     }
 
     /// The error when conmon ended without a word on its pipe.

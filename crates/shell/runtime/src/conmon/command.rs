@@ -1,0 +1,82 @@
+//! The arguments and the environment that conmon is started with.
+
+use super::{ATTACHED, Kind, Launch, Programs, REPORT, START};
+use crate::layout::Folder;
+use crate::{Result, Stdin, files};
+use std::ffi::OsStr;
+use std::fs::File;
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+impl Programs {
+    /// The command that starts conmon.
+    pub(super) fn conmon_command(&self, launch: &Launch<'_>) -> Result<Command> {
+        let folder = launch.folder;
+        let log = folder.conmon_log();
+        let stderr = File::create(&log).map_err(files::failed("create", &log))?;
+        let mut command = Command::new(&self.conmon);
+        command
+            .env_clear()
+            .env(
+                "PATH",
+                "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+            )
+            .env("_OCI_STARTPIPE", START.to_string())
+            .env("_OCI_SYNCPIPE", REPORT.to_string())
+            // Its socket for the terminal is there; by this name its address is short enough.
+            .env("TMPDIR", "/proc/self/cwd")
+            .current_dir(folder.path())
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(stderr);
+        command.args([
+            "--api-version",
+            "--full-attach",
+            "--no-sync-log",
+            "--log-level",
+            "warn",
+        ]);
+        let container = launch.container.to_string();
+        command.args(["-c", &container, "-u", &container]);
+        let option = |command: &mut Command, name: &str, value: &Path| {
+            command.arg(name).arg(value);
+        };
+        option(&mut command, "-r", &self.runtime);
+        option(&mut command, "-b", folder.path());
+        option(&mut command, "-p", &folder.pid());
+        option(&mut command, "-P", &folder.conmon_pid());
+        option(&mut command, "--exit-dir", &launch.exits);
+        self.runtime_arguments(&mut command, folder);
+        match &launch.kind {
+            Kind::Container => {
+                command.args(["-l", "k8s-file:log"]);
+            }
+            Kind::Exec => {
+                command.env("_OCI_ATTACHPIPE", ATTACHED.to_string());
+                command.args(["-l", "none", "-e", "--exec-attach"]);
+                option(&mut command, "--exec-process-spec", &folder.process());
+            }
+        }
+        if launch.tty {
+            command.arg("-t");
+        }
+        match launch.stdin {
+            Stdin::Closed => {}
+            Stdin::Once => drop(command.arg("-i")),
+            Stdin::Open => drop(command.args(["-i", "--leave-stdin-open"])),
+        }
+        Ok(command)
+    }
+
+    fn runtime_arguments(&self, command: &mut Command, folder: &Folder) {
+        let mut argument = |value: &OsStr| {
+            command.arg("--runtime-arg").arg(value);
+        };
+        argument(OsStr::new("--root"));
+        argument(self.runtime_root.as_os_str());
+        if self.is_runc {
+            argument(OsStr::new("--log"));
+            argument(folder.runtime_log().as_os_str());
+        }
+    }
+}
