@@ -1,7 +1,7 @@
 //! The one crate that speaks netlink: it turns objects of a plan into kernel state, and looks at
 //! what there is.
 //!
-//! It decides nothing. What is wanted comes as [`sealane_core::plan::Change`]s; [`write`] carries
+//! It decides nothing. What is wanted comes as [`sealane_core::plan::Change`]s; [`mod@write`] carries
 //! them out in datagrams and transactions, [`read`] looks at objects by their keys, [`watch`]
 //! tells when others change something. May touch network namespaces, links, addresses, routes,
 //! neighbors, nftables, conntrack and network sysctls; runs no program. The only crate with

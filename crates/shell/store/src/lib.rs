@@ -22,4 +22,6 @@ pub use boot::{BootId, BootIdError};
 pub use error::StoreError;
 pub use journal::{Journal, JournalError};
 pub use records::{LoadedRecords, RecordError, Records};
+/// Where a test may make the process die; for those who write files of their own beside the store.
+pub use sealane_kernel::fault;
 pub use store::Store;
