@@ -3,7 +3,7 @@
 //! Pure: queries are bytes, snapshots are values, time and the shuffling seed are arguments. The
 //! sockets are in the `sealane-nameserver` crate.
 //!
-//! Start at [`answer`]. What it looks in is a [`View`] (of one sandbox) over the [`Zones`] (of all
+//! Start at [`answer()`]. What it looks in is a [`View`] (of one sandbox) over the [`Zones`] (of all
 //! networks). What it does not know is relayed: [`Race`] says whom to ask when, [`Cache`] what need
 //! not be asked again, and `wire` reads just as much of a message as a relay must.
 

@@ -1,7 +1,7 @@
 //! What a driver returns: the kernel objects that should exist, as data.
 //!
 //! A [`Plan`] maps a [`Key`], an object's identity, to an [`Object`], its settings. A key knows its
-//! [`Phase`], so drivers do not sequence. [`diff`] compares two plans; [`check`] is a lint that runs
+//! [`Phase`], so drivers do not sequence. [`diff()`] compares two plans; [`check()`] is a lint that runs
 //! before anything is claimed or written. Start at [`Plan`].
 
 mod check;
@@ -26,7 +26,7 @@ pub struct Plan {
 }
 
 impl Plan {
-    /// Adds an object. Two different objects under one key are a fault that [`check`] reports.
+    /// Adds an object. Two different objects under one key are a fault that [`check()`] reports.
     pub fn add(&mut self, key: Key, object: Object) {
         match self.objects.get(&key) {
             Some(present) if *present != object => self.clashes.push(key),
