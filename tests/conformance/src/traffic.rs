@@ -19,19 +19,22 @@ pub fn connects(from: &Sandbox, to: &str) -> bool {
     from.in_netns(|| TcpStream::connect_timeout(&address, PATIENCE).is_ok())
 }
 
-/// Listens on a host, runs `connect`, and returns the address the connection came from.
+/// Listens on a host while `connect` runs, and returns the address the connection came from. It is
+/// closed at once.
 ///
 /// # Panics
 /// When none comes.
 #[track_caller]
-pub fn accept_one(on: &Host, listen: &str, connect: impl FnOnce()) -> IpAddr {
+pub fn accept_one(on: &Host, listen: &str, connect: impl FnOnce() + Send) -> IpAddr {
     let listener = on
         .in_netns(|| TcpListener::bind(listen))
         .expect("the address is free");
-    connect();
     listener.set_nonblocking(true).expect("a socket can be");
-    let accepted = sealane_testkit::eventually(PATIENCE, || listener.accept().ok());
-    accepted.1.ip()
+    thread::scope(|scope| {
+        scope.spawn(connect);
+        let accepted = sealane_testkit::eventually(SILENCE, || listener.accept().ok());
+        accepted.1.ip()
+    })
 }
 
 /// A UDP socket in a sandbox, to be the server behind a published port.

@@ -1,6 +1,6 @@
 //! Name servers of the world outside, as the containers' resolver meets them.
 
-use crate::{Background, Host};
+use crate::{Background, Host, SOON, eventually};
 use std::net::UdpSocket;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -32,6 +32,8 @@ pub enum Manner {
     Silent,
     /// Answers with a code and no record: 2 SERVFAIL, 3 NXDOMAIN, 5 REFUSED.
     Code(u8),
+    /// Answers that there is no such name, and for how long that may be remembered.
+    Missing,
     /// Answers every query for an IPv4 address with 192.0.2.N.
     Address(u8),
 }
@@ -48,9 +50,9 @@ impl Upstream {
     /// Listens on an address of a host, port 53.
     #[track_caller]
     pub fn start(host: &Host, address: &str, manner: Manner) -> Self {
-        let socket = host
-            .in_netns(|| UdpSocket::bind((address, 53)))
-            .expect("the address is there");
+        // One that was there before may still be on its way out.
+        let bind = || host.in_netns(|| UdpSocket::bind((address, 53))).ok();
+        let socket = eventually(SOON, bind);
         socket
             .set_read_timeout(Some(Duration::from_millis(20)))
             .expect("a socket has a timeout");
@@ -105,6 +107,12 @@ fn answer(query: &[u8], manner: Manner) -> Option<Vec<u8>> {
     match manner {
         Manner::Silent => return None,
         Manner::Code(code) => answer[3] |= code,
+        Manner::Missing => {
+            answer[3] |= 3;
+            answer[9] = 1; // an authority: the root's SOA, 30 seconds
+            answer.extend([0, 0, 6, 0, 1, 0, 0, 0, 30, 0, 22, 0, 0]);
+            answer.extend([0, 0, 0, 1, 0, 0, 0, 1, 0, 0, 0, 1, 0, 0, 0, 1, 0, 0, 0, 30]);
+        }
         Manner::Address(last) if asks_for_address => {
             answer[7] = 1;
             answer.extend([0xc0, 12, 0, 1, 0, 1, 0, 0, 0, 30, 0, 4, 192, 0, 2, last]);

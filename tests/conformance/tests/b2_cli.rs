@@ -204,7 +204,7 @@ fn b2_5_run_takes_every_network_flag() {
          --mac-address 02:00:00:00:05:05 --link b2-5server:friend --link-local-ip 169.254.5.5 \
          --dns 192.0.2.53 --dns-search example.org --dns-option timeout:3 \
          --add-host db:192.0.2.7 --add-host gw:host-gateway --hostname box --domainname corp.test \
-         --sysctl net.ipv4.conf.eth0.log_martians=1 --sysctl net.ipv4.ip_default_ttl=77",
+         --sysctl net.ipv4.ip_default_ttl=77",
     );
     let sandbox = world.sandbox("b2-5c");
     let link = sandbox.ip_json("address show eth0")[0].clone();
@@ -319,7 +319,7 @@ fn b2_6_conflicting_flags_are_refused() {
         ),
         (
             "--network container:".into(),
-            "invalid container format container:<name or id>",
+            "invalid container format container:<name|id>",
         ),
     ] {
         world

@@ -85,12 +85,11 @@ fn absurd_names_are_answered() {
             );
         }
     }
-    for name in [long.as_str(), "a b", "a/b", "-x", "a\u{1}b", "x"] {
+    for name in ["a b", "a/b", "-x", "a\u{1}b"] {
         let path = format!("/containers/create?name={}", encoded(name));
-        let text = refused_without_trace(&world, "POST", &path, b"{\"Image\": \"img\"}", 400);
-        if name != long {
-            assert!(text.starts_with("Invalid container name ("), "{text}");
-        }
+        let body = b"{\"Image\": \"img\", \"Cmd\": [\"true\"]}";
+        let text = refused_without_trace(&world, "POST", &path, body, 400);
+        assert!(text.starts_with("Invalid container name ("), "{text}");
     }
     assert_eq!(
         world
@@ -418,7 +417,7 @@ fn mutated(dice: &mut Dice) -> (&'static str, String, Vec<u8>) {
 #[test]
 fn random_requests_neither_end_the_daemon_nor_leave_anything() {
     let mut world = World::new();
-    world.idle("--name c");
+    let id = world.idle("--name c");
     let before = Snapshot::take(world.host());
     let mut dice = Dice(SEED);
     let mut answered = [0_u32; 6];
@@ -447,29 +446,20 @@ fn random_requests_neither_end_the_daemon_nor_leave_anything() {
         "both right and wrong ones: {answered:?}"
     );
     let ids = world.docker("ps -aq --no-trunc").ok();
-    for id in ids.lines().filter(|id| world.inspect(id)["Name"] != "/c") {
-        world.docker(&format!("rm -f {id}")).ok();
+    for other in ids.lines().filter(|other| *other != id) {
+        world.docker(&format!("rm -f {other}")).ok();
     }
-    let attached = world.inspect("c")["NetworkSettings"]["Networks"].clone();
-    for network in attached
-        .as_object()
-        .into_iter()
-        .flatten()
-        .map(|(name, _)| name)
-    {
-        let body = json!({"Container": "c", "Force": true});
-        if network != "bridge" {
-            let id = attached[network]["NetworkID"].as_str().expect("an id");
-            assert_eq!(
-                world
-                    .api("POST", &format!("/networks/{id}/disconnect"), &body)
-                    .0,
-                200
-            );
+    let attached = world.inspect(&id)["NetworkSettings"]["Networks"].clone();
+    for (name, endpoint) in attached.as_object().into_iter().flatten() {
+        let body = json!({"Container": id, "Force": true});
+        if name != "bridge" {
+            let network = endpoint["NetworkID"].as_str().expect("an id");
+            let path = format!("/networks/{network}/disconnect");
+            assert_eq!(world.api("POST", &path, &body).0, 200);
         }
     }
     if attached.get("bridge").is_none() {
-        world.docker("network connect bridge c").ok();
+        world.docker(&format!("network connect bridge {id}")).ok();
     }
     world.docker("network prune -f").ok();
     let ports = |line: &str| line.contains(" link eth") || line.contains(" address eth");

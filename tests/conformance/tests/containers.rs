@@ -37,7 +37,8 @@ fn run_passes_output_input_and_exit_code() {
         // Nothing is lost before the start: the attachment comes first.
         assert_eq!(world.docker("run --rm img echo quick").ok(), "quick");
     }
-    assert_eq!(world.docker("run --rm img sh -c 'kill -TERM $$'").code, 143);
+    let signalled = world.docker("run --rm img sh -c 'sleep 100 & kill -TERM $!; wait $!'");
+    assert_eq!(signalled.code, 143);
 }
 
 #[test]
@@ -139,7 +140,7 @@ fn ps_lists_filters_and_formats() {
 fn logs_are_kept_and_followed() {
     let world = shared();
     world
-        .docker("run --name logs img sh -c 'echo one; echo two >&2; echo three'")
+        .docker("run --name logs img sh -c 'echo one; echo two >&2; sleep 0.1; echo three'")
         .ok();
     assert_eq!(world.docker("logs logs").stdout, "one\nthree\n");
     assert_eq!(world.docker("logs logs").stderr, "two\n");
@@ -202,18 +203,24 @@ fn exec_attach_and_wait_work_on_a_running_container() {
 #[test]
 fn stop_kill_restart_and_rename_do_what_they_say() {
     let world = shared();
-    world.run("--name polite img sh -c 'trap \"exit 5\" TERM; while :; do sleep 0.05; done'");
+    world.run("--name polite img sh -c 'trap \"exit 5\" TERM; trap \"exit 6\" USR1; while :; do sleep 0.05; done'");
     world.docker("stop -t 5 polite").ok();
     assert_eq!(world.inspect("polite")["State"]["ExitCode"], 5);
     world.run("--name deaf img sh -c 'trap \"\" TERM; while :; do sleep 0.05; done'");
     world.docker("stop -t 1 deaf").ok();
     assert_eq!(world.inspect("deaf")["State"]["ExitCode"], 137);
+    world.docker("restart -t 0 polite").ok();
+    world.docker("kill -s USR1 polite").ok();
+    eventually(SOON, || {
+        (world.inspect("polite")["State"]["Running"] == false).then_some(())
+    });
+    assert_eq!(world.inspect("polite")["State"]["ExitCode"], 6);
     world.docker("restart -t 0 deaf").ok();
-    world.docker("kill -s USR1 deaf").ok();
+    world.docker("kill deaf").ok();
     eventually(SOON, || {
         (world.inspect("deaf")["State"]["Running"] == false).then_some(())
     });
-    assert_eq!(world.inspect("deaf")["State"]["ExitCode"], 138);
+    assert_eq!(world.inspect("deaf")["State"]["ExitCode"], 137);
     world.docker("kill deaf").fails_with(1, "is not running");
     world.docker("rename deaf listener").ok();
     assert_eq!(world.inspect("listener")["Name"], "/listener");
@@ -280,6 +287,7 @@ fn images_are_imported_saved_loaded_tagged_and_removed() {
         "linux"
     );
     world.idle("--name user");
+    world.docker("rmi other:v1").ok();
     let refused = world.docker("rmi img");
     assert_eq!(refused.code, 1, "{refused}");
     world.docker("run -d nosuch").fails_with(125, "nosuch");

@@ -34,7 +34,10 @@ fn a_forward_policy_that_drops_is_met() {
             rules.starts_with("-P FORWARD DROP"),
             "the policy is theirs: {rules}"
         );
-        let ours: Vec<&str> = rules.lines().filter(|line| line.contains("SEALANE")).collect();
+        let ours: Vec<&str> = rules
+            .lines()
+            .filter(|line| line.contains("SEALANE"))
+            .collect();
         assert_eq!(ours, ["-A FORWARD -j SEALANE-FORWARD"], "{rules}");
         assert_eq!(rules.lines().nth(1), Some(ours[0]), "at the head: {rules}");
         // What is not ours is still dropped.

@@ -9,6 +9,7 @@ type Trace = BTreeSet<String>;
 /// Watches the host while `operation` runs, and compares with what was planned.
 fn planned_and_seen(world: &World, plan: &str, operation: &str) {
     let printed = world.sealane(&format!("plan {plan}")).ok();
+    let before = links_of(world.host());
     let links = world
         .host()
         .spawn("exec ip -o monitor link address neigh route");
@@ -16,16 +17,40 @@ fn planned_and_seen(world: &World, plan: &str, operation: &str) {
     std::thread::sleep(Duration::from_millis(200));
     world.docker(operation).ok();
     // A namespace's links go a moment after it does.
-    eventually(SOON, || {
-        let seen = trace_of_monitors(&links.output(), &rules.output());
-        let planned = trace_of_plan(&printed);
-        let wrong: Vec<&String> = planned.symmetric_difference(&seen).collect();
-        if !wrong.is_empty() {
-            eprintln!("{operation}: planned or seen, but not both: {wrong:#?}\n{printed}");
-        }
-        wrong.is_empty().then_some(())
-    });
+    let wrong = || {
+        let mut seen = trace_of_monitors(&links.output(), &rules.output());
+        // A link that was there before and only changed its state was not made.
+        seen.retain(|line| {
+            line.strip_prefix("+ link ")
+                .is_none_or(|link| !before.contains(link))
+        });
+        trace_of_plan(&printed)
+            .symmetric_difference(&seen)
+            .cloned()
+            .collect::<Vec<_>>()
+    };
+    let end = std::time::Instant::now() + SOON;
+    while !wrong().is_empty() {
+        assert!(
+            std::time::Instant::now() < end,
+            "{operation}: planned or seen, but not both: {:#?}\n{printed}\n{}\n{}",
+            wrong(),
+            links.output(),
+            rules.output()
+        );
+        std::thread::sleep(Duration::from_millis(20));
+    }
     assert!(!printed.is_empty(), "{operation} does something");
+}
+
+fn links_of(host: &Host) -> BTreeSet<String> {
+    let listed = host.ip_json("link");
+    let names = listed
+        .as_array()
+        .into_iter()
+        .flatten()
+        .filter_map(|link| link["ifname"].as_str());
+    names.map(str::to_owned).collect()
 }
 
 /// The objects of the host that a monitor can see.
@@ -50,6 +75,8 @@ fn trace_of_plan(text: &str) -> Trace {
                 let mut words = host?.split(' ');
                 Some(format!("{sign} neigh {} {}", words.next()?, words.next()?))
             }
+            // An element is altered by taking it away and adding it.
+            "nft" if sign == "~" => Some(format!("+ nft {}", host?.replace('"', ""))),
             "nft" => Some(format!("{sign} nft {}", host?.replace('"', ""))),
             _ => None,
         }
@@ -63,6 +90,7 @@ fn trace_of_monitors(links: &str, rules: &str) -> Trace {
         let (sign, line) = line
             .strip_prefix("Deleted ")
             .map_or(("+", line), |rest| ("-", rest));
+        let line = line.trim_end();
         let words: Vec<&str> = line.split_whitespace().collect();
         let name = |word: &str| {
             word.trim_end_matches(':')
@@ -81,7 +109,9 @@ fn trace_of_monitors(links: &str, rules: &str) -> Trace {
             if !kernels_own(address) {
                 seen.insert(format!("{sign} addr {} {address}", name(words[1])));
             }
-        } else if line.contains("lladdr") && line.contains("PERMANENT") {
+        } else if words[0] == "dev" {
+            // The bridge learns which port an address is behind.
+        } else if line.ends_with(" PERMANENT") || (sign == "-" && line.ends_with(" FAILED")) {
             seen.insert(format!("{sign} neigh {} {}", words[2], words[0]));
         }
     }
@@ -99,13 +129,15 @@ fn trace_of_monitors(links: &str, rules: &str) -> Trace {
         let element = element.trim_matches(['{', '}', ' ']).replace('"', "");
         seen.insert(format!("{sign} nft {set} {element}"));
     }
-    // A link that was there before and only changed its state was not made.
-    let news: Trace = seen
+    let known = seen.clone();
+    let key = |line: &str| line[1..].split(" : ").next().unwrap_or_default().to_owned();
+    let added: BTreeSet<String> = known
         .iter()
-        .filter(|line| line.contains(" link veth") || !line.contains(" link "))
-        .cloned()
+        .filter(|line| line.starts_with("+ nft"))
+        .map(|line| key(line))
         .collect();
-    news
+    seen.retain(|line| !(line.starts_with("- nft") && added.contains(&key(line))));
+    seen
 }
 
 #[test]

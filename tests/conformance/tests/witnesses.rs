@@ -24,6 +24,7 @@ fn name_servers_answer_as_they_are_told() {
         (Manner::Address(9), "192.0.2.9"),
         (Manner::Code(2), "SERVFAIL"),
         (Manner::Code(3), "NXDOMAIN"),
+        (Manner::Missing, "SOA"),
         (Manner::Code(5), "REFUSED"),
         (Manner::Silent, "no servers could be reached"),
     ] {

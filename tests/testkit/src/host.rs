@@ -67,16 +67,7 @@ impl Host {
     /// Runs a line of bash there with something to read.
     pub fn sh_with_input(&self, script: &str, input: &[u8]) -> Outcome {
         let mut command = self.command();
-        command.args([
-            "timeout",
-            "--foreground",
-            "-k",
-            "1",
-            PATIENCE,
-            "bash",
-            "-c",
-            script,
-        ]);
+        command.args(["timeout", "-k", "1", PATIENCE, "bash", "-c", script]);
         command
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())

@@ -45,11 +45,14 @@ impl Sandbox {
         }
     }
 
-    /// The lines of a routing table: `routes("-6 route")`.
+    /// The lines of a routing table, without who made them: `routes("-6 route")`.
     #[track_caller]
     pub fn routes(&self, arguments: &str) -> Vec<String> {
         let listed = self.sh(&format!("ip {arguments}")).ok();
-        listed.lines().map(|line| line.trim().to_owned()).collect()
+        listed
+            .lines()
+            .map(|line| without_protocol(line.trim()))
+            .collect()
     }
 
     /// The names of its interfaces, in order.
@@ -123,4 +126,18 @@ fn fetched(outcome: &Outcome) -> Option<String> {
     outcome
         .succeeded()
         .then(|| outcome.stdout.trim_end().to_owned())
+}
+
+/// A route without its `proto N`, which says who made it and not where it leads.
+fn without_protocol(route: &str) -> String {
+    let mut words = Vec::new();
+    let mut rest = route.split(' ');
+    while let Some(word) = rest.next() {
+        if word == "proto" {
+            rest.next();
+        } else {
+            words.push(word);
+        }
+    }
+    words.join(" ")
 }
