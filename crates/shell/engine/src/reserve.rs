@@ -3,6 +3,7 @@
 use crate::state::{NetworkState, State};
 use crate::{Engine, EngineError};
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
+use sealane_core::ipam::ReserveError;
 use sealane_core::model::{
     Endpoint, EndpointSpec, InterfaceName, Mac, Network, Sandbox, SandboxId,
 };
@@ -180,9 +181,21 @@ fn reserve_address(
             Err(error) => refused = Some(error),
         }
     }
-    refused.map_or(Ok(None), |error| {
-        Err(EngineError::Forbidden(error.to_string()))
-    })
+    match refused {
+        None => Ok(None),
+        Some(ReserveError::Exhausted) => Err(exhausted(&found.network, ipv6)),
+        Some(error) => Err(EngineError::Forbidden(error.to_string())),
+    }
+}
+
+fn exhausted(network: &Network, ipv6: bool) -> EngineError {
+    let (version, name, id) = (if ipv6 { 6 } else { 4 }, &network.spec.name, network.id);
+    EngineError::Failed {
+        message: format!(
+            "no available IPv{version} addresses on this network's address pools: {name} ({id})"
+        ),
+        source: None,
+    }
 }
 
 /// The name asked for, or the first `eth` that is free.
