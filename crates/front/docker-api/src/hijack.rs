@@ -9,13 +9,12 @@ use crate::call::Call;
 use crate::error::ApiError;
 use crate::frames::Framing;
 use crate::respond::{self, Response};
+use crate::taken::{self, Taken};
 use bytes::{Bytes, BytesMut};
 use futures_util::stream;
 use http_body_util::BodyExt;
 use hyper::StatusCode;
 use hyper::header::{CONNECTION, CONTENT_TYPE, HeaderValue, UPGRADE};
-use hyper::upgrade::{OnUpgrade, Upgraded};
-use hyper_util::rt::TokioIo;
 use sealane_containers::{Attached, Chunk, Stream};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::sync::mpsc::{Receiver, Sender};
@@ -29,8 +28,8 @@ pub(crate) fn join(mut call: Call, attached: Attached) -> Response {
     match call.upgrade.take() {
         Some(upgrade) => {
             tokio::spawn(async move {
-                if let Some(connection) = taken_over(upgrade).await {
-                    relay(connection, attached, framing).await;
+                if let Some(taken) = taken::take(upgrade).await {
+                    relay(taken, attached, framing).await;
                 }
             });
             switching(framing.content_type(call.version))
@@ -54,11 +53,11 @@ pub(crate) async fn join_later(
     };
     let framing = Framing::of(tty);
     tokio::spawn(async move {
-        let Some(mut connection) = taken_over(upgrade).await else {
+        let Some(mut taken) = taken::take(upgrade).await else {
             return;
         };
         match open.await {
-            Ok(attached) => relay(connection, attached, framing).await,
+            Ok(attached) => relay(taken, attached, framing).await,
             Err(error) => {
                 let bytes = Bytes::from(format!("{error}\r\n"));
                 let told = framing.encode(Chunk {
@@ -66,8 +65,8 @@ pub(crate) async fn join_later(
                     bytes,
                 });
                 let sent = async {
-                    connection.write_all(&told).await?;
-                    connection.shutdown().await
+                    taken.writer.write_all(&told).await?;
+                    taken.writer.shutdown().await
                 };
                 log_early_leave(sent.await);
             }
@@ -106,22 +105,13 @@ fn switching(content_type: &'static str) -> Response {
     response
 }
 
-/// The connection, once the client has the answer's head; `None` if it left.
-async fn taken_over(upgrade: OnUpgrade) -> Option<TokioIo<Upgraded>> {
-    match upgrade.await {
-        Ok(upgraded) => Some(TokioIo::new(upgraded)),
-        Err(error) => {
-            tracing::debug!(%error, "a client left before its connection was taken over");
-            None
-        }
-    }
-}
-
 /// Carries bytes both ways over a connection that was taken over.
-async fn relay(connection: TokioIo<Upgraded>, attached: Attached, framing: Framing) {
-    let (reader, writer) = tokio::io::split(connection);
-    let input = tokio::spawn(read_input(reader, attached.input));
-    log_early_leave(write_output(writer, attached.output, framing).await);
+async fn relay(taken: Taken, attached: Attached, framing: Framing) {
+    let input = tokio::spawn(read_input(taken.reader, attached.input));
+    tokio::select! {
+        written = write_output(taken.writer, attached.output, framing) => log_early_leave(written),
+        () = taken.departure.wait() => {}
+    }
     // The process has ended or nobody listens: what is still typed has no reader.
     input.abort();
 }

@@ -25,6 +25,7 @@ mod router;
 mod server;
 mod shape;
 mod system;
+mod taken;
 mod time;
 mod tls;
 mod version;

@@ -30,6 +30,12 @@ impl<S> WithRequestLine<S> {
         }
     }
 
+    /// The connection after its first line, and what was read of it and not handed on.
+    pub(crate) fn into_parts(self) -> (S, Vec<u8>) {
+        let (mut bytes, from) = self.read;
+        (self.stream, bytes.split_off(from))
+    }
+
     fn hand_on(&mut self, into: &mut ReadBuf<'_>) {
         let (bytes, from) = &mut self.read;
         let length = into.remaining().min(bytes.len() - *from);

@@ -20,6 +20,8 @@ use tokio::runtime::Runtime as EventLoop;
 
 /// How long requests under way may take to end once the daemon has ended its work.
 const LAST_REQUESTS: Duration = Duration::from_secs(2);
+/// How many requests may block at once: as many stops as a large host has containers.
+const REQUESTS_AT_ONCE: usize = 2048;
 /// After so many further signals an end in order is given up.
 const IMPATIENCE: usize = 2;
 
@@ -172,6 +174,7 @@ fn event_loop() -> Result<EventLoop> {
     tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .thread_name("request")
+        .max_blocking_threads(REQUESTS_AT_ONCE)
         .build()
         .map_err(DaemonError::Loop)
 }
