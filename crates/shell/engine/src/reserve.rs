@@ -32,6 +32,12 @@ impl Engine {
                 sandbox.name, network.spec.name
             )));
         }
+        if network.spec.config_only {
+            return Err(EngineError::Forbidden(format!(
+                "cannot create endpoint on configuration-only network {}",
+                network.spec.name
+            )));
+        }
         if let Some(fault) = faults(&network, &spec).into_iter().next() {
             return Err(EngineError::Invalid(fault));
         }

@@ -35,6 +35,26 @@ pub(crate) fn specify(
     around: &Surroundings<'_>,
 ) -> Result<NetworkSpec, EngineError> {
     check_name(&request.name, around.state)?;
+    if let Some(source) = request
+        .config_from
+        .as_deref()
+        .filter(|name| !name.is_empty())
+    {
+        let completed = from_configuration(request, source, around.state)?;
+        let spec = complete(&completed, around)?;
+        return Ok(NetworkSpec {
+            config_from: Some(source.into()),
+            ..spec
+        });
+    }
+    complete(request, around)
+}
+
+/// Completes a request that stands for itself.
+fn complete(
+    request: &CreateNetwork,
+    around: &Surroundings<'_>,
+) -> Result<NetworkSpec, EngineError> {
     let driver = driver(request)?;
     let mut options = around.defaults.cloned().unwrap_or_default();
     options.extend(request.options.clone());
@@ -52,7 +72,7 @@ pub(crate) fn specify(
         attachable: request.attachable,
         ingress: request.ingress,
         config_only: request.config_only,
-        config_from: request.config_from.clone(),
+        config_from: None,
         enable_ipv4,
         enable_ipv6,
         ipam: IpamSpec {
@@ -85,7 +105,56 @@ fn check_name(name: &str, state: &State) -> Result<(), EngineError> {
     }
 }
 
+/// The request with the settings of a configuration network.
+fn from_configuration(
+    request: &CreateNetwork,
+    source: &str,
+    state: &State,
+) -> Result<CreateNetwork, EngineError> {
+    let forbidden = |text: &str| Err(EngineError::Forbidden(text.into()));
+    if request.config_only {
+        return forbidden("a configuration network cannot depend on another configuration network");
+    }
+    let own = !request.subnets.is_empty() || !request.options.is_empty();
+    if own || request.enable_ipv4.is_some() || request.enable_ipv6 == Some(true) {
+        return forbidden(
+            "user-specified configurations are not supported if the network depends on a \
+             configuration network",
+        );
+    }
+    let found = state.named(source).map(|found| &found.network.spec);
+    let Some(spec) = found.filter(|spec| spec.config_only) else {
+        return Err(EngineError::NotFound(format!(
+            "configuration network \"{source}\" not found"
+        )));
+    };
+    Ok(CreateNetwork {
+        enable_ipv4: Some(spec.enable_ipv4),
+        enable_ipv6: Some(spec.enable_ipv6),
+        ipam_options: spec.ipam.options.clone(),
+        subnets: spec.ipam.subnets.iter().map(as_asked).collect(),
+        options: spec.options.clone(),
+        ..request.clone()
+    })
+}
+
+fn as_asked(subnet: &SubnetSpec) -> RequestedSubnet {
+    let text = |value: Option<String>| value.unwrap_or_default();
+    let auxiliary = subnet.auxiliary.iter();
+    RequestedSubnet {
+        subnet: subnet.subnet.to_string(),
+        ip_range: text(subnet.ip_range.map(|range| range.to_string())),
+        gateway: text(subnet.gateway.map(|gateway| gateway.to_string())),
+        auxiliary: auxiliary
+            .map(|(name, ip)| (name.clone(), ip.to_string()))
+            .collect(),
+    }
+}
+
 fn driver(request: &CreateNetwork) -> Result<DriverKind, EngineError> {
+    if request.config_only {
+        return Ok(DriverKind::Null); // it holds settings for any
+    }
     let ipam = request.ipam_driver.as_str();
     if !["", "default"].contains(&ipam) {
         return Err(EngineError::NotFound(format!(

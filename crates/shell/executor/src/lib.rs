@@ -113,9 +113,10 @@ impl<K: Write + Observe + Send + Sync + 'static> Executor<K> {
         self.apply(old, &Plan::default())
     }
 
-    /// What [`Executor::apply`] would change, in its order. Pure: the kernel is not asked.
+    /// What [`Executor::apply`] would change, in its order, with the links that the kernel removes
+    /// along with a namespace. Pure: the kernel is not asked.
     pub fn preview(old: &Plan, new: &Plan) -> Vec<Change> {
-        Schedule::between(old, new).into_changes()
+        Schedule::seen(old, new).into_changes()
     }
 
     /// Reconciles to the old plan after a refusal. Its own failures are only logged: the next

@@ -16,9 +16,20 @@ pub(crate) struct Schedule {
 }
 
 impl Schedule {
-    /// What leads from `old` to `new`.
+    /// What leads from `old` to `new`: what we do ourselves.
     pub(crate) fn between(old: &Plan, new: &Plan) -> Self {
-        let changes = without_implied(diff(old, new));
+        Self::of(diff(old, new), |implied| {
+            implied.of_host || implied.of_sandbox
+        })
+    }
+
+    /// What will be seen on the host, the links too that go with their namespace.
+    pub(crate) fn seen(old: &Plan, new: &Plan) -> Self {
+        Self::of(diff(old, new), |implied| implied.of_sandbox)
+    }
+
+    fn of(changes: Vec<Change>, dropped: impl Fn(Implied) -> bool) -> Self {
+        let changes = without_implied(changes, dropped);
         let removal = |change: &Change| matches!(change, Change::Delete(..));
         let (removed, made): (Vec<_>, Vec<_>) = changes.into_iter().partition(removal);
         let mut schedule = Self { made, removed };
@@ -68,11 +79,19 @@ impl Schedule {
     }
 }
 
+/// A removal that follows from another, and where.
+struct Implied {
+    /// On the host: a veth pair whose other end was in a namespace that goes.
+    of_host: bool,
+    /// In a sandbox, or hanging on a link that goes.
+    of_sandbox: bool,
+}
+
 /// Drops removals that follow from others: a namespace takes with it all that is inside and the
 /// veth pairs that lead there, a link takes its addresses, neighbors and routes.
 ///
 /// Releasing a namespace costs a fraction of a millisecond, deleting a link waits 25.
-fn without_implied(mut changes: Vec<Change>) -> Vec<Change> {
+fn without_implied(mut changes: Vec<Change>, dropped: impl Fn(Implied) -> bool) -> Vec<Change> {
     let mut namespaces: BTreeSet<SandboxId> = BTreeSet::new();
     let mut links: BTreeSet<(Netns, InterfaceName)> = BTreeSet::new();
     for change in &changes {
@@ -91,7 +110,12 @@ fn without_implied(mut changes: Vec<Change>) -> Vec<Change> {
         let Change::Delete(key, object) = change else {
             return true;
         };
-        !follows(key, object, &namespaces, &links)
+        let follows = follows(key, object, &namespaces, &links);
+        let link_of_host = matches!(key, Key::Link(Netns::Host, _));
+        !dropped(Implied {
+            of_host: follows && link_of_host,
+            of_sandbox: follows && !link_of_host,
+        })
     });
     changes
 }
