@@ -128,13 +128,16 @@ impl Engine {
             .map(|found| found.network.clone())
     }
 
-    /// All networks, without their endpoints.
+    /// All networks, without their endpoints, by creation.
     pub fn networks(&self) -> Vec<Arc<Network>> {
-        self.state()
+        let state = self.state();
+        let mut networks: Vec<Arc<Network>> = state
             .networks
             .values()
             .map(|state| state.network.clone())
-            .collect()
+            .collect();
+        networks.sort_by(|a, b| a.created.cmp(&b.created));
+        networks
     }
 
     /// Whether any sandbox has an endpoint on the network.

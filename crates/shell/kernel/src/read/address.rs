@@ -115,7 +115,12 @@ pub(crate) fn routes(channel: &Channel, ipv6: bool) -> io::Result<Vec<Found>> {
     message.header.table = RouteHeader::RT_TABLE_MAIN;
     let request = Message::route(RouteNetlinkMessage::GetRoute(message), 0);
     let mut found = Vec::new();
-    for reply in channel.route().dump(&request)? {
+    let replies = match channel.route().dump(&request) {
+        // A namespace without any route has no table for them yet.
+        Err(error) if errno(&error) == Some(libc::ENOENT) => return Ok(found),
+        other => other?,
+    };
+    for reply in replies {
         // One that the library cannot read is of a kind that we do not make.
         if let Ok(RouteNetlinkMessage::NewRoute(message)) = parse(&reply) {
             found.extend(route(&message, ipv6));
