@@ -124,6 +124,7 @@ fn document(facts: &[String], table: &str, extent: Extent) -> String {
          the same run, in turn with ours, on simulated hosts. The floor is raw netlink that does \
          the same kernel work and nothing else; it writes no rules and no record. Ours is the \
          answer of the daemon's API on a connection that is kept, its commit to the disk \
-         included.\n{quick}\n{facts}\n{table}"
+         included. Names are asked, and \
+         echoes echoed, with precedence over what else the machine does.\n{quick}\n{facts}\n{table}"
     )
 }

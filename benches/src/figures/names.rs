@@ -51,12 +51,7 @@ impl Scene {
             .create_network(NETWORK, "br-named", "10.220.0.0/16")?;
         let id = ours.engine.run(&Wanted::lasting(NETWORK))?;
         let namespace = ours.engine.namespace(&id)?;
-        // All its threads, so that whichever answers does so on the echo's core.
-        let pid = ours.pid();
-        stage
-            .host(0)
-            .sh(&format!("taskset -a -c -p {SERVER} {pid}"))
-            .ok();
+        favor(stage, ours.pid());
         let server = namespace.visit(Echo::start)?;
         let echo = client(&namespace, server.address(), &names(1))?;
         Ok(Self {
@@ -85,6 +80,15 @@ impl Scene {
         self.ours.engine.remove(&sibling)?;
         Ok(Measured { rates, tails })
     }
+}
+
+/// Gives the daemon the echo's core, all its threads, so that whichever answers has it; and the
+/// same precedence as the echo, if the kernel has one to give.
+fn favor(stage: &Stage, daemon: u64) {
+    let core = format!("taskset --all-tasks --cpu-list --pid {SERVER} {daemon}");
+    stage.host(0).sh(&core).ok();
+    let precedence = format!("chrt --all-tasks --reset-on-fork --rr --pid 1 {daemon} || true");
+    stage.host(0).sh(&precedence).ok();
 }
 
 /// Measures the clients in turn, in several blocks, and returns the median of each. What others
