@@ -52,7 +52,7 @@ pub(crate) fn tls(settings: &Settings) -> Result<Option<TlsFiles>> {
     }
     let folder = env::var_os("DOCKER_CERT_PATH").map(PathBuf::from);
     let folder = folder.or_else(|| Some(PathBuf::from(env::var_os("HOME")?).join(".docker")));
-    let folder = folder.unwrap_or_else(|| "/root/.docker".into());
+    let folder = folder.unwrap_or_else(|| "/etc/docker".into());
     let file = |name, usual: &str| {
         settings
             .text(name)
