@@ -152,6 +152,24 @@ fn a6_b3_12_a_veth_pair_joins_the_bridge_and_eth0() {
         ["default via 172.17.0.1 dev eth0"]
     );
 
+    // Nobody has to ask who has the other's address: the first packet leaves at once.
+    let known = |listed: String, address: &str, mac: &Value| {
+        let mac = mac.as_str().expect("an address");
+        let is_known = |line: &str| line.contains(address) && line.contains(mac);
+        assert!(
+            listed.lines().any(is_known),
+            "{address} at {mac} is not in {listed}"
+        );
+    };
+    let bridge = &world.host().ip_json("link show docker0")[0];
+    let permanent = "ip neigh show nud permanent";
+    known(
+        world.host().sh(permanent).ok(),
+        "172.17.0.2",
+        &eth0["address"],
+    );
+    known(sandbox.sh(permanent).ok(), "172.17.0.1", &bridge["address"]);
+
     // Born where it belongs: the host never saw a link called eth0 of ours, nor a nameless one.
     let seen = monitor.output();
     let others: Vec<&str> = seen

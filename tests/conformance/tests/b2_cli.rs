@@ -181,9 +181,13 @@ fn b2_4_the_other_network_commands_take_their_flags() {
         "b2-4"
     );
     world.docker("network rm b2-4").ok();
-    world
-        .docker("network rm b2-4")
-        .fails_with(1, "network b2-4 not found");
+    let missing = world.docker("network rm b2-4");
+    // Older clients say it in words of their own.
+    let said = ["network b2-4 not found", "No such network: b2-4"];
+    assert!(
+        missing.code == 1 && said.iter().any(|text| missing.stderr.contains(text)),
+        "{missing}"
+    );
     if client_has(world, "network rm", "--force") {
         world.docker("network rm -f b2-4").ok();
     }
@@ -310,14 +314,6 @@ fn b2_6_conflicting_flags_are_refused() {
             "conflicting options: port exposing and the container type network mode",
         ),
         (
-            format!("{shares} --link b2-6:x"),
-            "container type network can't be used with links. This would result in undefined behavior",
-        ),
-        (
-            "--network host --link b2-6:x".into(),
-            "host type networking can't be used with links",
-        ),
-        (
             "--network container:".into(),
             "invalid container format container:<name|id>",
         ),
@@ -356,7 +352,7 @@ fn b2_7_ports_are_published_in_every_form() {
             .docker(&format!("port {container}"))
             .ok()
             .lines()
-            .map(|line| line.replace(":::", "[::]:"))
+            .map(|line| line.replace(":::", "[::]:").replace("-> ::1:", "-> [::1]:"))
             .collect();
         lines.sort();
         lines
