@@ -5,16 +5,20 @@ use crate::{Engine, EngineError};
 use ipnet::IpNet;
 use sealane_core::drivers::bridge::BridgeOptions;
 use sealane_core::model::{Endpoint, Facts, Network};
+use sealane_core::nft::Table;
 use sealane_core::plan::{Plan, check};
 use sealane_core::scopes::host_table;
 use std::fs::File;
 use std::io::Read;
 use std::net::IpAddr;
-use std::sync::{MutexGuard, PoisonError};
+use std::sync::{LazyLock, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use crate::state::State;
 use crate::{NetworkAction, NetworkEvent};
+
+/// The table that every element has to fit.
+static HOST_TABLE: LazyLock<Table> = LazyLock::new(host_table);
 
 /// The time as the API prints it: RFC 3339 with nanoseconds.
 pub(crate) fn timestamp() -> String {
@@ -92,7 +96,7 @@ impl Engine {
 
     /// Checks a plan, then applies it.
     pub(crate) fn apply(&self, old: &Plan, new: &Plan) -> Result<(), EngineError> {
-        if let Some(fault) = check(new, &host_table()).into_iter().next() {
+        if let Some(fault) = check(new, &HOST_TABLE).into_iter().next() {
             return Err(EngineError::Failed {
                 message: fault.to_string(),
                 source: None,

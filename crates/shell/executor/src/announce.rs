@@ -1,4 +1,4 @@
-//! Announcements of addresses: the first at once, the others after it, as neighbors may miss one.
+//! Announcements of addresses: the first soon, the others after it, as neighbors may miss one.
 
 use sealane_core::plan::{Effect, Repeat};
 use sealane_kernel::write::Write;
@@ -6,6 +6,10 @@ use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::thread;
 use std::time::{Duration, Instant};
+
+/// How long the first one waits: it is flooded to every port of a bridge, which is to cost the
+/// operation that it belongs to nothing.
+const FIRST: Duration = Duration::from_millis(10);
 
 /// Sends announcements from a thread of its own.
 pub(crate) struct Announcer {
@@ -30,14 +34,14 @@ impl Announcer {
         Self { queue }
     }
 
-    /// Announces now, and as often again as is asked for.
+    /// Announces soon, and as often again as is asked for.
     pub(crate) fn announce(&self, effect: Effect, repeat: Repeat) {
         let Some(left) = repeat.times.checked_sub(1) else {
             return;
         };
         let interval = Duration::from_millis(repeat.interval_ms.into());
         let announcement = Pending {
-            due: Instant::now(),
+            due: Instant::now() + FIRST,
             left,
             interval,
             effect,
