@@ -125,6 +125,7 @@ fn document(facts: &[String], table: &str, extent: Extent) -> String {
          the same kernel work and nothing else; it writes no rules and no record. Ours is the \
          answer of the daemon's API on a connection that is kept, its commit to the disk \
          included. Names are asked, and \
-         echoes echoed, with precedence over what else the machine does.\n{quick}\n{facts}\n{table}"
+         echoes echoed, with precedence over what else the machine does. Verdicts \
+         are by the median, where not said otherwise.\n{quick}\n{facts}\n{table}"
     )
 }
