@@ -572,7 +572,7 @@ impl Processes for Fake {
         Ok(self.lock().processes.keys().copied().collect())
     }
 
-    fn stop_strays(&self) -> Result<Vec<Id>, RuntimeError> {
+    fn stop_strays(&self, _ours: &dyn Fn(&Id) -> bool) -> Result<Vec<Id>, RuntimeError> {
         Ok(vec![])
     }
 }

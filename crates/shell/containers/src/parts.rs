@@ -62,7 +62,7 @@ pub(crate) trait Processes: Send + Sync {
     fn watch_exits(&self) -> Result<Receiver<Exit>, RuntimeError>;
     fn delete(&self, id: &Id) -> Result<(), RuntimeError>;
     fn list(&self) -> Result<Vec<Id>, RuntimeError>;
-    fn stop_strays(&self) -> Result<Vec<Id>, RuntimeError>;
+    fn stop_strays(&self, ours: &dyn Fn(&Id) -> bool) -> Result<Vec<Id>, RuntimeError>;
 }
 
 /// The images, likewise.
@@ -212,8 +212,8 @@ impl Processes for Runtime {
         Runtime::list(self)
     }
 
-    fn stop_strays(&self) -> Result<Vec<Id>, RuntimeError> {
-        Runtime::stop_strays(self)
+    fn stop_strays(&self, ours: &dyn Fn(&Id) -> bool) -> Result<Vec<Id>, RuntimeError> {
+        Runtime::stop_strays(self, ours)
     }
 }
 

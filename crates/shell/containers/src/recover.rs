@@ -20,7 +20,8 @@ impl Containers {
     pub(crate) fn take_up(self: &Arc<Self>) -> Result<(), ContainerError> {
         // Before anything is asked, so that no end falls between asking and watching.
         let exits = self.parts.processes.watch_exits()?;
-        for id in self.parts.processes.stop_strays()? {
+        let ours = |id: &Id| self.registry.get(id).is_some();
+        for id in self.parts.processes.stop_strays(&ours)? {
             tracing::warn!(
                 container = id.short(12),
                 "killed: its runtime files are gone"

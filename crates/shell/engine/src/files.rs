@@ -6,8 +6,8 @@
 use crate::{Engine, EngineError};
 use sealane_core::dns::{HostsFile, render_host, render_internal, render_legacy};
 use sealane_core::model::{Endpoint, Sandbox};
-use std::fs;
-use std::io;
+use std::fs::{self, OpenOptions};
+use std::io::{self, Write};
 use std::net::IpAddr;
 use std::path::Path;
 
@@ -20,12 +20,12 @@ impl Engine {
         let write = || -> io::Result<()> {
             fs::create_dir_all(folder)?;
             sealane_kernel::fault::point("write sandbox files");
-            fs::write(folder.join("hostname"), full_hostname(sandbox) + "\n")?;
-            fs::write(folder.join("hosts"), hosts(sandbox))?;
+            overwrite(&folder.join("hostname"), &(full_hostname(sandbox) + "\n"))?;
+            overwrite(&folder.join("hosts"), &hosts(sandbox))?;
             let text = self.resolv_conf(sandbox);
             if !self.user_owns_resolv_conf(folder) {
-                fs::write(folder.join("resolv.conf"), &text)?;
-                fs::write(folder.join(WRITTEN), &text)?;
+                overwrite(&folder.join("resolv.conf"), &text)?;
+                overwrite(&folder.join(WRITTEN), &text)?;
             }
             Ok(())
         };
@@ -48,12 +48,12 @@ impl Engine {
             let text = fs::read_to_string(&path)?;
             let changed = edit_hosts(&text, &own_lines(old), &own_lines(new));
             if changed != text {
-                fs::write(&path, changed)?;
+                overwrite(&path, &changed)?;
             }
             let text = self.resolv_conf(new);
             if text != self.resolv_conf(old) && !self.user_owns_resolv_conf(&new.files) {
-                fs::write(new.files.join("resolv.conf"), &text)?;
-                fs::write(new.files.join(WRITTEN), &text)?;
+                overwrite(&new.files.join("resolv.conf"), &text)?;
+                overwrite(&new.files.join(WRITTEN), &text)?;
             }
             Ok(())
         };
@@ -87,6 +87,18 @@ impl Engine {
             .any(|endpoint| endpoint.ipv6.is_some());
         render_legacy(&host, &path, asked, ipv6)
     }
+}
+
+/// Writes a file in place. It is never emptied first: ext4 takes that for a replacement and writes
+/// it out at once, which costs milliseconds; and nobody is to read an empty file.
+fn overwrite(path: &Path, text: &str) -> io::Result<()> {
+    let mut file = OpenOptions::new()
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .open(path)?;
+    file.write_all(text.as_bytes())?;
+    file.set_len(text.len() as u64)
 }
 
 fn full_hostname(sandbox: &Sandbox) -> String {

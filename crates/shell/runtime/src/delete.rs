@@ -57,11 +57,12 @@ impl Runtime {
     }
 
     /// Kills containers whose cgroup exists but whose bundle is gone, as when the exec root was
-    /// emptied under them. Returns them.
-    pub fn stop_strays(&self) -> Result<Vec<Id>> {
+    /// emptied under them. Returns them. Only those that `ours` knows: another daemon may keep its
+    /// containers in the same parent cgroup.
+    pub fn stop_strays(&self, ours: &dyn Fn(&Id) -> bool) -> Result<Vec<Id>> {
         let known = self.list()?;
         let mut strays = self.cgroups.containers()?;
-        strays.retain(|id| !known.contains(id));
+        strays.retain(|id| !known.contains(id) && ours(id));
         for id in &strays {
             self.cgroups.remove(id)?;
             for conmon in programs::conmons_of(id, &self.cgroups.supervisors()?) {

@@ -200,12 +200,12 @@ fn strays_are_stopped() {
         let runtime = stage.runtime();
         runtime.create(&spec).unwrap();
         runtime.start(&spec.id).unwrap();
-        assert_eq!(runtime.stop_strays().unwrap(), []);
+        assert_eq!(runtime.stop_strays(&|_| true).unwrap(), []);
         fs::remove_dir_all(stage.folder.join("exec")).unwrap();
         let runtime = stage.runtime();
-        assert_eq!(runtime.stop_strays().unwrap(), [spec.id]);
+        assert_eq!(runtime.stop_strays(&|_| true).unwrap(), [spec.id]);
         wait_until("the processes end", || processes().is_empty());
-        assert_eq!(runtime.stop_strays().unwrap(), []);
+        assert_eq!(runtime.stop_strays(&|_| true).unwrap(), []);
         assert_eq!(
             runtime
                 .read_logs(&spec.id, LogQuery::default())

@@ -78,7 +78,7 @@ fn end_containers(purge: &Purge, left: &mut Vec<String>) {
         }
         Err(error) => left.push(told("containers", &error)),
     }
-    if let Err(error) = runtime.stop_strays() {
+    if let Err(error) = runtime.stop_strays(&|_| true) {
         left.push(told("processes without a record", &error));
     }
 }
