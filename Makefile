@@ -27,7 +27,7 @@ test: rust root
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets -- -D warnings
 	cargo doc --workspace --no-deps --document-private-items
-	cargo build --workspace
+	cargo build --workspace --all-targets
 	cargo run -q -p xtask -- direction
 	cargo run -q -p xtask -- licences
 	cargo test --workspace --doc
