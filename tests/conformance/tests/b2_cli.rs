@@ -423,6 +423,32 @@ fn b2_7_ports_are_published_in_every_form() {
     ));
     assert_eq!(eventually(SOON, || peer.fetch("10.99.0.1:7105")), HELLO);
 
+    // A long run that is the same inside and outside is one element of a map, not one a port.
+    let many = "for p in 7200 7250 7299; do httpd -p $p -h /www; done; sleep 100000";
+    world.run(&format!(
+        "--name long -p 7200-7299:7200-7299 img sh -c '{many}'"
+    ));
+    for port in [7200, 7250, 7299] {
+        assert_eq!(
+            eventually(SOON, || peer.fetch(&format!("10.99.0.1:{port}"))),
+            HELLO
+        );
+        assert_eq!(host.fetch(&format!("127.0.0.1:{port}")).as_deref(), page);
+    }
+    let rules = host.sh("nft list map inet sealane publish-range4").ok();
+    assert_eq!(rules.matches("7200-7299").count(), 1, "{rules}");
+    let bound = listeners(host, "t");
+    let in_run = |socket: &&String| {
+        socket
+            .rsplit(':')
+            .next()
+            .is_some_and(|port| port.starts_with("72"))
+    };
+    assert!(
+        bound.iter().filter(in_run).count() >= 100,
+        "every port is really bound: {bound:?}"
+    );
+
     world.idle("--name udp -p 5353:53/udp");
     assert_eq!(
         published("udp"),

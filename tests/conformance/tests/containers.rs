@@ -328,3 +328,47 @@ fn version_and_info_answer() {
     );
     assert_eq!(status, 501, "{text}");
 }
+
+#[test]
+fn many_at_once_have_addresses_and_ports_of_their_own() {
+    let world = World::new();
+    world.network("--subnet 10.76.0.0/24 net1");
+    let before = Snapshot::take(world.host());
+    let all: Vec<String> = (0..24).map(|index| format!("n{index}")).collect();
+    std::thread::scope(|scope| {
+        for name in &all {
+            let world = &world;
+            scope.spawn(move || world.serve(&format!("--network net1 -p 80 --name {name}")));
+        }
+    });
+    let mut addresses: Vec<String> = all.iter().map(|name| world.address(name, "net1")).collect();
+    addresses.sort();
+    addresses.dedup();
+    assert_eq!(addresses.len(), all.len(), "{addresses:?}");
+    for name in &all {
+        let port = world.docker(&format!("port {name} 80")).ok();
+        let port = port
+            .lines()
+            .next()
+            .and_then(|line| line.rsplit(':').next())
+            .expect("a port");
+        let page = world.peer().fetch(&format!("10.99.0.1:{port}"));
+        assert_eq!(page.as_deref(), Some(HELLO), "{name}");
+    }
+    std::thread::scope(|scope| {
+        for (index, name) in all.iter().enumerate() {
+            let world = &world;
+            scope.spawn(move || match index % 3 {
+                0 => world.docker(&format!("rm -f {name}")).ok(),
+                1 => world
+                    .docker(&format!("network disconnect net1 {name}"))
+                    .ok(),
+                _ => world.docker(&format!("restart -t 0 {name}")).ok(),
+            });
+        }
+    });
+    world.docker("rm -f $(docker ps -aq)").ok();
+    eventually_is(SOON, String::new(), || {
+        before.difference(&Snapshot::take(world.host()))
+    });
+}
