@@ -1,7 +1,11 @@
 //! A lab with one daemon in it.
 
-use sealane_testkit::{Daemon, DaemonOptions, Host, Lab};
+use sealane_testkit::{Daemon, DaemonOptions, Host, Lab, eventually};
 use std::ops::{Deref, DerefMut};
+use std::time::Duration;
+
+/// How long a program in a container may take to listen.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// The page that the test image's server shows.
 pub const HELLO: &str = "Sealane says hello.";
@@ -82,10 +86,17 @@ impl World {
         self.docker(&format!("network create {arguments}")).ok()
     }
 
-    /// Runs the image's web server in the background: `serve("--name web -p 8080:80")`.
+    /// Runs the image's web server in the background, `serve("--name web -p 8080:80")`, and waits
+    /// until it listens: a container runs before its program has done anything.
     #[track_caller]
     pub fn serve(&self, arguments: &str) -> String {
-        self.run(&format!("{arguments} img {HTTPD}"))
+        let id = self.run(&format!("{arguments} img {HTTPD}"));
+        let sandbox = self.sandbox(&id);
+        eventually(PATIENCE, || {
+            let listening = sandbox.sh("ss -Hltn 'sport = :80'").stdout;
+            (!listening.is_empty()).then_some(())
+        });
+        id
     }
 
     /// Runs a container that does nothing, in the background.
