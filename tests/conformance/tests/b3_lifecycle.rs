@@ -324,13 +324,15 @@ fn b4_10_an_internal_network_leads_nowhere() {
             Some(HELLO)
         );
         assert!(client.pings("10.106.0.1"), "the gateway");
-        // Not even with a route of its own making, and not from outside.
+        // Not even with a route of its own making, and not from outside by one.
         client.sh("ip route add default via 10.106.0.1").ok();
-        assert!(!client.pings(lan::OUTSIDE));
         world
             .peer()
             .sh("ip route add 10.106.0.0/24 via 10.99.0.1")
             .ok();
+        let escaped = Capture::start(world.peer(), "eth0", "src net 10.106.0.0/24");
+        assert!(!client.pings(lan::OUTSIDE));
+        assert_eq!(escaped.stop(), [""; 0]);
         assert!(!world.peer().pings(&world.address("server", "in")));
         assert_eq!(
             world.peer().fetch("10.99.0.1:8080"),
