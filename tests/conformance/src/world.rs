@@ -99,6 +99,15 @@ impl World {
         id
     }
 
+    /// Waits until a container has printed `text`: until a trap is set, say.
+    #[track_caller]
+    pub fn wait_for_output(&self, container: &str, text: &str) {
+        eventually(PATIENCE, || {
+            let printed = self.docker(&format!("logs {container}")).ok();
+            printed.contains(text).then_some(())
+        });
+    }
+
     /// Runs a container that does nothing, in the background.
     #[track_caller]
     pub fn idle(&self, arguments: &str) -> String {

@@ -203,13 +203,15 @@ fn exec_attach_and_wait_work_on_a_running_container() {
 #[test]
 fn stop_kill_restart_and_rename_do_what_they_say() {
     let world = shared();
-    world.run("--name polite img sh -c 'trap \"exit 5\" TERM; trap \"exit 6\" USR1; while :; do sleep 0.05; done'");
+    world.run("--name polite img sh -c 'trap \"exit 5\" TERM; trap \"exit 6\" USR1; echo ready; while :; do sleep 0.05; done'");
+    world.wait_for_output("polite", "ready");
     world.docker("stop -t 5 polite").ok();
     assert_eq!(world.inspect("polite")["State"]["ExitCode"], 5);
     world.run("--name deaf img sh -c 'trap \"\" TERM; while :; do sleep 0.05; done'");
     world.docker("stop -t 1 deaf").ok();
     assert_eq!(world.inspect("deaf")["State"]["ExitCode"], 137);
     world.docker("restart -t 0 polite").ok();
+    world.wait_for_output("polite", "ready\nready");
     world.docker("kill -s USR1 polite").ok();
     eventually(SOON, || {
         (world.inspect("polite")["State"]["Running"] == false).then_some(())

@@ -285,7 +285,10 @@ fn purge_removes_every_object_of_ours_and_no_other() {
 fn b3_2_without_live_restore_a_stop_ends_the_containers() {
     let mut world = World::new();
     world.serve("--name back --restart always -p 8080:80");
-    world.run("--name polite img sh -c 'trap \"exit 5\" TERM; while :; do sleep 0.05; done'");
+    world.run(
+        "--name polite img sh -c 'trap \"exit 5\" TERM; echo ready; while :; do sleep 0.05; done'",
+    );
+    world.wait_for_output("polite", "ready");
     world.stop();
     assert_eq!(world.peer().fetch("10.99.0.1:8080"), None);
     let processes = world.host().sh("ps -e -o args=").ok();
