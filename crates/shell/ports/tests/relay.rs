@@ -4,7 +4,7 @@
 
 mod host;
 
-use host::{ask, echo, on_a_host, publish, run, sandbox};
+use host::{add_address, ask, echo, on_a_host, publish, run, sandbox};
 use sealane_ports::Ports;
 use std::io::{self, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream, UdpSocket};
@@ -18,7 +18,7 @@ const V6: &str = "fd00::5";
 
 /// Ports of one sandbox, not yet active.
 fn ports(wanted: &[&str]) -> Ports {
-    run(&format!("ip address add {V6}/128 dev lo nodad"));
+    add_address(V6);
     let ports = Ports::open(true).unwrap();
     let requests: Vec<_> = wanted.iter().map(|text| publish(text)).collect();
     ports.reserve(&requests, &sandbox("web"), None).unwrap();
@@ -263,7 +263,7 @@ fn datagrams_are_answered_from_the_address_that_was_asked() {
         let ports = ports(&["5353:53/udp"]);
         datagram_server(V4);
         activate(&ports, true, false);
-        run("ip address add fd00::77/128 dev lo nodad");
+        add_address("fd00::77");
         for (bind, to) in [
             ("[::1]:0", "[::1]:5353"),
             ("[::1]:0", "[fd00::77]:5353"),

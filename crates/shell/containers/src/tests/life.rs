@@ -415,21 +415,21 @@ fn a_stack_can_be_shared_while_its_owner_runs() {
     };
     world.create("idle", |_| {});
     assert_eq!(
-        shared("a", "idle"),
+        shared("one", "idle"),
         (
             ErrorClass::Conflict,
             "cannot join network namespace of a non running container: container idle is created"
                 .into()
         )
     );
-    let (class, text) = shared("b", "nosuch");
+    let (class, text) = shared("two", "nosuch");
     assert_eq!(class, ErrorClass::Internal);
     assert_eq!(
         text,
         "joining network namespace of container: No such container: nosuch"
     );
     assert_eq!(
-        shared("c", "c"),
+        shared("own", "own"),
         (
             ErrorClass::Internal,
             "cannot join own network namespace".into()

@@ -31,6 +31,15 @@ pub(crate) fn run(command: &str) -> String {
     String::from_utf8(output.stdout).unwrap()
 }
 
+/// Gives the host an IPv6 address. Linux takes what is sent to it for its own a little later than
+/// it names the address: the local route is made by a worker of its own.
+pub(crate) fn add_address(address: &str) {
+    run(&format!("ip address add {address}/128 dev lo nodad"));
+    while run(&format!("ip -6 route show table local {address}")).is_empty() {
+        thread::yield_now();
+    }
+}
+
 /// A sandbox by name.
 pub(crate) fn sandbox(name: &str) -> SandboxId {
     derive_id(&[name.as_bytes()])
@@ -81,21 +90,11 @@ pub(crate) fn echo(address: impl ToSocketAddrs, greeting: &'static str) -> Socke
     address
 }
 
-/// What a server says to somebody who only listens. Whoever comes while a port is being led
-/// elsewhere may be turned away, and asks again.
-pub(crate) fn ask(address: impl ToSocketAddrs + Copy) -> String {
-    let answers = std::iter::repeat_with(|| ask_once(address)).take(5);
-    answers
-        .filter_map(Result::ok)
-        .next()
-        .expect("an answer to one of five connections")
-}
-
-fn ask_once(address: impl ToSocketAddrs) -> std::io::Result<String> {
-    let mut stream = TcpStream::connect(address)?;
-    stream.set_read_timeout(Some(std::time::Duration::from_secs(10)))?;
-    stream.shutdown(std::net::Shutdown::Write)?;
+/// What a server says to somebody who only listens.
+pub(crate) fn ask(address: impl ToSocketAddrs) -> String {
+    let mut stream = TcpStream::connect(address).unwrap();
+    stream.shutdown(std::net::Shutdown::Write).unwrap();
     let mut text = String::new();
-    stream.read_to_string(&mut text)?;
-    Ok(text)
+    stream.read_to_string(&mut text).unwrap();
+    text
 }
