@@ -1,7 +1,7 @@
 //! To join a container to a network, and to part it from one.
 //!
-//! The record first, durably, then the sandbox, then the old record back if the sandbox refused:
-//! after a crash the record is the truth, and the next start brings the sandbox in line.
+//! The record, durably, and the sandbox; the old record back if the sandbox refused: after a crash
+//! the record is the truth, and the next start brings the sandbox in line.
 
 use crate::container::{Container, Turn};
 use crate::locks::lock;
@@ -10,7 +10,9 @@ use crate::record::{Record, Status};
 use crate::{ContainerError, Containers, endpoint};
 use bollard_stubs::models::EndpointSettings;
 use sealane_core::model::{DriverKind, Network};
+use std::panic::resume_unwind;
 use std::sync::Arc;
+use std::thread;
 
 impl Containers {
     pub(crate) fn join_network(
@@ -60,6 +62,8 @@ impl Containers {
         Ok(())
     }
 
+    /// Waits for the disk and for the kernel at the same time: neither needs the other, and they
+    /// take about as long.
     fn join_running(
         &self,
         turn: &Turn<'_>,
@@ -68,20 +72,34 @@ impl Containers {
     ) -> Result<(), ContainerError> {
         let records = &*self.parts.records;
         let wish = endpoint::wish(settings);
-        let record = turn.commit(records, |record| {
-            record.endpoints.insert(network.to_owned(), wish);
-        })?;
-        let attached = self.endpoint_spec(&record, network).and_then(|spec| {
-            let attached = self.parts.networks.attach(&record.id, network, spec);
-            attached.map_err(ContainerError::from)
-        });
-        if let Err(error) = attached {
-            turn.note(records, |record| {
-                record.endpoints.remove(network);
+        let mut wanted = Record::clone(&turn.record());
+        let id = wanted.id;
+        wanted.endpoints.insert(network.to_owned(), wish.clone());
+        let spec = self.endpoint_spec(&wanted, network)?;
+        let (committed, attached) = thread::scope(|scope| {
+            let attaching = scope.spawn(|| self.parts.networks.attach(&id, network, spec));
+            let committed = turn.commit(records, |record| {
+                record.endpoints.insert(network.to_owned(), wish);
             });
-            return Err(error);
+            (committed, attaching.join())
+        });
+        let attached = attached.unwrap_or_else(|panic| resume_unwind(panic));
+        match (committed, attached) {
+            (Ok(_), Ok(_)) => Ok(()),
+            (Ok(_), Err(error)) => {
+                turn.note(records, |record| {
+                    record.endpoints.remove(network);
+                });
+                Err(error.into())
+            }
+            (Err(error), Ok(_)) => {
+                if let Err(error) = self.parts.networks.detach(&id, network) {
+                    tracing::warn!(%error, "an endpoint without a record stays until the next start");
+                }
+                Err(error)
+            }
+            (Err(error), Err(_)) => Err(error),
         }
-        Ok(())
     }
 
     pub(crate) fn part_from_network(

@@ -165,8 +165,11 @@ pub fn plan_endpoint(
         Netns::Host,
         endpoint.host_interface.clone(),
     ));
-    plan.effect(Effect::SyncLink(inside, interface.clone()));
     plan.effect(Effect::SyncLink(Netns::Host, options.device.clone()));
+    if endpoint.ipv6.is_some() || endpoint.spec.link_local.iter().any(IpAddr::is_ipv6) {
+        // It came up after the other end, awake; but IPv6 waits until the kernel has said so.
+        plan.effect(Effect::SyncLink(inside, interface.clone()));
+    }
     for address in endpoint.addresses() {
         plan.effect(Effect::Announce(
             inside,

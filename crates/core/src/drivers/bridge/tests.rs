@@ -139,7 +139,6 @@ fn an_endpoint_is_a_veth_pair_with_addresses_and_known_neighbors() {
         neigh  host/br-blue 10.1.0.2 is at 02:42:0a:01:00:02
         neigh  cd7dafb18aa0/eth0 10.1.0.1 is at 72:a9:20:00:e7:4f
         then   wait for host/veth64ae126
-        then   wait for cd7dafb18aa0/eth0
         then   wait for host/br-blue
         then   announce 10.1.0.2 at 02:42:0a:01:00:02 from cd7dafb18aa0/eth0
     "#]].assert_eq(&plan.to_string());

@@ -66,7 +66,6 @@ fn a_sandbox_has_a_default_route_a_resolver_and_its_ports() {
         neigh  cd7dafb18aa0/eth0 10.1.0.1 is at 72:a9:20:00:e7:4f
         route  cd7dafb18aa0 default via 10.1.0.1 dev eth0
         then   wait for host/veth64ae126
-        then   wait for cd7dafb18aa0/eth0
         then   wait for host/br-blue
         then   announce 10.1.0.2 at 02:42:0a:01:00:02 from cd7dafb18aa0/eth0
         then   forget connections of 10.1.0.2

@@ -91,6 +91,16 @@ pub(crate) fn look(channel: &Channel, name: &InterfaceName) -> io::Result<Option
     Ok(look_at(channel, &[name.as_str()])?.pop().flatten())
 }
 
+/// Whether there is such a link, which the kernel says once it has finished what it put off for it.
+pub(crate) fn is_there(channel: &Channel, name: &InterfaceName) -> io::Result<bool> {
+    let answers = channel.route().exchange(&[request(name.as_str())])?;
+    match answers.into_iter().find_map(|answer| answer.refusal) {
+        None => Ok(true),
+        Some(refusal) if errno(&refusal) == Some(libc::ENODEV) => Ok(false),
+        Some(refusal) => Err(refusal),
+    }
+}
+
 fn from_answer(answer: &Answer) -> io::Result<Option<Found>> {
     match &answer.refusal {
         Some(refusal) if errno(refusal) == Some(libc::ENODEV) => Ok(None),

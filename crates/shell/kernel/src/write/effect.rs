@@ -13,11 +13,13 @@ pub(super) fn run(kernel: &Kernel, effect: &Effect) -> io::Result<()> {
     match effect {
         // To answer, the kernel first finishes what it has put off for the link.
         Effect::SyncLink(netns, name) => {
-            let found = link::look(&*kernel.channel(*netns)?, name)?;
-            found.map(drop).ok_or_else(|| {
-                let why = format!("there is no link {name} to wait for");
-                crate::ack::explained(libc::ENODEV, why)
-            })
+            match link::is_there(&*kernel.channel(*netns)?, name)? {
+                true => Ok(()),
+                false => {
+                    let why = format!("there is no link {name} to wait for");
+                    Err(crate::ack::explained(libc::ENODEV, why))
+                }
+            }
         }
         Effect::Announce(netns, name, address, mac, _) => {
             announce::announce(kernel, *netns, name, *address, *mac)
