@@ -106,7 +106,15 @@ fn parse_run(text: &str) -> Vec<Test> {
 fn ids(name: &str) -> Vec<String> {
     let mut words = name.split('_').peekable();
     let mut found = Vec::new();
+    let is_row = |row: &&str| !row.is_empty() && row.bytes().all(|byte| byte.is_ascii_digit());
     while let Some(word) = words.next() {
+        if word == "c" {
+            let Some(row) = words.next_if(is_row) else {
+                break;
+            };
+            found.push(format!("C-{row}"));
+            continue;
+        }
         let Some(chapter) = word.get(..1).filter(|letter| ["a", "b"].contains(letter)) else {
             break;
         };
@@ -116,8 +124,7 @@ fn ids(name: &str) -> Vec<String> {
         }
         let mut id = format!("{}{number}", chapter.to_ascii_uppercase());
         if chapter == "b" {
-            let is_row = |row: &&str| row.bytes().all(|byte| byte.is_ascii_digit());
-            let Some(row) = words.next_if(|row| is_row(row)) else {
+            let Some(row) = words.next_if(is_row) else {
                 break;
             };
             id = format!("{id}.{row}");
@@ -186,7 +193,9 @@ mod tests {
             ids("a16_b8_5_first_address_is_the_gateway"),
             ["A16", "B8.5"]
         );
+        assert_eq!(ids("c_28_b6_2_a_plan_is_true"), ["C-28", "B6.2"]);
         assert_eq!(ids("b_is_a_letter"), [""; 0]);
+        assert_eq!(ids("c_is_a_letter"), [""; 0]);
         assert_eq!(ids("a_container_starts"), [""; 0]);
     }
 

@@ -1,5 +1,7 @@
 //! A client of the daemon's socket, for the operator commands.
 
+mod tls;
+
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full};
 use hyper::client::conn::http1;
@@ -7,25 +9,46 @@ use hyper::header::{CONTENT_TYPE, HOST};
 use hyper::{Method, Request, StatusCode};
 use hyper_util::rt::TokioIo;
 use serde_json::Value;
-use std::env;
-use std::io;
+use std::fmt;
+use std::io::{self, IsTerminal};
 use std::path::PathBuf;
+use std::pin::pin;
+use std::time::Duration;
+use std::{env, future::Future};
 use thiserror::Error;
-use tokio::net::UnixStream;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::{TcpStream, UnixStream};
+use tokio::time::timeout;
 
 const USUAL_SOCKET: &str = "/var/run/docker.sock";
 
 /// Why the daemon gave no answer, or a refusal.
 #[derive(Debug, Error)]
 pub(crate) enum ClientError {
-    /// Not a unix socket.
-    #[error("{0}: only unix:// sockets are supported here; use -H unix://PATH")]
+    /// Not an address that can be asked.
+    #[error("{0} is no daemon's address; use -H unix://PATH or -H tcp://HOST:PORT")]
     Address(String),
+    /// The certificates of $DOCKER_TLS_VERIFY.
+    #[error("{} cannot be read; $DOCKER_CERT_PATH must name a folder with ca.pem, cert.pem and key.pem", path.display())]
+    Certificate {
+        /// The file.
+        path: PathBuf,
+        /// Why not.
+        source: tokio_rustls::rustls::pki_types::pem::Error,
+    },
+    /// The daemon and we do not trust each other.
+    #[error(
+        "no TLS with this daemon; it must have a certificate that ca.pem has signed, for the name it is called by"
+    )]
+    Tls {
+        /// Why not.
+        source: io::Error,
+    },
     /// Nobody there.
-    #[error("no daemon answers on {}; start one with: sealane daemon", path.display())]
+    #[error("no daemon answers on {place}; start one with: sealane daemon")]
     Connect {
         /// The socket.
-        path: PathBuf,
+        place: Place,
         /// Why not.
         source: io::Error,
     },
@@ -53,7 +76,7 @@ pub(crate) fn ask(
     path: &str,
     body: Option<&Value>,
 ) -> Result<Value, ClientError> {
-    let socket = socket(host)?;
+    let place = place(host)?;
     let event_loop = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
@@ -66,16 +89,31 @@ pub(crate) fn ask(
         .header(CONTENT_TYPE, "application/json")
         .body(Full::new(Bytes::from(body)))
         .map_err(ClientError::Request)?;
-    event_loop.block_on(exchange(socket, request))
+    event_loop.block_on(with_patience(exchange(place, request)))
 }
 
-async fn exchange(socket: PathBuf, request: Request<Full<Bytes>>) -> Result<Value, ClientError> {
-    let stream = UnixStream::connect(&socket)
-        .await
-        .map_err(|source| ClientError::Connect {
-            path: socket,
-            source,
-        })?;
+/// Says on a terminal that an answer takes its time.
+async fn with_patience<T>(answer: impl Future<Output = T>) -> T {
+    let mut answer = pin!(answer);
+    let mut waited = 0;
+    loop {
+        match timeout(Duration::from_secs(1), &mut answer).await {
+            Ok(answer) => {
+                if waited > 0 && io::stderr().is_terminal() {
+                    eprint!("\r\x1b[K");
+                }
+                return answer;
+            }
+            Err(_) => waited += 1,
+        }
+        if io::stderr().is_terminal() {
+            eprint!("\rwaiting for the daemon, {waited} s");
+        }
+    }
+}
+
+async fn exchange(place: Place, request: Request<Full<Bytes>>) -> Result<Value, ClientError> {
+    let stream = connect(&place).await?;
     let (mut sender, connection) = http1::handshake(TokioIo::new(stream))
         .await
         .map_err(ClientError::Broken)?;
@@ -90,6 +128,23 @@ async fn exchange(socket: PathBuf, request: Request<Full<Bytes>>) -> Result<Valu
     read(status, &bytes)
 }
 
+async fn connect(place: &Place) -> Result<Box<dyn Duplex>, ClientError> {
+    let nobody = |source| ClientError::Connect {
+        place: place.clone(),
+        source,
+    };
+    match place {
+        Place::Unix(path) => Ok(Box::new(UnixStream::connect(path).await.map_err(nobody)?)),
+        Place::Tcp(address) => {
+            let stream = TcpStream::connect(address).await.map_err(nobody)?;
+            if tls::is_wanted() {
+                return Ok(Box::new(tls::connect(stream, address).await?));
+            }
+            Ok(Box::new(stream))
+        }
+    }
+}
+
 fn read(status: StatusCode, bytes: &[u8]) -> Result<Value, ClientError> {
     let value: Value = serde_json::from_slice(bytes).map_err(|_| ClientError::NotUnderstood)?;
     if status.is_success() {
@@ -101,16 +156,44 @@ fn read(status: StatusCode, bytes: &[u8]) -> Result<Value, ClientError> {
     }))
 }
 
-/// The socket that a flag, `DOCKER_HOST` or habit names.
-fn socket(host: Option<&str>) -> Result<PathBuf, ClientError> {
-    let variable = env::var("DOCKER_HOST").ok().filter(|text| !text.is_empty());
-    let Some(text) = host.map(str::to_owned).or(variable) else {
-        return Ok(USUAL_SOCKET.into());
+/// Where a daemon listens.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Place {
+    /// A socket in the file system.
+    Unix(PathBuf),
+    /// A host and a port.
+    Tcp(String),
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Unix(path) => write!(f, "{}", path.display()),
+            Self::Tcp(address) => f.write_str(address),
+        }
+    }
+}
+
+/// What a conversation needs.
+trait Duplex: AsyncRead + AsyncWrite + Unpin {}
+
+impl<T: AsyncRead + AsyncWrite + Unpin> Duplex for T {}
+
+/// The place that a flag, `DOCKER_HOST` or habit names.
+fn place(host: Option<&str>) -> Result<Place, ClientError> {
+    let variable = |name| env::var(name).ok().filter(|text| !text.is_empty());
+    let Some(text) = host.map(str::to_owned).or_else(|| variable("DOCKER_HOST")) else {
+        return Ok(Place::Unix(USUAL_SOCKET.into()));
     };
-    match text.strip_prefix("unix://") {
-        Some(path) if path.starts_with('/') => Ok(path.into()),
-        None if text.starts_with('/') => Ok(text.into()),
-        Some(_) | None => Err(ClientError::Address(text)),
+    if let Some(address) = text
+        .strip_prefix("tcp://")
+        .filter(|rest| rest.contains(':'))
+    {
+        return Ok(Place::Tcp(address.trim_end_matches('/').into()));
+    }
+    match text.strip_prefix("unix://").unwrap_or(&text) {
+        path if path.starts_with('/') => Ok(Place::Unix(path.into())),
+        _ => Err(ClientError::Address(text)),
     }
 }
 
@@ -133,8 +216,13 @@ mod tests {
 
     #[test]
     fn sockets_are_named_as_for_docker() {
-        assert_eq!(socket(Some("unix:///a")).unwrap(), PathBuf::from("/a"));
-        assert_eq!(socket(Some("/b")).unwrap(), PathBuf::from("/b"));
-        assert!(socket(Some("tcp://h:1")).is_err());
+        let unix = |path: &str| Place::Unix(path.into());
+        assert_eq!(place(Some("unix:///a")).unwrap(), unix("/a"));
+        assert_eq!(place(Some("/b")).unwrap(), unix("/b"));
+        let tcp = Place::Tcp("h:2375".into());
+        assert_eq!(place(Some("tcp://h:2375/")).unwrap(), tcp);
+        for wrong in ["tcp://h", "ssh://h", "x", ""] {
+            assert!(place(Some(wrong)).is_err(), "{wrong}");
+        }
     }
 }

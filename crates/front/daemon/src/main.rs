@@ -8,7 +8,8 @@ mod commands;
 mod config;
 mod daemon;
 
-use clap::{Arg, ArgAction, Command};
+use clap::{Arg, ArgAction, ArgMatches, Command};
+use commands::Ending;
 use config::CalledAs;
 use std::env;
 use std::error::Error;
@@ -25,7 +26,11 @@ A first tour, as root:
   docker network create blue
   docker run -d --network blue --name web -p 8080:80 nginx
   sealane plan disconnect blue web
-  sealane firewall show --as iptables";
+  sealane firewall show --as iptables
+  sealane doctor
+
+Every command has a --help of its own, with examples; `sealane completion` lets your shell complete
+them. Networks and containers are made with the docker command line.";
 
 fn main() -> ExitCode {
     let name = env::args_os().next().unwrap_or_default();
@@ -34,47 +39,46 @@ fn main() -> ExitCode {
         Some(_) | None => CalledAs::Sealane,
     };
     let result = match called_as {
-        CalledAs::Dockerd => daemon::run(&dockerd().get_matches(), called_as),
+        CalledAs::Dockerd => serve(&dockerd().get_matches(), called_as),
         CalledAs::Sealane => run(),
     };
-    match result {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("sealane: {}", chain(error.as_ref()));
-            ExitCode::FAILURE
-        }
-    }
+    result.unwrap_or_else(|error| {
+        eprintln!("sealane: {}", chain(error.as_ref()));
+        ExitCode::FAILURE
+    })
 }
 
-fn run() -> Result<(), Box<dyn Error>> {
+fn run() -> Ending {
     let matches = command().get_matches();
     match matches.subcommand() {
-        Some(("daemon", matches)) => daemon::run(matches, CalledAs::Sealane),
-        Some(("plan", matches)) => Ok(commands::plan::run(matches)?),
-        Some(("firewall", matches)) => Ok(commands::firewall::run(matches)?),
-        Some(("purge", matches)) => commands::purge::run(matches),
-        Some(("version", _)) => {
-            commands::version::run();
-            Ok(())
+        Some(("daemon", matches)) => serve(matches, CalledAs::Sealane),
+        Some((name, matches)) => {
+            let mut all = commands::ALL.iter();
+            let entry = all.find(|entry| (entry.command)().get_name() == name);
+            entry.map_or(Ok(ExitCode::SUCCESS), |entry| (entry.run)(matches))
         }
-        // The command line requires one of the above.
-        Some(_) | None => Ok(()),
+        // The command line requires one.
+        None => Ok(ExitCode::SUCCESS),
     }
 }
 
-fn command() -> Command {
-    Command::new("sealane")
+fn serve(matches: &ArgMatches, called_as: CalledAs) -> Ending {
+    daemon::run(matches, called_as)?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// The whole command line.
+pub(crate) fn command() -> Command {
+    let sealane = Command::new("sealane")
         .about("Container networking for one host")
         .long_about(ABOUT)
         .after_help(EXAMPLES)
         .version(env!("CARGO_PKG_VERSION"))
         .subcommand_required(true)
         .arg_required_else_help(true)
-        .subcommand(config::command())
-        .subcommand(commands::plan::command())
-        .subcommand(commands::firewall::command())
-        .subcommand(commands::purge::command())
-        .subcommand(Command::new("version").about("Print the versions of this program"))
+        .subcommand(config::command());
+    let others = commands::ALL.iter().map(|entry| (entry.command)());
+    sealane.subcommands(others)
 }
 
 /// The daemon's command line under the name that scripts know. dockerd asks for its version by -v.

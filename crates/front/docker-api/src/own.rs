@@ -40,6 +40,12 @@ enum PlanBody {
     NetworkRemove { network: String },
 }
 
+/// Whether repair is to be paused.
+#[derive(Clone, Copy, Deserialize)]
+struct RepairBody {
+    paused: bool,
+}
+
 /// Who plans what.
 enum Planned {
     Container(PlanRequest),
@@ -59,7 +65,33 @@ pub(crate) async fn status(call: Call) -> Result<Response, ApiError> {
         "networks": networks,
         "containers": counts.total,
         "running": counts.running,
+        "repair": if call.api.engine.repair_paused() { "paused" } else { "on" },
     })))
+}
+
+/// `GET /sealane/repair`
+pub(crate) async fn repair(call: Call) -> Result<Response, ApiError> {
+    let paused = call
+        .blocking(|api| Ok::<_, ApiError>(api.engine.repair_paused()))
+        .await?;
+    Ok(respond::ok(&json!({ "paused": paused })))
+}
+
+/// `POST /sealane/repair`
+pub(crate) async fn set_repair(mut call: Call) -> Result<Response, ApiError> {
+    let body: RepairBody = call.json().await?;
+    let repaired = call
+        .blocking(move |api| {
+            if body.paused {
+                api.engine.pause_repair();
+                return Ok(Vec::new());
+            }
+            api.engine.resume_repair()
+        })
+        .await?;
+    Ok(respond::ok(
+        &json!({ "paused": body.paused, "repaired": repaired }),
+    ))
 }
 
 /// `POST /sealane/plan`

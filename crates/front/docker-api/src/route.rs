@@ -143,6 +143,10 @@ pub(crate) enum OwnRoute {
     Plan,
     /// The firewall as it is.
     Firewall,
+    /// Whether repair is paused.
+    Repair,
+    /// Pause or resume it.
+    SetRepair,
 }
 
 /// Finds what a request asks for; `None` where the API has no such path or method.
@@ -262,6 +266,8 @@ fn own(method: &str, path: &[&str]) -> Option<Route> {
         ("GET", ["sealane", "status"]) => OwnRoute::Status,
         ("POST", ["sealane", "plan"]) => OwnRoute::Plan,
         ("GET", ["sealane", "firewall"]) => OwnRoute::Firewall,
+        ("GET", ["sealane", "repair"]) => OwnRoute::Repair,
+        ("POST", ["sealane", "repair"]) => OwnRoute::SetRepair,
         _ => return None,
     }))
 }

@@ -47,6 +47,7 @@ use sealane_store::{Records, Store};
 use state::State;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, RwLock};
 use std::time::Instant;
 
@@ -79,6 +80,8 @@ pub struct Engine {
     /// Held by the one prune that may run.
     pruning: Mutex<()>,
     locks: Locks,
+    /// Whether foreign changes are let stand.
+    repair_paused: AtomicBool,
     opened: Instant,
 }
 
@@ -210,6 +213,21 @@ impl Engine {
     /// What an operation would change, as text, one object a line; nothing is reserved or changed.
     pub fn plan(&self, operation: &PlannedOperation) -> Result<String, EngineError> {
         self.preview(operation)
+    }
+
+    /// Lets foreign changes stand, until [`Engine::resume_repair`] or another start.
+    pub fn pause_repair(&self) {
+        self.stop_repairing();
+    }
+
+    /// Puts back what was changed meanwhile, and watches again. Returns a line for each change.
+    pub fn resume_repair(&self) -> Result<Vec<String>, EngineError> {
+        self.start_repairing()
+    }
+
+    /// Whether foreign changes are let stand.
+    pub fn repair_paused(&self) -> bool {
+        self.repair_paused.load(Ordering::Acquire)
     }
 
     /// Our firewall as `nft` would list it, from the live kernel, or the way iptables would say it.

@@ -17,6 +17,7 @@ use std::fs;
 use std::io;
 use std::os::fd::OwnedFd;
 use std::path::Path;
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, OnceLock, RwLock};
 use std::time::Instant;
 
@@ -78,6 +79,7 @@ pub(crate) fn open(
         operations: RwLock::new(()),
         pruning: Mutex::new(()),
         locks: Locks::default(),
+        repair_paused: AtomicBool::new(false),
         opened: Instant::now(),
         config,
         events,

@@ -140,12 +140,13 @@ impl Engine {
         Ok(plan)
     }
 
-    /// Looks again after something else changed the host, and tells what had to be put back.
-    pub(crate) fn repair(&self) -> Result<bool, EngineError> {
+    /// Looks again after something else changed the host, and tells what had to be put back, a
+    /// line each.
+    pub(crate) fn repair(&self) -> Result<Vec<String>, EngineError> {
         self.read_facts()?;
         let changes = self.sweep()?;
         if changes.is_empty() {
-            return Ok(false);
+            return Ok(Vec::new());
         }
         let lines: Vec<String> = changes.iter().map(ToString::to_string).collect();
         let text = lines.join("\n");
@@ -156,6 +157,6 @@ impl Engine {
             name: "host".into(),
             driver: DriverKind::Host,
         });
-        Ok(true)
+        Ok(lines)
     }
 }

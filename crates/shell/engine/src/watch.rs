@@ -8,6 +8,7 @@ use crate::{Engine, EngineError};
 use ipnet::IpNet;
 use sealane_core::dns::{ExternalServer, ResolvConf};
 use sealane_kernel::watch::{Noticed, Watcher};
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Weak};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -57,6 +58,22 @@ impl Engine {
         *self.host_resolver.lock_ignoring_poison() = conf;
     }
 
+    pub(crate) fn stop_repairing(&self) {
+        self.repair_paused.store(true, Ordering::Release);
+        tracing::warn!("repair is paused: what others change stays changed");
+    }
+
+    /// Repairs before the watch does, so that the caller learns what had changed; and again
+    /// afterwards, since the watch let pass what happened meanwhile.
+    pub(crate) fn start_repairing(&self) -> Result<Vec<String>, EngineError> {
+        let before = self.repair();
+        self.repair_paused.store(false, Ordering::Release);
+        tracing::info!("repair is resumed");
+        let mut repaired = before?;
+        repaired.extend(self.repair()?);
+        Ok(repaired)
+    }
+
     /// Whether a change could concern something of ours.
     fn concerned(&self, noticed: &Noticed) -> bool {
         match noticed {
@@ -92,6 +109,8 @@ fn follow(mut watcher: Watcher, engine: &Weak<Engine>) {
             return;
         };
         match noticed {
+            // Resuming looks at everything, so that nothing has to be remembered meanwhile.
+            Ok(_) if strong.repair_paused() => continue,
             Ok(noticed) if !strong.concerned(&noticed) => continue,
             Ok(_) => {}
             Err(error) => {
@@ -103,7 +122,7 @@ fn follow(mut watcher: Watcher, engine: &Weak<Engine>) {
         // One look answers all that has gathered.
         while let Ok(Some(_)) = watcher.poll() {}
         match strong.repair() {
-            Ok(repaired) => manners.learn(repaired),
+            Ok(repaired) => manners.learn(!repaired.is_empty()),
             Err(error) => tracing::warn!(%error, "a repair failed; the next change tries again"),
         }
     }

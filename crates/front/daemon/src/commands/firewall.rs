@@ -1,11 +1,12 @@
 //! `sealane firewall show`
 
-use super::{host, host_argument, text};
+use super::{Ending, form, host, host_argument, text};
 use crate::client::{self, ClientError};
 use clap::builder::PossibleValuesParser;
 use clap::{Arg, ArgMatches, Command};
 use hyper::Method;
-use serde_json::Value;
+use serde_json::{Value, json};
+use std::process::ExitCode;
 
 const ABOUT: &str = "\
 Shows the firewall as the kernel has it now, read live.
@@ -15,8 +16,16 @@ as elements of maps. --as iptables says the same in the words of iptables, for p
 that read those. Nothing can be changed here; rules of your own belong into the chains
 sealane-user-*, which are made once and never flushed.";
 
+const EXAMPLES: &str = "\
+Examples:
+  sealane firewall show
+  sealane firewall show --as iptables | grep 8080
+
+Rules of your own:
+  nft add rule inet sealane sealane-user-forward ip saddr 192.0.2.7 drop";
+
 /// The command line.
-pub(crate) fn command() -> Command {
+pub(super) fn command() -> Command {
     let form = Arg::new("as")
         .long("as")
         .value_name("FORM")
@@ -28,21 +37,21 @@ pub(crate) fn command() -> Command {
         .subcommand_required(true)
         .arg_required_else_help(true)
         .arg(host_argument())
+        .arg(form::argument())
+        .after_help(EXAMPLES)
         .subcommand(
             Command::new("show")
                 .about("Show it")
                 .long_about(ABOUT)
                 .arg(form)
-                .after_help(
-                    "Examples:\n  sealane firewall show\n  sealane firewall show --as iptables",
-                ),
+                .after_help(EXAMPLES),
         )
 }
 
 /// Prints the firewall.
-pub(crate) fn run(matches: &ArgMatches) -> Result<(), ClientError> {
+pub(super) fn run(matches: &ArgMatches) -> Ending {
     let Some(("show", matches)) = matches.subcommand() else {
-        return Ok(());
+        return Ok(ExitCode::SUCCESS);
     };
     let form = text(matches, "as").unwrap_or("nft");
     let path = format!("/sealane/firewall?as={form}");
@@ -51,6 +60,7 @@ pub(crate) fn run(matches: &ArgMatches) -> Result<(), ClientError> {
         .get("firewall")
         .and_then(Value::as_str)
         .ok_or(ClientError::NotUnderstood)?;
-    println!("{}", shown.trim_end());
-    Ok(())
+    let answer = json!({"as": form, "firewall": shown});
+    form::print(matches, &answer, || shown.to_owned());
+    Ok(ExitCode::SUCCESS)
 }

@@ -1,11 +1,49 @@
 //! The operator commands, a module each.
+//!
+//! To add one: a module with `command`, how it is called, and `run`, what it does; and its line in
+//! [`ALL`]. Help, completion and manual pages are made from the first.
 
-pub(crate) mod firewall;
-pub(crate) mod plan;
-pub(crate) mod purge;
-pub(crate) mod version;
+mod completion;
+mod firewall;
+mod form;
+mod man;
+mod paint;
+mod plan;
+mod purge;
+mod repair;
+mod status;
+mod version;
 
-use clap::{Arg, ArgMatches};
+use clap::{Arg, ArgMatches, Command};
+use std::error::Error;
+use std::process::ExitCode;
+
+/// What a command ends with: its exit code, or why it could not do its work.
+pub(crate) type Ending = Result<ExitCode, Box<dyn Error>>;
+
+/// A command of `sealane`.
+pub(crate) struct Entry {
+    /// How it is called.
+    pub(crate) command: fn() -> Command,
+    /// What it does.
+    pub(crate) run: fn(&ArgMatches) -> Ending,
+}
+
+/// All of them but the daemon, in the order in which the help lists them.
+pub(crate) const ALL: &[Entry] = &[
+    entry(plan::command, plan::run),
+    entry(firewall::command, firewall::run),
+    entry(status::command, status::run),
+    entry(repair::command, repair::run),
+    entry(purge::command, purge::run),
+    entry(completion::command, completion::run),
+    entry(man::command, man::run),
+    entry(version::command, version::run),
+];
+
+const fn entry(command: fn() -> Command, run: fn(&ArgMatches) -> Ending) -> Entry {
+    Entry { command, run }
+}
 
 /// `-H`, which daemon to ask.
 fn host_argument() -> Arg {
@@ -14,7 +52,7 @@ fn host_argument() -> Arg {
         .long("host")
         .value_name("SOCKET")
         .global(true)
-        .help("Ask the daemon on this socket [$DOCKER_HOST or unix:///var/run/docker.sock]")
+        .help("Ask this daemon, unix://PATH or tcp://HOST:PORT [$DOCKER_HOST or unix:///var/run/docker.sock]")
 }
 
 fn host(matches: &ArgMatches) -> Option<&str> {

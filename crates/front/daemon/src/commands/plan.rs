@@ -3,18 +3,20 @@
 mod operation;
 mod ports;
 
-use super::{host, host_argument, text};
+use super::paint::{Colour, Paint};
+use super::{Ending, form, host, host_argument};
 use crate::client::{self, ClientError};
-use clap::builder::PossibleValuesParser;
-use clap::{Arg, ArgMatches, Command};
+use clap::{ArgMatches, Command};
 use hyper::Method;
 use serde_json::{Value, json};
+use std::process::ExitCode;
 
 const ABOUT: &str = "\
 Prints what an operation would change on the host, one kernel object a line, and changes nothing.
 
-Lines begin with + for what would be made, - for what would be removed. The names and addresses
-are those that the operation then uses, unless something else is faster.";
+Lines begin with + for what would be made, - for what would be removed, ~ for what would be altered;
+`then` is done once, after all that. The names and addresses are those that the operation then uses,
+unless something else is faster.";
 
 const EXAMPLES: &str = "\
 Examples:
@@ -25,14 +27,7 @@ Examples:
   sealane plan rm web";
 
 /// The command line.
-pub(crate) fn command() -> Command {
-    let format = Arg::new("format")
-        .long("format")
-        .value_name("FORM")
-        .global(true)
-        .value_parser(PossibleValuesParser::new(["text", "json"]))
-        .default_value("text")
-        .help("How to print it");
+pub(super) fn command() -> Command {
     operation::commands().into_iter().fold(
         Command::new("plan")
             .about("Print what an operation would change")
@@ -41,15 +36,15 @@ pub(crate) fn command() -> Command {
             .subcommand_required(true)
             .arg_required_else_help(true)
             .arg(host_argument())
-            .arg(format),
+            .arg(form::argument()),
         Command::subcommand,
     )
 }
 
 /// Prints a plan.
-pub(crate) fn run(matches: &ArgMatches) -> Result<(), ClientError> {
+pub(super) fn run(matches: &ArgMatches) -> Ending {
     let Some((name, matches)) = matches.subcommand() else {
-        return Ok(());
+        return Ok(ExitCode::SUCCESS);
     };
     let request = operation::request(name, matches).map_err(ClientError::Refused)?;
     let answer = client::ask(host(matches), Method::POST, "/sealane/plan", Some(&request))?;
@@ -57,13 +52,66 @@ pub(crate) fn run(matches: &ArgMatches) -> Result<(), ClientError> {
         .get("plan")
         .and_then(Value::as_str)
         .ok_or(ClientError::NotUnderstood)?;
-    match text(matches, "format") {
-        Some("json") => {
-            let lines: Vec<&str> = plan.lines().collect();
-            println!("{}", json!({"operation": name, "plan": lines}));
+    form::print(matches, &as_json(name, plan), || {
+        if plan.trim().is_empty() {
+            "nothing would change".into()
+        } else {
+            painted(plan)
         }
-        Some(_) | None if plan.trim().is_empty() => println!("nothing would change"),
-        Some(_) | None => println!("{}", plan.trim_end()),
+    });
+    Ok(ExitCode::SUCCESS)
+}
+
+fn painted(plan: &str) -> String {
+    let paint = Paint::for_output();
+    let line = |line: &str| match line.chars().next() {
+        Some('+') => paint.paint(Colour::Green, line),
+        Some('-') => paint.paint(Colour::Red, line),
+        Some('~') => paint.paint(Colour::Yellow, line),
+        Some(_) | None => line.to_owned(),
+    };
+    plan.lines().map(line).collect::<Vec<_>>().join("\n")
+}
+
+/// The lines of a plan, taken apart: `+ link   host/br-1 bridge ...`, `then   announce ...`.
+fn as_json(operation: &str, plan: &str) -> Value {
+    let (mut changes, mut effects) = (Vec::new(), Vec::new());
+    for line in plan
+        .lines()
+        .map(str::trim_end)
+        .filter(|line| !line.is_empty())
+    {
+        let (sign, rest) = line.split_once(' ').unwrap_or((line, ""));
+        let change = match sign {
+            "+" => "make",
+            "-" => "remove",
+            "~" => "alter",
+            _ => {
+                effects.push(Value::from(rest.trim()));
+                continue;
+            }
+        };
+        let (kind, object) = rest.trim().split_once(' ').unwrap_or((rest, ""));
+        changes.push(json!({"change": change, "kind": kind, "object": object.trim()}));
     }
-    Ok(())
+    json!({"operation": operation, "changes": changes, "effects": effects})
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_plan_s_lines_are_taken_apart() {
+        let plan = "+ link   host/br-1 bridge up\n- addr   host/eth0 10.0.0.1/24\nthen   wait for host/br-1\n";
+        let expected = json!({
+            "operation": "connect",
+            "changes": [
+                {"change": "make", "kind": "link", "object": "host/br-1 bridge up"},
+                {"change": "remove", "kind": "addr", "object": "host/eth0 10.0.0.1/24"},
+            ],
+            "effects": ["wait for host/br-1"],
+        });
+        assert_eq!(as_json("connect", plan), expected);
+    }
 }

@@ -3,10 +3,13 @@
 mod files;
 mod work;
 
+use super::{Ending, form};
 use clap::{Arg, ArgAction, ArgMatches, Command};
+use serde_json::json;
 use std::error::Error;
 use std::io::{self, BufRead, IsTerminal, Write};
 use std::path::PathBuf;
+use std::process::ExitCode;
 
 const ABOUT: &str = "\
 Removes every object that a daemon with these roots has made: containers with their processes,
@@ -15,8 +18,13 @@ cgroups and mounts, network namespaces, links, addresses, routes, nftables table
 No daemon may run on them meanwhile. What is not ours is left alone. Images and the records of
 networks and containers go too, unless --keep-data leaves them for a daemon to come.";
 
+const EXAMPLES: &str = "\
+Examples:
+  systemctl stop sealane.service sealane.socket && sealane purge
+  sealane purge -f --keep-data";
+
 /// The command line.
-pub(crate) fn command() -> Command {
+pub(super) fn command() -> Command {
     let path = |name: &'static str, usual: &'static str, help: &'static str| {
         Arg::new(name)
             .long(name)
@@ -27,6 +35,8 @@ pub(crate) fn command() -> Command {
     Command::new("purge")
         .about("Remove every object of ours from this host")
         .long_about(ABOUT)
+        .after_help(EXAMPLES)
+        .arg(form::argument())
         .arg(
             Arg::new("force")
                 .short('f')
@@ -64,16 +74,16 @@ pub(crate) fn command() -> Command {
 }
 
 /// What is to be removed.
-pub(crate) struct Purge {
-    pub(crate) data_root: PathBuf,
-    pub(crate) exec_root: PathBuf,
-    pub(crate) pidfile: PathBuf,
-    pub(crate) cgroup_parent: Option<String>,
-    pub(crate) keep_data: bool,
+pub(super) struct Purge {
+    pub(super) data_root: PathBuf,
+    pub(super) exec_root: PathBuf,
+    pub(super) pidfile: PathBuf,
+    pub(super) cgroup_parent: Option<String>,
+    pub(super) keep_data: bool,
 }
 
 /// Asks, and removes.
-pub(crate) fn run(matches: &ArgMatches) -> Result<(), Box<dyn Error>> {
+pub(super) fn run(matches: &ArgMatches) -> Ending {
     let path = |name| PathBuf::from(super::text(matches, name).unwrap_or_default());
     let purge = Purge {
         data_root: path("data-root"),
@@ -83,12 +93,21 @@ pub(crate) fn run(matches: &ArgMatches) -> Result<(), Box<dyn Error>> {
         keep_data: matches.get_flag("keep-data"),
     };
     if !matches.get_flag("force") && !agreed(&purge)? {
-        println!("nothing was removed");
-        return Ok(());
+        form::print(matches, &json!({"removed": false}), || {
+            "nothing was removed".into()
+        });
+        return Ok(ExitCode::SUCCESS);
     }
-    work::remove_all(&purge)?;
-    println!("removed");
-    Ok(())
+    let removed = work::remove_all(&purge)?;
+    form::print(matches, &json!({"removed": removed}), || {
+        let text = if removed {
+            "removed"
+        } else {
+            "there is nothing under these roots"
+        };
+        text.into()
+    });
+    Ok(ExitCode::SUCCESS)
 }
 
 fn agreed(purge: &Purge) -> Result<bool, Box<dyn Error>> {
@@ -100,11 +119,12 @@ fn agreed(purge: &Purge) -> Result<bool, Box<dyn Error>> {
     } else {
         ", its images and records"
     };
-    print!(
+    // Standard output is for the answer, which a program may read.
+    eprint!(
         "This removes all containers and networks of the daemon in {}{data}.\nGo on? [y/N] ",
         purge.data_root.display()
     );
-    io::stdout().flush()?;
+    io::stderr().flush()?;
     let mut answer = String::new();
     io::stdin().lock().read_line(&mut answer)?;
     Ok(matches!(answer.trim(), "y" | "Y" | "yes"))

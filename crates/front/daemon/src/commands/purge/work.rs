@@ -28,11 +28,10 @@ pub(super) enum PurgeError {
     Left(Vec<String>),
 }
 
-/// Removes everything, going on past failures.
-pub(super) fn remove_all(purge: &Purge) -> Result<(), PurgeError> {
+/// Removes everything, going on past failures. False when there was nothing.
+pub(super) fn remove_all(purge: &Purge) -> Result<bool, PurgeError> {
     if !purge.data_root.exists() && !purge.exec_root.exists() {
-        println!("there is nothing under these roots");
-        return Ok(());
+        return Ok(false);
     }
     // Holds off any daemon, and is refused while one runs.
     let store = Store::open(&purge.data_root)
@@ -51,7 +50,7 @@ pub(super) fn remove_all(purge: &Purge) -> Result<(), PurgeError> {
         remove_files(purge, &mut left);
     }
     if left.is_empty() {
-        Ok(())
+        Ok(true)
     } else {
         Err(PurgeError::Left(left))
     }
