@@ -40,10 +40,10 @@ pub(super) fn run(matches: &ArgMatches) -> Ending {
 
 fn told(answer: &Value) -> String {
     let lines = LINES.iter().filter_map(|(field, title)| {
-        let value = match answer.get(field)? {
-            Value::String(text) => text.clone(),
-            other => other.to_string(),
-        };
+        let value = answer.get(field)?;
+        let value = value
+            .as_str()
+            .map_or_else(|| value.to_string(), str::to_owned);
         Some(format!("{title:<12}{value}"))
     });
     lines.collect::<Vec<_>>().join("\n")
