@@ -201,6 +201,25 @@ fn exec_attach_and_wait_work_on_a_running_container() {
 }
 
 #[test]
+fn a_terminal_that_was_left_can_be_typed_into_again() {
+    let world = shared();
+    world.run("--name terminal -it img sh -c 'while read line; do echo $line >>/heard; done'");
+    for word in ["one", "two"] {
+        // A terminal of its own for the client, which leaves by ctrl-p ctrl-q once it was heard.
+        let leaving = format!(
+            "mkfifo /tmp/{word} && {{ script -qec 'docker attach terminal' /dev/null </tmp/{word} & }} \
+             && exec 9>/tmp/{word} && echo {word} >&9 \
+             && until docker exec terminal grep -q {word} /heard; do sleep 0.1; done \
+             && printf '\\020\\021' >&9 && wait"
+        );
+        let left = world.host().sh(&leaving);
+        assert!(left.succeeded(), "{word}: {left:?}");
+    }
+    assert_eq!(world.docker("exec terminal cat /heard").ok(), "one\ntwo");
+    world.docker("rm -f terminal").ok();
+}
+
+#[test]
 fn stop_kill_restart_and_rename_do_what_they_say() {
     let world = shared();
     world.run("--name polite img sh -c 'trap \"exit 5\" TERM; trap \"exit 6\" USR1; echo ready; while :; do sleep 0.05; done'");

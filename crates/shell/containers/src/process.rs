@@ -121,8 +121,9 @@ fn stdin(record: &Record) -> Stdin {
         flag(record.config.stdin_once),
     ) {
         (false, _) => Stdin::Closed,
-        (true, true) => Stdin::Once,
-        (true, false) => Stdin::Open,
+        // Who leaves a terminal has not said that nobody will type any more.
+        (true, true) if !record.tty() => Stdin::Once,
+        (true, _) => Stdin::Open,
     }
 }
 
@@ -218,6 +219,8 @@ mod tests {
         assert_eq!(stdin(&record), Stdin::Open);
         record.config.stdin_once = Some(true);
         assert_eq!(stdin(&record), Stdin::Once);
+        record.config.tty = Some(true);
+        assert_eq!(stdin(&record), Stdin::Open);
     }
 
     #[test]
