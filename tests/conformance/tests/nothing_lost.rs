@@ -244,14 +244,18 @@ fn what_a_container_changed_inside_is_left_alone() {
 
 #[test]
 fn purge_removes_every_object_of_ours_and_no_other() {
-    let mut world = World::prepared(&[], |lab| {
-        lab.host(0)
-            .sh("nft add table inet foreign; ip link add br-foreign type bridge")
-            .ok();
-    });
+    let lab = Lab::with_hosts(2);
+    lab.host(0)
+        .sh("nft add table inet foreign; ip link add br-foreign type bridge")
+        .ok();
+    let neighbor = Daemon::with_image(lab.host(1), &[]);
+    neighbor.run("--name kept img sleep 1000000");
+    let mut world = World::of(lab, DaemonOptions::default());
     world.network("--ipv6 net1");
     world.serve("--network net1 --name web -p 8080:80");
     world.kill9();
+    // One container is known by its cgroup alone.
+    world.host().sh("rm -r /run/sealane/containers").ok();
     let purged = world.host().sh(&format!(
         "{} purge --force --data-root /var/lib/sealane --exec-root /run/sealane \
          --cgroup-parent /sealane-lab-{}",
@@ -279,6 +283,9 @@ fn purge_removes_every_object_of_ours_and_no_other() {
         !processes.contains("httpd") && !processes.contains("conmon"),
         "{processes}"
     );
+    // It has its containers in the same parent cgroup.
+    assert_eq!(neighbor.inspect("kept")["State"]["Running"], true);
+    assert!(neighbor.docker("exec kept true").succeeded());
 }
 
 #[test]

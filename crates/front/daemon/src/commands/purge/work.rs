@@ -77,7 +77,12 @@ fn end_containers(purge: &Purge, left: &mut Vec<String>) {
         }
         Err(error) => left.push(told("containers", &error)),
     }
-    if let Err(error) = runtime.stop_strays(&|_| true) {
+    // Another daemon may keep its containers in the same cgroup: ours have a root file system here.
+    let roots = match Images::open(&purge.data_root).and_then(|images| images.roots()) {
+        Ok(roots) => roots,
+        Err(error) => return left.push(told("processes without a record", &error)),
+    };
+    if let Err(error) = runtime.stop_strays(&|id| roots.contains(id)) {
         left.push(told("processes without a record", &error));
     }
 }
