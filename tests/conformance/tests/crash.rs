@@ -301,6 +301,48 @@ fn disconnect_dies_at_every_step() {
     });
 }
 
+fn published(world: &World) -> &'static str {
+    let ports = world.inspect("c")["NetworkSettings"]["Ports"].clone();
+    says(!ports["80/tcp"].is_null() && ports["81/tcp"].is_array())
+}
+
+#[test]
+fn publish_add_dies_at_every_step() {
+    crash_at_every_step(&Operation {
+        name: "publish add",
+        request: (
+            "POST",
+            "/containers/c/update",
+            json!({"Publish": {"81/tcp": [{"HostPort": "8081"}], "54/udp": [{"HostPort": "5454"}]}}),
+        ),
+        says: published,
+        halfway: None,
+        prepare: with_running,
+    });
+}
+
+#[test]
+fn publish_rm_dies_at_every_step() {
+    crash_at_every_step(&Operation {
+        name: "publish rm and move",
+        request: (
+            "POST",
+            "/containers/c/update",
+            json!({"PortBindings": {
+                "80/tcp": [{"HostPort": "8080"}], "53/udp": [{"HostPort": "8081"}],
+            }}),
+        ),
+        says: published,
+        halfway: None,
+        prepare: |world| {
+            with_running(world);
+            let request = json!({"Publish": {"81/tcp": [{"HostPort": "8081"}]}});
+            let (status, answer) = world.api("POST", "/containers/c/update", &request);
+            assert_eq!(status, 200, "{answer}");
+        },
+    });
+}
+
 #[test]
 fn rm_dies_at_every_step() {
     crash_at_every_step(&Operation {

@@ -41,6 +41,12 @@ impl Plan {
         self.effects.push(effect);
     }
 
+    /// Takes all effects out, for an operation that knows better what is to be done once.
+    pub fn without_effects(mut self) -> Self {
+        self.effects.clear();
+        self
+    }
+
     /// Adds all of another plan.
     pub fn merge(&mut self, other: Plan) {
         for (key, object) in other.objects {

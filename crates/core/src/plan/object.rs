@@ -1,6 +1,6 @@
 //! The settings of a kernel object.
 
-use crate::model::{InterfaceName, Mac, Protocol};
+use crate::model::{InterfaceName, Mac, PortMapping, Protocol};
 use crate::nft::{Data, Table};
 use crate::plan::Netns;
 use serde::{Deserialize, Serialize};
@@ -122,4 +122,6 @@ pub enum Effect {
     ForgetAddress(IpAddr),
     /// Forget tracked connections to a host port.
     ForgetPort(Protocol, u16),
+    /// Forget tracked connections to the host's side of published ports, in one go.
+    ForgetPublished(Vec<PortMapping>),
 }

@@ -103,6 +103,13 @@ impl fmt::Display for Effect {
             Self::ForgetPort(protocol, port) => {
                 write!(f, "then   forget connections to port {port}/{protocol}")
             }
+            Self::ForgetPublished(ports) => {
+                f.write_str("then   forget connections to ")?;
+                match ports.as_slice() {
+                    [one] => write!(f, "port {}/{}", one.host_port, one.protocol),
+                    many => write!(f, "{} ports", many.len()),
+                }
+            }
         }
     }
 }

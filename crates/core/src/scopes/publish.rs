@@ -10,7 +10,8 @@
 
 use crate::model::{PortMapping, Protocol};
 use crate::nft::{Chain, Data, DataType, Datum, Field, Match, Rule, Set, Statement, Verdict};
-use crate::plan::{Key, Object, Plan};
+use crate::plan::{Effect, Key, Object, Plan};
+use std::collections::BTreeSet;
 use std::net::{IpAddr, Ipv6Addr};
 
 /// The names of the maps: by address, by port, by range; IPv4 then IPv6.
@@ -163,6 +164,17 @@ fn continues(a: &PortMapping, b: &PortMapping) -> bool {
         && identity(b)
         && a.protocol == b.protocol
         && a.host_port.checked_add(1) == Some(b.host_port)
+}
+
+/// What is to be forgotten when the ports of a running sandbox change: connections to those that go,
+/// and what was sent to those UDP ports that come. Everything else goes on.
+pub fn forget_changed(old: &[PortMapping], new: &[PortMapping]) -> Option<Effect> {
+    let (before, after): (BTreeSet<_>, BTreeSet<_>) = (old.iter().collect(), new.iter().collect());
+    let gone = before.difference(&after).copied();
+    let come = after.difference(&before).copied();
+    let come = come.filter(|mapping| mapping.protocol == Protocol::Udp);
+    let ports: Vec<PortMapping> = gone.chain(come).cloned().collect();
+    (!ports.is_empty()).then_some(Effect::ForgetPublished(ports))
 }
 
 /// The UDP ports among the mappings: a sender keeps its tracked connection alive for ever.

@@ -92,6 +92,17 @@ pub(crate) fn ask(
     event_loop.block_on(with_patience(exchange(place, request)))
 }
 
+/// A name as it stands in a path.
+pub(crate) fn segment(name: &str) -> String {
+    let byte = |byte: u8| match byte {
+        b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => {
+            char::from(byte).to_string()
+        }
+        other => format!("%{other:02X}"),
+    };
+    name.bytes().map(byte).collect()
+}
+
 /// Says on a terminal that an answer takes its time.
 async fn with_patience<T>(answer: impl Future<Output = T>) -> T {
     let mut answer = pin!(answer);

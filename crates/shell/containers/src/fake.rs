@@ -9,7 +9,7 @@ use bollard_stubs::models::{ContainerConfig, HostConfig};
 use rustix::net::{AddressFamily, SocketFlags, SocketType, socketpair};
 use sealane_core::model::{
     DriverKind, Endpoint, EndpointSpec, Id, InterfaceName, IpamSpec, Mac, Network, NetworkSpec,
-    PortMapping, Sandbox, SandboxId, Scope, derive_id,
+    PortMapping, PortRequest, Sandbox, SandboxId, Scope, derive_id,
 };
 use sealane_engine::{EngineError, HostTarget, PlannedOperation, SandboxSpec};
 use sealane_images::{Backend, Image, ImageConfig, ImageError, ImageId};
@@ -338,12 +338,7 @@ impl Networks for Fake {
                 self.endpoint(&spec.id, &network, endpoint.clone()),
             );
         }
-        let ports = spec.ports.iter().map(|request| PortMapping {
-            protocol: request.protocol,
-            host_ip: request.host_ip,
-            host_port: request.host_ports.map_or(32768, |(first, _)| first),
-            container_port: request.container_port,
-        });
+        let ports = spec.ports.iter().map(mapping);
         let sandbox = Arc::new(Sandbox {
             id: spec.id,
             name: spec.name,
@@ -406,6 +401,19 @@ impl Networks for Fake {
         sandbox.endpoints.remove(&network);
         inner.sandboxes.insert(*id, Arc::new(sandbox));
         Ok(())
+    }
+
+    fn publish(&self, id: &SandboxId, ports: &[PortRequest]) -> Result<Arc<Sandbox>, EngineError> {
+        if self.asked(format!("publish {} {}", self.name(id), ports.len())) {
+            return Err(EngineError::Conflict("port is already allocated".into()));
+        }
+        let mut inner = self.lock();
+        let sandbox = Arc::new(Sandbox {
+            ports: ports.iter().map(mapping).collect(),
+            ..Sandbox::clone(&inner.sandboxes[id])
+        });
+        inner.sandboxes.insert(*id, sandbox.clone());
+        Ok(sandbox)
     }
 
     fn rename_sandbox(&self, _id: &SandboxId, name: &str) -> Result<(), EngineError> {
@@ -659,5 +667,15 @@ impl Records for Fake {
         }
         self.lock().records.remove(id);
         Ok(())
+    }
+}
+
+/// A port as asked for, had at once.
+fn mapping(request: &PortRequest) -> PortMapping {
+    PortMapping {
+        protocol: request.protocol,
+        host_ip: request.host_ip,
+        host_port: request.host_ports.map_or(32768, |(first, _)| first),
+        container_port: request.container_port,
     }
 }

@@ -31,6 +31,7 @@ mod parts;
 mod plan;
 mod ports;
 mod process;
+mod publish;
 mod record;
 mod recover;
 mod registry;
@@ -58,7 +59,7 @@ pub use error::ContainerError;
 pub use events::{Event, EventBus, EventKind, network_sink};
 pub use request::{
     ApiVersion, AttachOptions, Attached, Chunk, ContainersConfig, Counts, CreateRequest, Created,
-    ExecStart, Exit, ListOptions, LogOptions, Logs, PlanRequest, Pruned, RemoveOptions,
+    ExecStart, Exit, ListOptions, LogOptions, Logs, PlanRequest, PortChange, Pruned, RemoveOptions,
     StopOptions, Stream, TerminalSize, WaitCondition,
 };
 pub use wait::Waiter;
@@ -188,9 +189,15 @@ impl Containers {
         }
     }
 
-    /// Changes the restart policy; other fields of the request are refused. Returns warnings.
-    pub fn update(&self, reference: &str, request: &ContainerUpdateBody) -> Result<Vec<String>> {
-        self.change(reference, request)
+    /// Changes the restart policy and the published ports; other fields of the request are
+    /// refused. Returns warnings.
+    pub fn update(
+        &self,
+        reference: &str,
+        request: &ContainerUpdateBody,
+        ports: &PortChange,
+    ) -> Result<Vec<String>> {
+        self.change(reference, request, ports)
     }
 
     /// The id that a reference stands for.

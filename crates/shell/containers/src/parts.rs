@@ -6,7 +6,7 @@
 
 use crate::ContainerError;
 use crate::record::Record;
-use sealane_core::model::{Endpoint, EndpointSpec, Id, Network, Sandbox, SandboxId};
+use sealane_core::model::{Endpoint, EndpointSpec, Id, Network, PortRequest, Sandbox, SandboxId};
 use sealane_engine::{Engine, EngineError, PlannedOperation, SandboxSpec};
 use sealane_images::{Backend, Image, ImageError, ImageId, Images};
 use sealane_runtime::{
@@ -39,6 +39,7 @@ pub(crate) trait Networks: Send + Sync {
         spec: EndpointSpec,
     ) -> Result<Endpoint, EngineError>;
     fn detach(&self, id: &SandboxId, network: &str) -> Result<(), EngineError>;
+    fn publish(&self, id: &SandboxId, ports: &[PortRequest]) -> Result<Arc<Sandbox>, EngineError>;
     fn rename_sandbox(&self, id: &SandboxId, name: &str) -> Result<(), EngineError>;
     fn plan(&self, operation: &PlannedOperation) -> Result<String, EngineError>;
 }
@@ -132,6 +133,10 @@ impl Networks for Arc<Engine> {
 
     fn detach(&self, id: &SandboxId, network: &str) -> Result<(), EngineError> {
         Engine::detach(self, id, network)
+    }
+
+    fn publish(&self, id: &SandboxId, ports: &[PortRequest]) -> Result<Arc<Sandbox>, EngineError> {
+        Engine::publish(self, id, ports)
     }
 
     fn rename_sandbox(&self, id: &SandboxId, name: &str) -> Result<(), EngineError> {

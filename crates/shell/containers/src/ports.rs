@@ -101,7 +101,8 @@ pub(crate) fn host_addresses(mapping: &PortMapping) -> Vec<IpAddr> {
     }
 }
 
-fn text((port, protocol): ContainerPort) -> String {
+/// `80/tcp`
+pub(crate) fn text((port, protocol): ContainerPort) -> String {
     format!("{port}/{protocol}")
 }
 
@@ -115,7 +116,7 @@ fn bindings(host: &HostConfig) -> Result<BTreeMap<ContainerPort, &[PortBinding]>
 }
 
 /// Empty or `0` takes any port; `8000` that one; `8000-8010` the first free one.
-fn host_ports(text: &str) -> Result<Option<(u16, u16)>, ContainerError> {
+pub(crate) fn host_ports(text: &str) -> Result<Option<(u16, u16)>, ContainerError> {
     if text.is_empty() {
         return Ok(None);
     }
@@ -134,7 +135,8 @@ fn number(text: &str) -> Option<u16> {
         .then(|| text.parse().ok())?
 }
 
-fn invalid(text: &str) -> ContainerError {
+/// The refusal of what is no port.
+pub(crate) fn invalid(text: &str) -> ContainerError {
     let shown: String = text.chars().take(80).collect();
     ContainerError::Invalid(format!("invalid port specification: {shown:?}"))
 }

@@ -1,6 +1,6 @@
 //! What the front asks of the containers, and what it is answered.
 
-use bollard_stubs::models::{ContainerConfig, EndpointSettings, HostConfig};
+use bollard_stubs::models::{ContainerConfig, EndpointSettings, HostConfig, PortMap};
 use bytes::Bytes;
 use jiff::Timestamp;
 use sealane_core::model::Id;
@@ -248,4 +248,15 @@ pub struct Counts {
     pub paused: usize,
     /// Those that do not run.
     pub stopped: usize,
+}
+
+/// What is to become of a container's published ports.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct PortChange {
+    /// All its bindings from now on; `None` leaves them as they are.
+    pub bindings: Option<PortMap>,
+    /// Further bindings.
+    pub publish: PortMap,
+    /// Host ports, `8080` or `8080/tcp`, whose bindings go.
+    pub unpublish: Vec<String>,
 }

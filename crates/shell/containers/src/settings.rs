@@ -97,14 +97,41 @@ pub(crate) fn check(
     ports::check(config, host)?;
     check_limits(host)?;
     check_what_is_missing(host)?;
+    check_ports_of_mode(host, warnings)
+}
+
+/// Checks the ports alone, as they may change later.
+pub(crate) fn check_ports(
+    config: &ContainerConfig,
+    host: &HostConfig,
+    warnings: &mut Vec<String>,
+) -> Result<(), ContainerError> {
+    ports::check(config, host)?;
+    check_ports_of_mode(host, warnings)
+}
+
+fn check_ports_of_mode(
+    host: &HostConfig,
+    warnings: &mut Vec<String>,
+) -> Result<(), ContainerError> {
     let ports = host
         .port_bindings
         .as_ref()
         .is_some_and(|map| !map.is_empty());
-    if NetworkMode::of(host) == NetworkMode::Host && ports {
-        warnings.push("Published ports are discarded when using host network mode".into());
+    match NetworkMode::of(host) {
+        NetworkMode::Container(_) if ports => Err(conflict(
+            "port publishing and the container type network mode",
+        )),
+        NetworkMode::Host if ports => {
+            warnings.push("Published ports are discarded when using host network mode".into());
+            Ok(())
+        }
+        NetworkMode::Bridge
+        | NetworkMode::None
+        | NetworkMode::User(_)
+        | NetworkMode::Host
+        | NetworkMode::Container(_) => Ok(()),
     }
-    Ok(())
 }
 
 fn check_config(config: &ContainerConfig) -> Result<(), ContainerError> {

@@ -1,7 +1,12 @@
-//! To change the restart policy of a container.
+//! To change the restart policy of a container, and its published ports.
+//!
+//! The record first, durably, then the sandbox, then the old record back if the sandbox refused:
+//! after a crash the record is the truth, and the next start brings the sandbox in line.
 
+use crate::container::Turn;
 use crate::locks::lock;
-use crate::{ContainerError, Containers, settings};
+use crate::request::PortChange;
+use crate::{ContainerError, Containers, publish, settings};
 use bollard_stubs::models::{ContainerUpdateBody, HostConfig, RestartPolicyNameEnum};
 use serde_json::Value;
 
@@ -10,6 +15,7 @@ impl Containers {
         &self,
         reference: &str,
         request: &ContainerUpdateBody,
+        ports: &PortChange,
     ) -> Result<Vec<String>, ContainerError> {
         check_only_policy(request)?;
         let policy = request.restart_policy.clone();
@@ -30,19 +36,72 @@ impl Containers {
         }
         let named = policy
             .filter(|policy| !matches!(policy.name, None | Some(RestartPolicyNameEnum::EMPTY)));
-        let Some(policy) = named else {
-            return Ok(vec![]);
-        };
-        if turn.record().auto_remove() && policy.name != Some(RestartPolicyNameEnum::NO) {
+        let not_never = named
+            .as_ref()
+            .is_some_and(|policy| policy.name != Some(RestartPolicyNameEnum::NO));
+        if turn.record().auto_remove() && not_never {
             return Err(refused(
                 "Restart policy cannot be updated because AutoRemove is enabled for the container",
             ));
         }
-        let record = turn.commit(&*self.parts.records, |record| {
-            record.host_config.restart_policy = Some(policy);
-        })?;
-        self.tell(&record, "update", []);
-        Ok(vec![])
+        if named.is_none() && publish::is_empty(ports) {
+            return Ok(vec![]);
+        }
+        let mut warnings = Vec::new();
+        let mut host = self.with_ports(&turn, ports, &mut warnings)?;
+        host.restart_policy = named.or(host.restart_policy);
+        self.take_settings(&turn, host, ports, &mut warnings)?;
+        self.tell(&turn.record(), "update", []);
+        Ok(warnings)
+    }
+
+    /// The settings of a container with its ports changed.
+    fn with_ports(
+        &self,
+        turn: &Turn<'_>,
+        ports: &PortChange,
+        warnings: &mut Vec<String>,
+    ) -> Result<HostConfig, ContainerError> {
+        let record = turn.record();
+        if publish::is_empty(ports) {
+            return Ok(record.host_config.clone());
+        }
+        let sandbox = self.parts.networks.sandbox(&record.id);
+        let (config, host) = (&record.config, &record.host_config);
+        publish::changed(
+            &record.name,
+            config,
+            host,
+            ports,
+            sandbox.as_deref(),
+            warnings,
+        )
+    }
+
+    /// Stores new settings, and brings a running container's ports in line with them.
+    fn take_settings(
+        &self,
+        turn: &Turn<'_>,
+        host: HostConfig,
+        ports: &PortChange,
+        warnings: &mut Vec<String>,
+    ) -> Result<(), ContainerError> {
+        let records = &*self.parts.records;
+        let before = turn.record().host_config.clone();
+        let record = turn.commit(records, |record| record.host_config = host)?;
+        if publish::is_empty(ports) {
+            return Ok(());
+        }
+        match self.republish(&record.id, &record.config, &record.host_config) {
+            Ok(further) => {
+                warnings.extend(further);
+                Ok(())
+            }
+            Err(error) => {
+                turn.note(records, |record| record.host_config = before);
+                Err(error)
+            }
+        }
     }
 }
 
@@ -62,7 +121,7 @@ fn check_only_policy(request: &ContainerUpdateBody) -> Result<(), ContainerError
     let mut others = fields.filter(|(key, value)| *key != "RestartPolicy" && !says_nothing(value));
     match others.next() {
         Some((key, _)) => Err(ContainerError::NotImplemented(format!(
-            "{key} of a container cannot be changed; only its restart policy can"
+            "{key} of a container cannot be changed; only its restart policy and ports can"
         ))),
         None => Ok(()),
     }

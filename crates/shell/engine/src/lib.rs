@@ -16,6 +16,7 @@ mod names;
 mod networks;
 mod open;
 mod preview;
+mod publish;
 mod recover;
 mod request;
 mod reserve;
@@ -37,7 +38,9 @@ pub use view::{NetworkView, SubnetUsage};
 use locks::Locks;
 use sealane_core::dns::ResolvConf;
 use sealane_core::ipam::AddressPools;
-use sealane_core::model::{Endpoint, EndpointSpec, Facts, Network, NetworkId, Sandbox, SandboxId};
+use sealane_core::model::{
+    Endpoint, EndpointSpec, Facts, Network, NetworkId, PortRequest, Sandbox, SandboxId,
+};
 use sealane_core::plan::{Key, Netns, Plan};
 use sealane_executor::Executor;
 use sealane_kernel::Kernel;
@@ -203,6 +206,16 @@ impl Engine {
     /// Detaches a running sandbox from a network.
     pub fn detach(&self, sandbox: &SandboxId, network: &str) -> Result<(), EngineError> {
         self.leave(sandbox, network)
+    }
+
+    /// Publishes just these ports of a running sandbox: those that are published already stay as
+    /// they are with all their connections, the others of today go. All or nothing.
+    pub fn publish(
+        &self,
+        sandbox: &SandboxId,
+        ports: &[PortRequest],
+    ) -> Result<Arc<Sandbox>, EngineError> {
+        self.republish(sandbox, ports)
     }
 
     /// Gives a sandbox another name: in DNS, at once.

@@ -6,12 +6,11 @@
 use crate::names::RESOLVER_PORTS;
 use crate::{Engine, EngineError, HostTarget, NetworkAction, SandboxSpec};
 use sealane_core::model::{
-    Endpoint, EndpointSpec, NameserverConfig, Network, PortRequest, Sandbox, SandboxId,
+    Endpoint, EndpointSpec, NameserverConfig, PortRequest, Sandbox, SandboxId,
 };
 use sealane_core::plan::Plan;
 use sealane_core::scopes::{Gateways, plan_sandbox};
 use std::collections::BTreeMap;
-use std::net::IpAddr;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -100,29 +99,16 @@ impl Engine {
         sandbox: &mut Sandbox,
         requests: &[PortRequest],
     ) -> Result<(), EngineError> {
-        let networks = self.state().joined(sandbox);
-        let gateways = Gateways::choose(sandbox, &networks);
-        let Some(endpoint) = gateways.v4.or(gateways.v6) else {
+        let Some(way_out) = self.way_out(sandbox) else {
             return Ok(());
         };
         if requests.is_empty() {
             return Ok(());
         }
-        let binding = networks
-            .get(&endpoint.network)
-            .and_then(|network| host_binding(network));
-        let binding = binding.or(self.config.default_bridge.host_binding);
-        let (name, id) = (&sandbox.name, endpoint.id);
         sandbox.ports = self
             .ports
-            .reserve(requests, &sandbox.id, binding)
-            .map_err(|error| EngineError::Failed {
-                message: format!(
-                    "driver failed programming external connectivity on endpoint {name} ({id}): \
-                     {error}"
-                ),
-                source: None,
-            })?;
+            .reserve(requests, &sandbox.id, way_out.binding)
+            .map_err(|error| way_out.refused(&sandbox.name, &error))?;
         Ok(())
     }
 
@@ -323,7 +309,7 @@ impl Engine {
             .map_err(|error| EngineError::Invalid(error.to_string()))
     }
 
-    fn save_sandbox(&self, sandbox: &Sandbox) -> Result<(), EngineError> {
+    pub(crate) fn save_sandbox(&self, sandbox: &Sandbox) -> Result<(), EngineError> {
         self.records
             .write(&sandbox.id.to_string(), sandbox)
             .map_err(|error| {
@@ -374,10 +360,4 @@ fn with_defaults(own: &NameserverConfig, daemon: &NameserverConfig) -> Nameserve
         search: or(&own.search, &daemon.search),
         options: or(&own.options, &daemon.options),
     }
-}
-
-/// Where a network publishes ports that name no address.
-fn host_binding(network: &Network) -> Option<IpAddr> {
-    let options = sealane_core::drivers::bridge::BridgeOptions::of(network).ok()?;
-    options.host_binding.filter(|ip| !ip.is_unspecified())
 }

@@ -3,15 +3,15 @@
 use crate::bind::Binder;
 use crate::binding::Binding;
 use crate::ephemeral::Ephemeral;
-use crate::relay::{Relay, Route};
+use crate::relay::{Origin, Relay, Route};
 use crate::released::Released;
 use crate::table::Table;
 use crate::{AdoptError, PortError};
 use sealane_core::model::{PortMapping, PortRequest, Protocol, SandboxId};
 use sealane_kernel::port_socket;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddrV4, SocketAddrV6};
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// How many ephemeral ports are tried when other processes have them.
@@ -36,6 +36,9 @@ struct State {
     released: Released,
 }
 
+/// Sockets that an owner has already, by what they are bound to.
+type Own = BTreeMap<(Protocol, u16, Option<IpAddr>), Option<Arc<OwnedFd>>>;
+
 /// A reserved port.
 #[derive(Debug)]
 struct Held {
@@ -43,6 +46,12 @@ struct Held {
     /// `None` where the kernel does not have the protocol, or another process has taken the port
     /// while no daemon was there to hold it.
     socket: Option<Arc<OwnedFd>>,
+}
+
+impl Held {
+    fn number(&self) -> Option<RawFd> {
+        self.socket.as_ref().map(|socket| socket.as_raw_fd())
+    }
 }
 
 impl Ports {
@@ -67,27 +76,60 @@ impl Ports {
         owner: &SandboxId,
         default_ip: Option<IpAddr>,
     ) -> Result<Vec<PortMapping>, PortError> {
+        self.exchange(&[], requests, owner, default_ip)
+    }
+
+    /// Reserves further ports, like [`Ports::reserve`], among them those of `leaving`, which the
+    /// owner is about to give up: one that is asked for again keeps its socket. The owner has both
+    /// until [`Ports::keep`] says which.
+    pub fn exchange(
+        &self,
+        leaving: &[PortMapping],
+        requests: &[PortRequest],
+        owner: &SandboxId,
+        default_ip: Option<IpAddr>,
+    ) -> Result<Vec<PortMapping>, PortError> {
         let mut state = self.state();
-        let mut order: Vec<usize> = (0..requests.len()).collect();
-        // Those that can have one port only choose before those who could have taken it.
-        order.sort_by_key(|&index| freedom(&requests[index]));
-        let mut taken: Vec<(usize, Held)> = Vec::new();
-        for index in order {
-            let request = &requests[index];
-            let host_ip = request.host_ip.or(default_ip);
-            match state.take(request, host_ip, self.binder) {
-                Ok(held) => taken.push((index, held)),
-                Err(error) => {
-                    state.give_back(taken.into_iter().map(|(_, held)| held).collect());
-                    return Err(error);
-                }
-            }
-        }
-        taken.sort_by_key(|(index, _)| *index);
-        let held: Vec<Held> = taken.into_iter().map(|(_, held)| held).collect();
+        let own = state.sockets_of(owner, leaving);
+        state.table.remove_all(leaving);
+        let taken = state.take_all(requests, default_ip, self.binder, &own);
+        state.table.add_all(leaving);
+        let held = taken?;
         let mappings = held.iter().map(|held| held.mapping.clone()).collect();
         state.owners.entry(*owner).or_default().extend(held);
         Ok(mappings)
+    }
+
+    /// Gives back what `owner` has besides `mappings`, and ends what is relayed there.
+    pub fn keep(&self, owner: &SandboxId, mappings: &[PortMapping]) {
+        let mut state = self.state();
+        let mut wanted: BTreeMap<&PortMapping, usize> = BTreeMap::new();
+        for mapping in mappings {
+            *wanted.entry(mapping).or_default() += 1;
+        }
+        let mut keeps = |held: &Held| match wanted.get_mut(&held.mapping) {
+            Some(left) if *left > 0 => {
+                *left -= 1;
+                true
+            }
+            Some(_) | None => false,
+        };
+        let held = state.owners.remove(owner).unwrap_or_default();
+        let (kept, gone): (Vec<Held>, Vec<Held>) = held.into_iter().partition(|h| keeps(h));
+        if let Some(relay) = &self.relay {
+            let sockets: BTreeSet<RawFd> = kept.iter().filter_map(Held::number).collect();
+            let closed = gone
+                .iter()
+                .filter(|held| held.number().is_some_and(|fd| !sockets.contains(&fd)));
+            for socket in closed.filter_map(|held| held.socket.as_ref()) {
+                relay.remove(socket);
+            }
+            relay.end_ports(gone.iter().map(|held| origin(owner, &held.mapping)));
+        }
+        state.give_back(gone);
+        if !kept.is_empty() {
+            state.owners.insert(*owner, kept);
+        }
     }
 
     /// Reserves ports again that `owner` had before the daemon was started. What cannot be bound,
@@ -143,8 +185,7 @@ impl Ports {
             let Some(socket) = &held.socket else { continue };
             let mapping = &held.mapping;
             let route = Route {
-                owner: *owner,
-                protocol: mapping.protocol,
+                origin: origin(owner, mapping),
                 ipv4: ipv4.map(|address| SocketAddrV4::new(address, mapping.container_port)),
                 ipv6: ipv6.map(|address| SocketAddrV6::new(address, mapping.container_port, 0, 0)),
             };
@@ -198,11 +239,48 @@ impl Ports {
 }
 
 impl State {
+    /// The sockets of these reservations.
+    fn sockets_of(&self, owner: &SandboxId, mappings: &[PortMapping]) -> Own {
+        let wanted: BTreeSet<&PortMapping> = mappings.iter().collect();
+        let held = self.owners.get(owner).into_iter().flatten();
+        let held = held.filter(|held| wanted.contains(&held.mapping));
+        held.map(|held| (place(&held.mapping), held.socket.clone()))
+            .collect()
+    }
+
+    /// A port for each request, in their order, or none.
+    fn take_all(
+        &mut self,
+        requests: &[PortRequest],
+        default_ip: Option<IpAddr>,
+        binder: Binder,
+        own: &Own,
+    ) -> Result<Vec<Held>, PortError> {
+        let mut order: Vec<usize> = (0..requests.len()).collect();
+        // Those that can have one port only choose before those who could have taken it.
+        order.sort_by_key(|&index| freedom(&requests[index]));
+        let mut taken: Vec<(usize, Held)> = Vec::with_capacity(requests.len());
+        let bind = Bind { binder, own };
+        for index in order {
+            let request = &requests[index];
+            let host_ip = request.host_ip.or(default_ip);
+            match self.take(request, host_ip, bind) {
+                Ok(held) => taken.push((index, held)),
+                Err(error) => {
+                    self.give_back(taken.into_iter().map(|(_, held)| held).collect());
+                    return Err(error);
+                }
+            }
+        }
+        taken.sort_by_key(|(index, _)| *index);
+        Ok(taken.into_iter().map(|(_, held)| held).collect())
+    }
+
     fn take(
         &mut self,
         request: &PortRequest,
         host_ip: Option<IpAddr>,
-        binder: Binder,
+        binder: Bind<'_>,
     ) -> Result<Held, PortError> {
         match request.host_ports {
             Some((first, last)) if first == 0 || first > last => Err(PortError::Range(first, last)),
@@ -230,7 +308,7 @@ impl State {
         host_ip: Option<IpAddr>,
         ports: impl Iterator<Item = u16>,
         attempts: usize,
-        binder: Binder,
+        binder: Bind<'_>,
     ) -> Result<Held, PortError> {
         let binding = Binding::of(host_ip);
         let mut refused = PortError::Exhausted;
@@ -252,16 +330,22 @@ impl State {
         request: &PortRequest,
         host_ip: Option<IpAddr>,
         port: u16,
-        binder: Binder,
+        bind: Bind<'_>,
     ) -> Result<Held, PortError> {
         let (protocol, binding) = (request.protocol, Binding::of(host_ip));
         if let Some(address) = self.table.clash(protocol, port, binding) {
             return Err(PortError::Allocated { address, port });
         }
-        let bound = self
-            .released
-            .wait(protocol, port, || binder.bind(protocol, binding, port));
-        let socket = bound?.map(Arc::new);
+        let socket = match bind.own.get(&(protocol, port, host_ip)) {
+            Some(own) => own.clone(),
+            None => {
+                let binder = bind.binder;
+                let bound = self
+                    .released
+                    .wait(protocol, port, || binder.bind(protocol, binding, port));
+                bound?.map(Arc::new)
+            }
+        };
         self.table.add(protocol, port, binding);
         let container_port = request.container_port;
         let mapping = PortMapping {
@@ -288,6 +372,26 @@ impl State {
             } = held.mapping;
             self.table.remove(protocol, host_port, Binding::of(host_ip));
         }
+    }
+}
+
+/// Where sockets come from: those at hand first.
+#[derive(Clone, Copy)]
+struct Bind<'a> {
+    binder: Binder,
+    own: &'a Own,
+}
+
+/// What the socket of a mapping is bound to.
+fn place(mapping: &PortMapping) -> (Protocol, u16, Option<IpAddr>) {
+    (mapping.protocol, mapping.host_port, mapping.host_ip)
+}
+
+fn origin(owner: &SandboxId, mapping: &PortMapping) -> Origin {
+    Origin {
+        owner: *owner,
+        protocol: mapping.protocol,
+        host_port: mapping.host_port,
     }
 }
 

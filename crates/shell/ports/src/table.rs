@@ -1,7 +1,7 @@
 //! Which ports are ours: what is known without asking the kernel.
 
 use crate::binding::Binding;
-use sealane_core::model::Protocol;
+use sealane_core::model::{PortMapping, Protocol};
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 
@@ -19,6 +19,22 @@ impl Table {
     /// Adds a reservation.
     pub(crate) fn add(&mut self, protocol: Protocol, port: u16, binding: Binding) {
         self.0.entry((protocol, port)).or_default().push(binding);
+    }
+
+    /// Adds the reservations of mappings.
+    pub(crate) fn add_all(&mut self, mappings: &[PortMapping]) {
+        for mapping in mappings {
+            let binding = Binding::of(mapping.host_ip);
+            self.add(mapping.protocol, mapping.host_port, binding);
+        }
+    }
+
+    /// Takes the reservations of mappings out.
+    pub(crate) fn remove_all(&mut self, mappings: &[PortMapping]) {
+        for mapping in mappings {
+            let binding = Binding::of(mapping.host_ip);
+            self.remove(mapping.protocol, mapping.host_port, binding);
+        }
     }
 
     /// Takes a reservation out.

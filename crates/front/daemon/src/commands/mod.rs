@@ -9,6 +9,7 @@ mod form;
 mod man;
 mod paint;
 mod plan;
+mod publish;
 mod purge;
 mod repair;
 mod status;
@@ -32,6 +33,7 @@ pub(crate) struct Entry {
 /// All of them but the daemon, in the order in which the help lists them.
 pub(crate) const ALL: &[Entry] = &[
     entry(plan::command, plan::run),
+    entry(publish::command, publish::run),
     entry(firewall::command, firewall::run),
     entry(status::command, status::run),
     entry(repair::command, repair::run),

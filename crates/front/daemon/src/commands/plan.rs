@@ -1,7 +1,7 @@
 //! `sealane plan`: what an operation would change, before it does.
 
 mod operation;
-mod ports;
+pub(super) mod ports;
 
 use super::paint::{Colour, Paint};
 use super::{Ending, form, host, host_argument};

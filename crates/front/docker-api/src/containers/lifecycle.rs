@@ -3,10 +3,10 @@
 use crate::call::Call;
 use crate::error::ApiError;
 use crate::respond::{self, Response};
-use bollard_stubs::models::ContainerUpdateBody;
+use bollard_stubs::models::{ContainerUpdateBody, PortMap};
 use hyper::header::{CONTENT_LENGTH, TRANSFER_ENCODING};
-use sealane_containers::{RemoveOptions, StopOptions};
-use serde::Serialize;
+use sealane_containers::{PortChange, RemoveOptions, StopOptions};
+use serde::{Deserialize, Serialize};
 
 #[derive(Serialize)]
 #[serde(rename_all = "PascalCase")]
@@ -62,11 +62,30 @@ pub(crate) async fn rename(call: Call, name: String) -> Result<Response, ApiErro
     Ok(respond::no_content())
 }
 
+/// Docker's fields, and ours for the ports of a running container.
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct UpdateBody {
+    /// All bindings from now on, as in `HostConfig`.
+    port_bindings: Option<PortMap>,
+    /// Further bindings.
+    publish: Option<PortMap>,
+    /// Host ports to publish no longer: `8080/tcp`.
+    unpublish: Option<Vec<String>>,
+    #[serde(flatten)]
+    settings: ContainerUpdateBody,
+}
+
 /// `POST /containers/NAME/update`
 pub(crate) async fn update(mut call: Call, name: String) -> Result<Response, ApiError> {
-    let body: ContainerUpdateBody = call.json().await?;
+    let body: UpdateBody = call.json().await?;
+    let ports = PortChange {
+        bindings: body.port_bindings,
+        publish: body.publish.unwrap_or_default(),
+        unpublish: body.unpublish.unwrap_or_default(),
+    };
     let warnings = call
-        .blocking(move |api| api.containers.update(&name, &body))
+        .blocking(move |api| api.containers.update(&name, &body.settings, &ports))
         .await?;
     let warnings = Some(warnings).filter(|warnings| !warnings.is_empty());
     Ok(respond::ok(&Updated { warnings }))

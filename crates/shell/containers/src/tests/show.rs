@@ -1,7 +1,7 @@
 //! What lists, inspections and plans say.
 
 use crate::fake::{World, create_request};
-use crate::request::{ListOptions, PlanRequest};
+use crate::request::{ListOptions, PlanRequest, PortChange};
 use bollard_stubs::models::{
     ContainerUpdateBody, PortBinding, RestartPolicy, RestartPolicyNameEnum,
 };
@@ -179,7 +179,10 @@ fn a_policy_can_be_changed() {
         restart_policy: Some(policy.clone()),
         ..Default::default()
     };
-    world.containers.update("web", &body).unwrap();
+    world
+        .containers
+        .update("web", &body, &PortChange::default())
+        .unwrap();
     assert_eq!(world.record(id).host_config.restart_policy, Some(policy));
 }
 

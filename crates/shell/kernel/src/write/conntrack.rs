@@ -7,10 +7,10 @@ use crate::message::{Attributes, CTNETLINK, Message};
 use crate::nft::decode::{find, number as read_number};
 use crate::nft::number;
 use crate::socket::Socket;
-use sealane_core::model::Protocol;
+use sealane_core::model::{PortMapping, Protocol};
 use sealane_core::nft::Family;
 use sealane_core::plan::Netns;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::net::IpAddr;
 
@@ -42,6 +42,12 @@ const BY_DESTINATION_PORT: u32 = 1 << 5;
 
 /// `IPS_DST_NAT`
 const DESTINATION_TRANSLATED: u32 = 1 << 5;
+
+/// With more published ports than this, all connections are listed once.
+const ONE_BY_ONE: usize = 8;
+
+/// Protocol number and port, with the addresses it is published on; `None` is all.
+type Published = BTreeMap<(u8, u16), Vec<Option<IpAddr>>>;
 
 /// Forgets connections to or from an address of an endpoint. To one that was translated it shows
 /// as the source of replies, from one as the source of the original direction.
@@ -82,6 +88,39 @@ pub(super) fn forget_port(kernel: &Kernel, protocol: Protocol, port: u16) -> io:
         forget_listed(&mut socket, &list, |found| {
             found.is_to(protocol, port) && found.ends_here(&ours)
         })?;
+    }
+    Ok(())
+}
+
+/// Forgets connections to published ports of this host. Many ports cost one look at all
+/// connections, few a look at those of each.
+pub(super) fn forget_published(kernel: &Kernel, ports: &[PortMapping]) -> io::Result<()> {
+    let ours: BTreeSet<IpAddr> = kernel
+        .addresses()?
+        .into_iter()
+        .map(|found| found.address.addr())
+        .collect();
+    let mut published = Published::new();
+    for port in ports {
+        let addresses = published
+            .entry((port.protocol.number(), port.host_port))
+            .or_default();
+        addresses.push(port.host_ip.filter(|ip| !ip.is_unspecified()));
+    }
+    let channel = kernel.channel(Netns::Host)?;
+    let mut socket = channel.netfilter();
+    for family in [Family::Ip, Family::Ip6] {
+        let matches = |found: &Found| found.is_to_one_of(&published) && found.ends_here(&ours);
+        if ports.len() > ONE_BY_ONE {
+            forget_listed(&mut socket, &message(GET, number(family), |_| ()), matches)?;
+            continue;
+        }
+        for port in ports {
+            let list = message(GET, number(family), |attributes| {
+                by_port(attributes, port.protocol, port.host_port);
+            });
+            forget_listed(&mut socket, &list, matches)?;
+        }
     }
     Ok(())
 }
@@ -137,6 +176,24 @@ impl<'a> Found<'a> {
         };
         find(transport, PROTOCOL_NUMBER) == Some(&[protocol.number()])
             && find(transport, DESTINATION_PORT) == Some(&port.to_be_bytes())
+    }
+
+    fn is_to_one_of(&self, published: &Published) -> bool {
+        let tuple = find(self.attributes, TUPLE_ORIGINAL);
+        let Some(transport) = tuple.and_then(|tuple| find(tuple, TUPLE_PROTOCOL)) else {
+            return false;
+        };
+        let (Some(&[protocol]), Some(&[high, low])) = (
+            find(transport, PROTOCOL_NUMBER),
+            find(transport, DESTINATION_PORT),
+        ) else {
+            return false;
+        };
+        let port = u16::from_be_bytes([high, low]);
+        let addresses = published.get(&(protocol, port)).into_iter().flatten();
+        let to = self.address(TUPLE_ORIGINAL, IP4_DESTINATION, IP6_DESTINATION);
+        let mut addresses = addresses.copied();
+        addresses.any(|address| address.is_none() || address == to)
     }
 
     fn ends_here(&self, ours: &BTreeSet<IpAddr>) -> bool {

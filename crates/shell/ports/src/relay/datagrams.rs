@@ -1,11 +1,10 @@
 //! Datagrams: for each peer of a UDP port, a session with a socket of its own to the container.
 
-use super::Shared;
 use super::token::Token;
+use super::{Ending, Origin, Shared};
 use rustix::event::epoll::EventFlags;
 use rustix::io::Errno;
 use rustix::net::{self, AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType};
-use sealane_core::model::SandboxId;
 use sealane_kernel::port_socket::{self, LocalEnd};
 use std::collections::{BTreeSet, HashMap};
 use std::io;
@@ -40,7 +39,7 @@ struct Conversation {
 }
 
 struct Session {
-    owner: SandboxId,
+    origin: Origin,
     conversation: Conversation,
     target: SocketAddr,
     socket: OwnedFd,
@@ -66,18 +65,18 @@ impl Datagrams {
                 None => return,
                 Some(open) => port_socket::receive(&open.socket, buffer).map(|datagram| {
                     let target = open.route.target(datagram.peer.ip());
-                    (datagram, open.route.owner, target)
+                    (datagram, open.route.origin, target)
                 }),
             };
             match received {
-                Ok((datagram, owner, Some(target))) => {
+                Ok((datagram, origin, Some(target))) => {
                     let conversation = Conversation {
                         port,
                         peer: datagram.peer,
                         local: datagram.local,
                     };
                     let bytes = &buffer[..datagram.length];
-                    self.send(conversation, owner, target, bytes);
+                    self.send(conversation, origin, target, bytes);
                 }
                 Ok((_, _, None)) => {}
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,
@@ -122,13 +121,16 @@ impl Datagrams {
         }
     }
 
-    /// Ends the sessions of these owners.
-    pub(super) fn end(&mut self, owners: &[SandboxId]) {
-        let of_owners = |(_, session): &(&u64, &Session)| owners.contains(&session.owner);
+    /// Ends these sessions.
+    pub(super) fn end(&mut self, endings: &[Ending]) {
+        let concerned = |(_, session): &(&u64, &Session)| {
+            let mut endings = endings.iter();
+            endings.any(|ending| ending.concerns(&session.origin))
+        };
         let ended: Vec<u64> = self
             .sessions
             .iter()
-            .filter(of_owners)
+            .filter(concerned)
             .map(|(n, _)| *n)
             .collect();
         ended.into_iter().for_each(|number| self.remove(number));
@@ -137,7 +139,7 @@ impl Datagrams {
     fn send(
         &mut self,
         conversation: Conversation,
-        owner: SandboxId,
+        origin: Origin,
         target: SocketAddr,
         bytes: &[u8],
     ) {
@@ -146,7 +148,7 @@ impl Datagrams {
         if let Some(number) = known.filter(moved) {
             self.remove(number);
         }
-        let Some(number) = self.number_of(conversation, owner, target) else {
+        let Some(number) = self.number_of(conversation, origin, target) else {
             return;
         };
         if let Some(session) = self.sessions.get(&number) {
@@ -162,7 +164,7 @@ impl Datagrams {
     fn number_of(
         &mut self,
         conversation: Conversation,
-        owner: SandboxId,
+        origin: Origin,
         target: SocketAddr,
     ) -> Option<u64> {
         if let Some(number) = self.numbers.get(&conversation) {
@@ -196,7 +198,7 @@ impl Datagrams {
         self.sessions.insert(
             number,
             Session {
-                owner,
+                origin,
                 conversation,
                 target,
                 socket,
@@ -246,13 +248,21 @@ fn connect(target: SocketAddr) -> Result<OwnedFd, Errno> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use sealane_core::model::derive_id;
+    use sealane_core::model::{Protocol, derive_id};
     use std::net::{IpAddr, Ipv4Addr};
 
     const TARGET: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 9);
 
     fn datagrams() -> Datagrams {
         Datagrams::new(Arc::new(Shared::new().unwrap()))
+    }
+
+    fn origin(owner: &str, host_port: u16) -> Origin {
+        Origin {
+            owner: derive_id(&[owner.as_bytes()]),
+            protocol: Protocol::Udp,
+            host_port,
+        }
     }
 
     /// Has a peer, told apart by its port, begin a session.
@@ -268,7 +278,7 @@ mod tests {
             local,
         };
         datagrams
-            .number_of(conversation, derive_id(&[owner.as_bytes()]), TARGET)
+            .number_of(conversation, origin(owner, peer), TARGET)
             .unwrap()
     }
 
@@ -313,7 +323,10 @@ mod tests {
         let mut datagrams = datagrams();
         begin(&mut datagrams, "web", 1);
         let kept = begin(&mut datagrams, "other", 1 + 1);
-        datagrams.end(&[derive_id(&[b"web"])]);
+        let third = begin(&mut datagrams, "other", 3);
+        datagrams.end(&[Ending::Owner(derive_id(&[b"web"]))]);
+        assert!(datagrams.sessions.contains_key(&third));
+        datagrams.end(&[Ending::Port(origin("other", 3))]);
         assert_eq!(datagrams.sessions.keys().collect::<Vec<_>>(), [&kept]);
         assert_eq!((datagrams.numbers.len(), datagrams.oldest.len()), (1, 1));
     }

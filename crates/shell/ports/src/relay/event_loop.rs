@@ -107,7 +107,7 @@ impl EventLoop {
             .shared
             .ports()
             .get(&socket)
-            .map(|port| port.route.protocol);
+            .map(|port| port.route.origin.protocol);
         match protocol {
             Some(Protocol::Tcp) => self.accept(socket),
             Some(Protocol::Udp) => self.datagrams.forward(socket, TURN, &mut self.buffer),
@@ -121,7 +121,7 @@ impl EventLoop {
             match self.next_peer(socket) {
                 Accepted::Peer(peer, address, route) => {
                     if let Some(target) = route.target(address.ip()) {
-                        self.streams.begin(route.owner, peer, target);
+                        self.streams.begin(route.origin, peer, target);
                     }
                 }
                 Accepted::Lost => {}

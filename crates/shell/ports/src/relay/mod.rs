@@ -22,11 +22,35 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
 use token::Token;
 
+/// Which published port something came in by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Origin {
+    pub(crate) owner: SandboxId,
+    pub(crate) protocol: Protocol,
+    pub(crate) host_port: u16,
+}
+
+/// What is to end: all of an owner's, or what came in by one port.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Ending {
+    Owner(SandboxId),
+    Port(Origin),
+}
+
+impl Ending {
+    /// Whether something that came in there is to end.
+    fn concerns(&self, origin: &Origin) -> bool {
+        match self {
+            Self::Owner(owner) => *owner == origin.owner,
+            Self::Port(port) => port == origin,
+        }
+    }
+}
+
 /// Where an open port leads to.
 #[derive(Clone, Debug)]
 pub(crate) struct Route {
-    pub(crate) owner: SandboxId,
-    pub(crate) protocol: Protocol,
+    pub(crate) origin: Origin,
     pub(crate) ipv4: Option<SocketAddrV4>,
     pub(crate) ipv6: Option<SocketAddrV6>,
 }
@@ -70,7 +94,7 @@ impl Relay {
 
     /// Serves a port, or leads one elsewhere that is served already.
     pub(crate) fn add(&self, socket: &Arc<OwnedFd>, route: Route) -> Result<(), PortError> {
-        if route.protocol == Protocol::Sctp {
+        if route.origin.protocol == Protocol::Sctp {
             return Ok(()); // only the kernel carries it
         }
         let port = Port {
@@ -110,7 +134,15 @@ impl Relay {
 
     /// Ends what is under way for an owner, soon.
     pub(crate) fn end(&self, owner: &SandboxId) {
-        self.shared.ended().push(*owner);
+        self.shared.ended().push(Ending::Owner(*owner));
+        self.shared.wake();
+    }
+
+    /// Ends what came in by these ports, soon.
+    pub(crate) fn end_ports(&self, ports: impl IntoIterator<Item = Origin>) {
+        self.shared
+            .ended()
+            .extend(ports.into_iter().map(Ending::Port));
         self.shared.wake();
     }
 }
@@ -141,7 +173,7 @@ struct Shared {
     epoll: OwnedFd,
     waker: OwnedFd,
     ports: Mutex<HashMap<RawFd, Port>>,
-    ended: Mutex<Vec<SandboxId>>,
+    ended: Mutex<Vec<Ending>>,
     stop: AtomicBool,
 }
 
@@ -164,7 +196,7 @@ impl Shared {
         self.ports.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn ended(&self) -> MutexGuard<'_, Vec<SandboxId>> {
+    fn ended(&self) -> MutexGuard<'_, Vec<Ending>> {
         self.ended.lock().unwrap_or_else(PoisonError::into_inner)
     }
 

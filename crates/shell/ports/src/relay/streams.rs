@@ -1,13 +1,12 @@
 //! Streams: TCP connections, each carried on by another one to the container.
 
-use super::Shared;
 use super::token::Token;
+use super::{Ending, Origin, Shared};
 use rustix::event::epoll::{self, EventFlags};
 use rustix::io::Errno;
 use rustix::net::{
     self, AddressFamily, RecvFlags, SendFlags, Shutdown, SocketFlags, SocketType, sockopt,
 };
-use sealane_core::model::SandboxId;
 use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
@@ -28,7 +27,7 @@ pub(super) struct Streams {
 }
 
 struct Stream {
-    owner: SandboxId,
+    origin: Origin,
     peer: End,
     container: End,
     /// Whether the container has not yet answered.
@@ -59,7 +58,7 @@ impl Streams {
     }
 
     /// Carries on a connection that a peer has made.
-    pub(super) fn begin(&mut self, owner: SandboxId, peer: OwnedFd, target: SocketAddr) {
+    pub(super) fn begin(&mut self, origin: Origin, peer: OwnedFd, target: SocketAddr) {
         if self.streams.len() >= STREAMS {
             tracing::warn!("a connection to a published port is turned away: too many relayed");
             reset(&peer);
@@ -76,7 +75,7 @@ impl Streams {
         let number = self.next;
         self.next += 1;
         let mut stream = Stream {
-            owner,
+            origin,
             peer: End::new(peer, Token::Peer(number)),
             container: End::new(container, Token::Container(number)),
             connecting: true,
@@ -114,9 +113,12 @@ impl Streams {
         });
     }
 
-    /// Ends the streams of these owners.
-    pub(super) fn end(&mut self, owners: &[SandboxId]) {
-        let ended = |_: &u64, stream: &mut Stream| owners.contains(&stream.owner);
+    /// Ends these streams.
+    pub(super) fn end(&mut self, endings: &[Ending]) {
+        let ended = |_: &u64, stream: &mut Stream| {
+            let mut endings = endings.iter();
+            endings.any(|ending| ending.concerns(&stream.origin))
+        };
         for (_, stream) in self.streams.extract_if(ended) {
             stream.reset();
         }

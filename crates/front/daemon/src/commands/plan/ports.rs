@@ -6,7 +6,7 @@ use serde_json::{Map, Value, json};
 pub(super) type Published = (Map<String, Value>, Map<String, Value>);
 
 /// Reads `[[ADDRESS:][HOST PORTS]:]PORTS[/PROTOCOL]`, each with one port or a range.
-pub(super) fn published(texts: &[&str]) -> Result<Published, String> {
+pub(in crate::commands) fn published(texts: &[&str]) -> Result<Published, String> {
     let (mut exposed, mut bindings) = (Map::new(), Map::new());
     for text in texts {
         let wrong = || format!("invalid port \"{text}\"; write it as docker run -p does: 8080:80");
@@ -40,7 +40,7 @@ pub(super) fn published(texts: &[&str]) -> Result<Published, String> {
 }
 
 /// Reads `PORTS[/PROTOCOL]`.
-pub(super) fn exposed(texts: &[&str]) -> Result<Map<String, Value>, String> {
+pub(in crate::commands) fn exposed(texts: &[&str]) -> Result<Map<String, Value>, String> {
     let mut exposed = Map::new();
     for text in texts {
         let (ports, protocol) = text.split_once('/').unwrap_or((text, "tcp"));

@@ -1,0 +1,251 @@
+//! Published ports of a running sandbox: changed as one, while it runs.
+//!
+//! What stays published is not touched, in the kernel or outside: its connections go on. Start at
+//! [`Engine::republish`].
+
+use crate::{Engine, EngineError};
+use sealane_core::drivers::bridge::BridgeOptions;
+use sealane_core::model::{
+    EndpointId, Network, PortMapping, PortRequest, Protocol, Sandbox, SandboxId,
+};
+use sealane_core::plan::Plan;
+use sealane_core::scopes::{Gateways, forget_changed};
+use sealane_ports::PortError;
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+use std::sync::Arc;
+
+/// The endpoint that published ports lead to.
+pub(crate) struct WayOut {
+    endpoint: EndpointId,
+    /// Where ports are published that name no address.
+    pub(crate) binding: Option<IpAddr>,
+}
+
+impl WayOut {
+    /// Ports that are not to be had, in Docker's words.
+    pub(crate) fn refused(&self, sandbox: &str, error: &PortError) -> EngineError {
+        EngineError::Failed {
+            message: format!(
+                "driver failed programming external connectivity on endpoint {sandbox} ({}): \
+                 {error}",
+                self.endpoint
+            ),
+            source: None,
+        }
+    }
+}
+
+/// What becomes of the ports of a sandbox.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Exchange {
+    /// What is published already, by the request it answers.
+    kept: BTreeMap<usize, PortMapping>,
+    /// What is not asked for any more.
+    leaving: Vec<PortMapping>,
+    /// What is still to be had, with the place of each request.
+    wanted: Vec<(usize, PortRequest)>,
+}
+
+impl Engine {
+    /// Where the published ports of a sandbox lead; `None` if it has no way out.
+    pub(crate) fn way_out(&self, sandbox: &Sandbox) -> Option<WayOut> {
+        let networks = self.state().joined(sandbox);
+        let gateways = Gateways::choose(sandbox, &networks);
+        let endpoint = gateways.v4.or(gateways.v6)?;
+        let binding = networks
+            .get(&endpoint.network)
+            .and_then(|network| host_binding(network));
+        Some(WayOut {
+            endpoint: endpoint.id,
+            binding: binding.or(self.config.default_bridge.host_binding),
+        })
+    }
+
+    pub(crate) fn republish(
+        &self,
+        id: &SandboxId,
+        requests: &[PortRequest],
+    ) -> Result<Arc<Sandbox>, EngineError> {
+        let _running = self.operations.read();
+        let lock = self.locks.of(*id);
+        let _own = lock.lock();
+        let old = self.existing(id)?;
+        let Some(way_out) = self.way_out(&old).filter(|_| !old.host) else {
+            return Ok(old);
+        };
+        let exchange = Exchange::between(&old.ports, requests, way_out.binding);
+        if exchange.leaving.is_empty() && exchange.wanted.is_empty() {
+            return Ok(old);
+        }
+        let new = Arc::new(self.exchange(&old, &exchange, &way_out)?);
+        let changed = self.change_ports(&old, &new, exchange.kept.into_values().collect());
+        let settled = if changed.is_ok() { &new } else { &old };
+        self.ports.keep(id, &settled.ports);
+        self.state().sandboxes.insert(*id, settled.clone());
+        // Those that stay may lead elsewhere now, and the new ones are still mute.
+        let served = self.activate_ports(settled);
+        changed?;
+        served?;
+        Ok(new)
+    }
+
+    /// The sandbox with its ports exchanged: everything reserved, the old ones too.
+    fn exchange(
+        &self,
+        old: &Sandbox,
+        exchange: &Exchange,
+        way_out: &WayOut,
+    ) -> Result<Sandbox, EngineError> {
+        let requests: Vec<PortRequest> = exchange
+            .wanted
+            .iter()
+            .map(|(_, port)| port.clone())
+            .collect();
+        let taken = self
+            .ports
+            .exchange(&exchange.leaving, &requests, &old.id, way_out.binding)
+            .map_err(|error| way_out.refused(&old.name, &error))?;
+        let mut ports = exchange.kept.clone();
+        let places = exchange.wanted.iter().map(|(place, _)| *place);
+        ports.extend(places.zip(taken));
+        Ok(Sandbox {
+            ports: ports.into_values().collect(),
+            ..old.clone()
+        })
+    }
+
+    /// Exchanges the ports in the kernel, in one transaction, and saves them. What goes is
+    /// forgotten before, what comes is saved after.
+    fn change_ports(
+        &self,
+        old: &Sandbox,
+        new: &Sandbox,
+        kept: Vec<PortMapping>,
+    ) -> Result<(), EngineError> {
+        let from = self.plan_of_sandbox(old)?.without_effects();
+        let mut to = self.plan_of_sandbox(new)?.without_effects();
+        if let Some(effect) = forget_changed(&old.ports, &new.ports) {
+            to.effect(effect);
+        }
+        let shrinks = kept.len() < old.ports.len();
+        if shrinks {
+            self.save_sandbox(&Sandbox {
+                ports: kept,
+                ..old.clone()
+            })?;
+        }
+        let changed = self.apply(&from, &to).and_then(|()| {
+            let saved = self.save_sandbox(new);
+            saved.inspect_err(|_| self.return_to(&to, &from))
+        });
+        if changed.is_err() && shrinks {
+            self.save_sandbox(old)?;
+        }
+        changed
+    }
+
+    /// Goes back to an old plan after a later step failed.
+    pub(crate) fn return_to(&self, from: &Plan, to: &Plan) {
+        if let Err(error) = self.apply(from, to) {
+            tracing::warn!(%error, "cannot take back a change; the next sweep will");
+        }
+    }
+}
+
+impl Exchange {
+    /// What leads from the ports there are to those asked for. A request that leaves its host port
+    /// open is content with the one it has.
+    fn between(
+        present: &[PortMapping],
+        requests: &[PortRequest],
+        default_ip: Option<IpAddr>,
+    ) -> Self {
+        let mut at_hand: BTreeMap<(Protocol, u16, Option<IpAddr>), Vec<&PortMapping>> =
+            BTreeMap::new();
+        for mapping in present {
+            let key = (mapping.protocol, mapping.container_port, mapping.host_ip);
+            at_hand.entry(key).or_default().push(mapping);
+        }
+        let mut order: Vec<usize> = (0..requests.len()).collect();
+        // Who names a port has it before those who would take any.
+        order.sort_by_key(|&place| requests[place].host_ports.is_none_or(|(a, b)| a != b));
+        let mut exchange = Self::default();
+        for place in order {
+            let request = &requests[place];
+            let host_ip = request.host_ip.or(default_ip);
+            let key = (request.protocol, request.container_port, host_ip);
+            let candidates = at_hand.get_mut(&key);
+            let found = candidates.and_then(|list| {
+                let index = list.iter().position(|mapping| {
+                    let fits = |(first, last)| (first..=last).contains(&mapping.host_port);
+                    request.host_ports.is_none_or(fits)
+                })?;
+                Some(list.swap_remove(index).clone())
+            });
+            match found {
+                Some(mapping) => drop(exchange.kept.insert(place, mapping)),
+                None => exchange.wanted.push((place, request.clone())),
+            }
+        }
+        exchange.wanted.sort_by_key(|(place, _)| *place);
+        exchange.leaving = at_hand.into_values().flatten().cloned().collect();
+        exchange
+    }
+}
+
+/// Where a network publishes ports that name no address.
+fn host_binding(network: &Network) -> Option<IpAddr> {
+    let options = BridgeOptions::of(network).ok()?;
+    options.host_binding.filter(|ip| !ip.is_unspecified())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn mapping(host_port: u16, container_port: u16) -> PortMapping {
+        PortMapping {
+            protocol: Protocol::Tcp,
+            host_ip: None,
+            host_port,
+            container_port,
+        }
+    }
+
+    fn request(host_ports: Option<(u16, u16)>, container_port: u16) -> PortRequest {
+        PortRequest {
+            protocol: Protocol::Tcp,
+            container_port,
+            host_ip: None,
+            host_ports,
+        }
+    }
+
+    #[test]
+    fn what_is_asked_for_and_there_stays() {
+        let present = [mapping(8080, 80), mapping(40000, 81), mapping(9000, 90)];
+        let requests = [
+            request(Some((8000, 8001)), 80),
+            request(None, 80),
+            request(None, 81),
+            request(Some((8080, 8080)), 80),
+        ];
+        let exchange = Exchange::between(&present, &requests, None);
+        let kept: Vec<_> = exchange.kept.into_iter().collect();
+        assert_eq!(kept, [(2, mapping(40000, 81)), (3, mapping(8080, 80))]);
+        assert_eq!(exchange.leaving, [mapping(9000, 90)]);
+        let wanted: Vec<usize> = exchange.wanted.iter().map(|(place, _)| *place).collect();
+        assert_eq!(wanted, [0, 1]);
+    }
+
+    #[test]
+    fn another_address_or_container_port_is_another_port() {
+        let present = [mapping(8080, 80)];
+        let local = Some(IpAddr::from([127, 0, 0, 1]));
+        let exchange = Exchange::between(&present, &[request(Some((8080, 8080)), 80)], local);
+        assert!(exchange.kept.is_empty(), "the default address is another");
+        let exchange = Exchange::between(&present, &[request(Some((8080, 8080)), 81)], None);
+        assert_eq!(exchange.leaving, present);
+    }
+}

@@ -1,0 +1,291 @@
+//! Rows C-3 and C-18: ports of a running container, published and taken back.
+
+use sealane_conformance::*;
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+
+/// Keeps on talking for a while, and says whether a byte came back lately.
+fn goes_on(talk: &Conversation) {
+    let before = talk.rounds();
+    eventually(SOON, || (talk.rounds() > before + 5).then_some(()));
+}
+
+fn fetched(world: &World, port: u16) -> Option<String> {
+    world.peer().fetch(&format!("10.99.0.1:{port}"))
+}
+
+#[test]
+fn c_3_ports_come_and_go_while_connections_stay() {
+    with_bridge_filter_off_and_on(|world| {
+        world.serve("--name web -p 8080:80 -p 7000:7000");
+        let web = world.sandbox("web");
+        let kept = Conversation::start(&web, 7000, world.peer(), "10.99.0.1:7000");
+        let id = world.inspect("web")["Id"].clone();
+
+        world
+            .sealane("publish add web 8081:80 7001:7001 127.0.0.1:8082:80")
+            .ok();
+        assert_eq!(fetched(world, 8081).as_deref(), Some(HELLO));
+        assert_eq!(
+            world.host().fetch("[::1]:8081").as_deref(),
+            Some(HELLO),
+            "relayed"
+        );
+        assert_eq!(world.host().fetch("127.0.0.1:8082").as_deref(), Some(HELLO));
+        let going = Conversation::start(&web, 7001, world.peer(), "10.99.0.1:7001");
+        goes_on(&going);
+
+        let shown = world.docker("port web").ok();
+        for line in [
+            "80/tcp -> 0.0.0.0:8081",
+            "80/tcp -> 127.0.0.1:8082",
+            "7001/tcp -> [::]:7001",
+        ] {
+            assert!(shown.contains(line), "{line} in {shown}");
+        }
+        assert!(world.docker("ps").ok().contains("127.0.0.1:8082->80/tcp"));
+        let bindings = world.inspect("web")["HostConfig"]["PortBindings"].clone();
+        assert_eq!(
+            bindings["80/tcp"].as_array().map(Vec::len),
+            Some(3),
+            "{bindings}"
+        );
+        let listed = world.sealane("publish ls web").ok();
+        assert!(listed.contains("web 127.0.0.1:8082 -> 80/tcp"), "{listed}");
+
+        world.sealane("publish rm web 8081 7001").ok();
+        assert_eq!(fetched(world, 8081), None);
+        assert!(
+            !connects_from(world.peer(), "10.99.0.1:8081"),
+            "the port is free again"
+        );
+        eventually(Duration::from_secs(15), || (!alive(&going)).then_some(()));
+        drop(going);
+        goes_on(&kept);
+        assert_eq!(fetched(world, 8080).as_deref(), Some(HELLO));
+        assert_eq!(world.inspect("web")["Id"], id);
+        kept.finish()
+            .expect("a connection to a port that stays goes on");
+    });
+}
+
+/// Whether a byte has come back within the last second.
+fn alive(talk: &Conversation) -> bool {
+    let before = talk.rounds();
+    std::thread::sleep(Duration::from_millis(500));
+    talk.rounds() > before
+}
+
+fn connects_from(host: &Host, to: &str) -> bool {
+    let address: SocketAddr = to.parse().expect("an address and a port");
+    host.in_netns(|| TcpStream::connect_timeout(&address, Duration::from_millis(500)).is_ok())
+}
+
+#[test]
+fn c_3_a_connection_outwards_survives_the_first_published_port() {
+    let world = World::new();
+    world.idle("--name c");
+    let listener = world
+        .peer()
+        .in_netns(|| TcpListener::bind("10.99.0.100:9000"))
+        .expect("it is free");
+    let mut out = world.sandbox("c").in_netns(|| {
+        let stream = TcpStream::connect("10.99.0.100:9000").expect("there is a way out");
+        stream.set_read_timeout(Some(SOON)).expect("a socket can");
+        stream
+    });
+    let (mut accepted, _) = listener.accept().expect("it is connected");
+    world.sealane("publish add c 8080:80").ok();
+    world.sealane("publish rm c 8080").ok();
+    let mut byte = [1];
+    out.write_all(&byte).expect("it goes on");
+    accepted.read_exact(&mut byte).expect("it arrives");
+    accepted.write_all(&byte).expect("and back");
+    out.read_exact(&mut byte).expect("an answer");
+}
+
+#[test]
+fn c_3_what_cannot_be_had_changes_nothing() {
+    let world = World::new();
+    world.serve("--name web -p 8080:80 -p 53:53/udp");
+    world.idle("--name other -p 8090:90");
+    let foreign = world
+        .host()
+        .in_netns(|| TcpListener::bind("0.0.0.0:8082"))
+        .expect("it is free");
+    let before = (Snapshot::take(world.host()), world.inspect("web"));
+    let update = |body: Value| refused(&world, "POST", "/containers/web/update", &body);
+    let port = |container: &str, host: &str| json!({ container: [{ "HostPort": host }] });
+
+    let (status, text) = update(json!({"Publish": {
+        "81/tcp": [{"HostPort": "8083"}, {"HostPort": "8082"}],
+    }}));
+    assert_eq!(status, 500);
+    assert!(text.starts_with("driver failed programming external connectivity on endpoint web ("));
+    assert!(
+        text.ends_with("failed to bind host port 0.0.0.0:8082/tcp: address already in use"),
+        "{text}"
+    );
+    let (_, text) = update(json!({"PortBindings": port("80/tcp", "8090")}));
+    assert!(
+        text.ends_with("Bind for 0.0.0.0:8090 failed: port is already allocated"),
+        "{text}"
+    );
+    for (body, wanted) in [
+        (
+            json!({"PortBindings": port("80/icmp", "1")}),
+            "invalid port specification: \"80/icmp\"",
+        ),
+        (
+            json!({"PortBindings": port("80/tcp", "70000")}),
+            "invalid port specification: \"70000\"",
+        ),
+        (json!({"Publish": {"80/tcp": [{"HostIp": "nowhere"}]}}), ""),
+        (json!({"PortBindings": []}), ""),
+        (json!({"Unpublish": "8080"}), ""),
+    ] {
+        let (status, text) = update(body.clone());
+        assert_eq!(status, 400, "{body}: {text}");
+        assert!(text.contains(wanted), "{body}: {text}");
+    }
+    let (status, text) = update(json!({"Unpublish": ["8080", "8081"]}));
+    assert_eq!(
+        (status, text.as_str()),
+        (404, "container web publishes no port 8081/tcp")
+    );
+    let (status, _) = update(json!({"Memory": 1_000_000, "Unpublish": ["8080"]}));
+    assert_eq!(status, 501);
+    world.idle("--name sharer --network container:web");
+    let (status, text) = refused(
+        &world,
+        "POST",
+        "/containers/sharer/update",
+        &json!({"PortBindings": port("80/tcp", "8085")}),
+    );
+    assert_eq!(
+        (status, text.as_str()),
+        (
+            400,
+            "conflicting options: port publishing and the container type network mode"
+        )
+    );
+    world.docker("rm -f sharer").ok();
+
+    assert_eq!(world.inspect("web")["HostConfig"], before.1["HostConfig"]);
+    assert_eq!(
+        world.inspect("web")["NetworkSettings"]["Ports"],
+        before.1["NetworkSettings"]["Ports"]
+    );
+    eventually_is(SOON, String::new(), || {
+        before.0.difference(&Snapshot::take(world.host()))
+    });
+    drop(foreign);
+    assert!(
+        !connects_from(world.peer(), "10.99.0.1:8083"),
+        "nobody has it"
+    );
+}
+
+#[test]
+fn c_3_it_is_the_container_s_own_from_then_on() {
+    let mut world = World::new();
+    world.serve("--name web -p 8080:80");
+    world.docker("update --restart always web").ok();
+    // A port moves to another in the container, and one that stays is named again.
+    world.sealane("publish add web 8081:81").ok();
+    let (status, answer) = world.api(
+        "POST",
+        "/containers/web/update",
+        &json!({
+            "PortBindings": {"80/tcp": [{"HostPort": "8080"}, {"HostPort": "8081"}]},
+            "RestartPolicy": {"Name": "unless-stopped"},
+        }),
+    );
+    assert_eq!((status, &answer["Warnings"]), (200, &Value::Null));
+    let policy = world.inspect("web")["HostConfig"]["RestartPolicy"]["Name"].clone();
+    assert_eq!(policy, "unless-stopped");
+    let both = |world: &World| {
+        for port in [8080, 8081] {
+            eventually(SOON, || fetched(world, port).filter(|page| page == HELLO));
+        }
+    };
+    both(&world);
+    world.relaunch();
+    both(&world);
+    world.docker("restart -t 0 web").ok();
+    both(&world);
+    world.reboot();
+    both(&world);
+    world.docker("stop -t 0 web").ok();
+    world.sealane("publish rm web 8081").ok();
+    world.docker("start web").ok();
+    eventually(SOON, || fetched(&world, 8080));
+    assert_eq!(fetched(&world, 8081), None);
+}
+
+#[test]
+fn c_3_b5_11_an_open_port_is_taken_back_by_the_number_it_has() {
+    let world = World::new();
+    world.serve("--name web -p 80 -p 8000-8010:81");
+    let ephemeral = world.docker("port web 80").ok();
+    let number = ephemeral
+        .lines()
+        .next()
+        .and_then(|line| line.rsplit(':').next())
+        .expect("a port");
+    world.sealane(&format!("publish rm web {number} 8000")).ok();
+    assert_eq!(world.docker("port web").ok(), "");
+    let events = world
+        .docker("events --since 1 --until $(date +%s.%N) --filter event=update")
+        .ok();
+    assert_eq!(events.lines().count(), 1, "{events}");
+    let idle = world.idle("--name all -P --expose 99");
+    let port = world.inspect(&idle)["NetworkSettings"]["Ports"]["99/tcp"][0]["HostPort"].clone();
+    let refused = world.sealane(&format!(
+        "publish rm all {}",
+        port.as_str().expect("a port")
+    ));
+    refused.fails_with(1, "is published because all exposed ports are (-P)");
+}
+
+#[test]
+fn c_18_a_thousand_ports_are_one_transaction_and_no_process() {
+    let world = World::new();
+    world.serve("--name web -p 8080:80");
+    let kept = Conversation::start(&world.sandbox("web"), 7000, world.host(), "172.17.0.2:7000");
+    let processes = || world.host().sh("ps -e -o pid= | wc -l").ok();
+    let rules = world.host().spawn("exec nft monitor");
+    std::thread::sleep(Duration::from_millis(200));
+    let before = processes();
+    // Every second one, so that none is a run.
+    let ports: Vec<Value> = (0..1000)
+        .map(|n| json!({"HostPort": (10_000 + 2 * n).to_string()}))
+        .collect();
+    let (status, answer) = world.api(
+        "POST",
+        "/containers/web/update",
+        &json!({"Publish": {"80/tcp": ports}}),
+    );
+    assert_eq!(status, 200, "{answer}");
+    assert_eq!(fetched(&world, 11_998).as_deref(), Some(HELLO));
+    let generations = || rules.output().matches("new generation").count();
+    eventually(SOON, || (generations() >= 1).then_some(()));
+    assert_eq!(generations(), 1, "one transaction");
+    assert_eq!(
+        rules
+            .output()
+            .matches("add element inet sealane publish-port4")
+            .count(),
+        1000
+    );
+    assert_eq!(processes(), before, "and no process");
+    kept.finish().expect("its connections go on");
+    let (status, answer) = world.api(
+        "POST",
+        "/containers/web/update",
+        &json!({"PortBindings": {"80/tcp": [{"HostPort": "8080"}]}}),
+    );
+    assert_eq!(status, 200, "{answer}");
+    assert_eq!(fetched(&world, 11_998), None);
+    assert_eq!(fetched(&world, 8080).as_deref(), Some(HELLO));
+}
