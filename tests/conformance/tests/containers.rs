@@ -207,8 +207,8 @@ fn a_terminal_that_was_left_can_be_typed_into_again() {
     for word in ["one", "two"] {
         // A terminal of its own for the client, which leaves by ctrl-p ctrl-q once it was heard.
         let leaving = format!(
-            "mkfifo /tmp/{word} && {{ script -qec 'docker attach terminal' /dev/null </tmp/{word} & }} \
-             && exec 9>/tmp/{word} && echo {word} >&9 \
+            "mkfifo /run/{word} && {{ script -qec 'docker attach terminal' /dev/null </run/{word} & }} \
+             && exec 9>/run/{word} && echo {word} >&9 \
              && until docker exec terminal grep -q {word} /heard; do sleep 0.1; done \
              && printf '\\020\\021' >&9 && wait"
         );
@@ -389,6 +389,34 @@ fn many_at_once_have_addresses_and_ports_of_their_own() {
         }
     });
     world.docker("rm -f $(docker ps -aq)").ok();
+    eventually_is(SOON, String::new(), || {
+        before.difference(&Snapshot::take(world.host()))
+    });
+}
+
+#[test]
+fn who_uses_a_network_that_is_being_made_waits_for_it() {
+    let world = World::new();
+    let before = Snapshot::take(world.host());
+    std::thread::scope(|scope| {
+        for index in 0..32 {
+            let world = &world;
+            scope.spawn(move || {
+                // Whoever is refused finds the network of the one who was first.
+                let network = format!("team{}", index % 16);
+                let wanted = json!({"Name": network});
+                let (status, said) = world.api("POST", "/networks/create", &wanted);
+                assert!(matches!(status, 201 | 409), "{said}");
+                world.idle(&format!("--network {network} --name member{index}"));
+            });
+        }
+    });
+    for index in 0..16 {
+        let address = world.address(&format!("member{}", index + 16), &format!("team{index}"));
+        assert!(world.sandbox(&format!("member{index}")).pings(&address));
+    }
+    world.docker("rm -f $(docker ps -aq)").ok();
+    world.docker("network prune -f").ok();
     eventually_is(SOON, String::new(), || {
         before.difference(&Snapshot::take(world.host()))
     });

@@ -11,7 +11,7 @@ use sealane_core::scopes::host_table;
 use std::fs::File;
 use std::io::Read;
 use std::net::IpAddr;
-use std::sync::{LazyLock, MutexGuard, PoisonError};
+use std::sync::{Arc, LazyLock, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use crate::state::State;
@@ -29,6 +29,37 @@ impl Engine {
     /// The state. Held for moments only.
     pub(crate) fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock_ignoring_poison()
+    }
+
+    /// The state, with the network of this id, name or unique id prefix in the kernel: one that is
+    /// being made is waited for.
+    pub(crate) fn state_with(
+        &self,
+        reference: &str,
+    ) -> Result<(MutexGuard<'_, State>, Arc<Network>), EngineError> {
+        let mut state = self.state();
+        loop {
+            let found = state.find(reference)?;
+            if !found.in_making {
+                let network = found.network.clone();
+                return Ok((state, network));
+            }
+            state = self
+                .made
+                .wait(state)
+                .unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+
+    /// Ends the making of a network: it is there, or it never was.
+    pub(crate) fn end_making(&self, network: &Network, made: bool) {
+        let mut state = self.state();
+        if !made {
+            state.networks.remove(&network.id);
+        } else if let Some(found) = state.networks.get_mut(&network.id) {
+            found.in_making = false;
+        }
+        self.made.notify_all();
     }
 
     /// The plan of the host as it was last applied. Held while it is applied, so that two networks

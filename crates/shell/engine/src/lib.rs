@@ -51,7 +51,7 @@ use state::State;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, OnceLock, RwLock};
+use std::sync::{Arc, Condvar, Mutex, OnceLock, RwLock};
 use std::time::Instant;
 
 /// The engine: every network, sandbox and endpoint of one daemon. All calls block; all may be made
@@ -67,6 +67,8 @@ pub struct Engine {
     nameserver: Nameserver,
     pools: AddressPools,
     state: Mutex<State>,
+    /// Rung when a network has been made, or could not be.
+    made: Condvar,
     /// The plan of the host as last applied.
     host_plan: Mutex<Plan>,
     facts: RwLock<Facts>,

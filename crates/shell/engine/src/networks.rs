@@ -28,22 +28,16 @@ impl Engine {
         let network = self.reserve_network(request)?;
         let warning = self.warning_for(&network);
         let made = warning.and_then(|warning| self.realize_network(&network).map(|()| warning));
-        match made {
-            Ok(warning) => {
-                self.tell(NetworkAction::Create, &network);
-                Ok(CreatedNetwork {
-                    id: network.id,
-                    warning,
-                })
-            }
-            Err(error) => {
-                self.state().networks.remove(&network.id);
-                Err(error)
-            }
-        }
+        self.end_making(&network, made.is_ok());
+        let warning = made?;
+        self.tell(NetworkAction::Create, &network);
+        Ok(CreatedNetwork {
+            id: network.id,
+            warning,
+        })
     }
 
-    /// Chooses what is open and holds it against others.
+    /// Chooses what is open and holds it against others, until [`Engine::end_making`].
     pub(crate) fn reserve_network(
         &self,
         request: &CreateNetwork,
@@ -68,9 +62,9 @@ impl Engine {
             DriverOptions::of(&network).map_err(|error| EngineError::Invalid(error.to_string()))?;
         check_device(&network, &options, &state)?;
         let pools = open_pools(&network)?;
-        state
-            .networks
-            .insert(id, NetworkState::new(network.clone(), pools));
+        let mut reserved = NetworkState::new(network.clone(), pools);
+        reserved.in_making = true;
+        state.networks.insert(id, reserved);
         Ok(network)
     }
 
@@ -96,7 +90,7 @@ impl Engine {
 
     pub(crate) fn delete_network(&self, reference: &str) -> Result<(), EngineError> {
         let _running = self.operations.read();
-        let network = self.state().find(reference)?.network.clone();
+        let network = self.state_with(reference)?.1;
         if network.is_predefined() {
             return Err(EngineError::Forbidden(format!(
                 "{} is a pre-defined network and cannot be removed",
@@ -109,6 +103,8 @@ impl Engine {
     /// Takes a network out of the store, then out of the kernel. It is gone from the state before
     /// either, so that nobody joins meanwhile.
     fn withdraw_network(&self, network: &Arc<Network>) -> Result<(), EngineError> {
+        // From before its name is free: who takes its device for another network comes after.
+        let mut host = self.lock_host_plan();
         let removed = {
             let mut state = self.state();
             check_unused(network, &state)?;
@@ -128,7 +124,7 @@ impl Engine {
             );
             return Err(EngineError::failed(text, error));
         }
-        let applied = self.apply_with_host(&self.plan_of(network)?, &Plan::default());
+        let applied = self.apply_beside(&mut host, &self.plan_of(network)?, &Plan::default());
         self.tell(NetworkAction::Destroy, network);
         applied
     }
@@ -148,7 +144,7 @@ impl Engine {
             let unused = state
                 .networks
                 .values()
-                .filter(|state| state.members.is_empty());
+                .filter(|state| state.members.is_empty() && !state.in_making);
             unused.map(|state| state.network.clone()).collect()
         };
         let mut pruned = Vec::new();
@@ -163,7 +159,10 @@ impl Engine {
 
     /// Applies a network's plan together with what it changes for the host.
     pub(crate) fn apply_with_host(&self, old: &Plan, new: &Plan) -> Result<(), EngineError> {
-        let mut host = self.lock_host_plan();
+        self.apply_beside(&mut self.lock_host_plan(), old, new)
+    }
+
+    fn apply_beside(&self, host: &mut Plan, old: &Plan, new: &Plan) -> Result<(), EngineError> {
         let wanted = self.host_plan();
         let (mut from, mut to) = (host.clone(), wanted.clone());
         from.merge(old.clone());

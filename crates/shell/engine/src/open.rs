@@ -18,7 +18,7 @@ use std::io;
 use std::os::fd::OwnedFd;
 use std::path::Path;
 use std::sync::atomic::AtomicBool;
-use std::sync::{Arc, Mutex, OnceLock, RwLock};
+use std::sync::{Arc, Condvar, Mutex, OnceLock, RwLock};
 use std::time::Instant;
 
 /// The host before anything was read.
@@ -65,6 +65,7 @@ pub(crate) fn open(
             .map_err(because("cannot serve ports under", &exec_root))?,
         nameserver,
         state: Mutex::new(State::default()),
+        made: Condvar::new(),
         host_plan: Mutex::new(Plan::default()),
         facts: RwLock::new(UNREAD),
         first_facts: first

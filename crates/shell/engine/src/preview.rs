@@ -1,7 +1,7 @@
 //! What an operation would change: the same reservations and the same plans, given back at once.
 
 use crate::{Engine, EngineError, PlannedOperation};
-use sealane_core::model::{Network, Sandbox};
+use sealane_core::model::Sandbox;
 use sealane_core::plan::{Effect, Plan};
 use sealane_kernel::Kernel;
 
@@ -57,12 +57,8 @@ impl Engine {
             to.merge(plan);
             (from, to)
         });
-        self.unreserve_network(&network);
+        self.end_making(&network, false);
         plans
-    }
-
-    fn unreserve_network(&self, network: &Network) {
-        self.state().networks.remove(&network.id);
     }
 }
 

@@ -24,8 +24,7 @@ impl Engine {
         spec: EndpointSpec,
     ) -> Result<(Arc<Network>, Endpoint), EngineError> {
         let now = self.uptime();
-        let mut state = self.state();
-        let network = state.find(reference)?.network.clone();
+        let (mut state, network) = self.state_with(reference)?;
         if sandbox.endpoints.contains_key(&network.id) {
             return Err(EngineError::Forbidden(format!(
                 "endpoint with name {} already exists in network {}",

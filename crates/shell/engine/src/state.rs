@@ -20,17 +20,21 @@ pub(crate) struct NetworkState {
     pub(crate) pools: Vec<(IpNet, Pool)>,
     /// The sandboxes with an endpoint on it, half-made ones too.
     pub(crate) members: BTreeSet<SandboxId>,
+    /// Whether it is not in the kernel and the store yet. Its name and subnets are taken; who
+    /// wants to join or remove it waits.
+    pub(crate) in_making: bool,
     /// The addresses that sandboxes had when they left.
     previous: BTreeMap<SandboxId, Vec<IpAddr>>,
 }
 
 impl NetworkState {
-    /// A network without members.
+    /// A network without members, made already.
     pub(crate) fn new(network: Arc<Network>, pools: Vec<(IpNet, Pool)>) -> Self {
         Self {
             network,
             pools,
             members: BTreeSet::new(),
+            in_making: false,
             previous: BTreeMap::new(),
         }
     }
