@@ -18,4 +18,41 @@ pub struct Facts {
     pub ipv4_forward_drops: bool,
     /// The same for IPv6.
     pub ipv6_forward_drops: bool,
+    /// What the operator's flags say of the firewall.
+    #[serde(default)]
+    pub policy: Policy,
+}
+
+/// What the operator decided about the firewall, once for all networks.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Policy {
+    /// IPv4 is not ours to filter or translate (`--iptables=false`).
+    pub ipv4_unmanaged: bool,
+    /// IPv6 is not ours to filter or translate (`--ip6tables=false`).
+    pub ipv6_unmanaged: bool,
+    /// Published ports of containers may be reached at the containers' own addresses, by any
+    /// link (`--allow-direct-routing`).
+    pub direct_routing: bool,
+    /// A packet with this mark may enter any network that is not internal
+    /// (`--bridge-accept-fwmark`).
+    pub accept_mark: Option<Mark>,
+}
+
+/// A packet mark: the bits of `mask` have `value`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Mark {
+    /// The value.
+    pub value: u32,
+    /// The bits that are compared.
+    pub mask: u32,
+}
+
+impl Facts {
+    /// Whether the packets of a family are left alone.
+    pub fn unmanaged(&self, ipv6: bool) -> bool {
+        match ipv6 {
+            false => self.policy.ipv4_unmanaged,
+            true => self.policy.ipv6_unmanaged,
+        }
+    }
 }

@@ -14,11 +14,11 @@ mod sandbox;
 
 pub use endpoint::{Endpoint, EndpointSpec};
 pub use error_class::ErrorClass;
-pub use facts::Facts;
+pub use facts::{Facts, Mark, Policy};
 pub use id::{Id, InvalidId, derive_id};
 pub use interface_name::{InterfaceName, InvalidInterfaceName};
 pub use mac::{InvalidMac, Mac};
-pub use network::{DriverKind, IpamSpec, Network, NetworkSpec, Scope, SubnetSpec};
+pub use network::{DriverKind, IpamSpec, Network, NetworkSpec, Scope, SubnetSpec, UsersDevice};
 pub use port::{PortMapping, PortRequest, Protocol};
 pub use sandbox::{NameserverConfig, Sandbox};
 

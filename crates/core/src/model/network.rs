@@ -115,19 +115,24 @@ pub struct Network {
     pub created: String,
     /// What it is. The subnets are the reserved ones.
     pub spec: NetworkSpec,
-    /// Whether its device is the user's: it is used, and neither made nor removed.
+    /// The user's own device, if it was there before: it is used, and neither made nor removed.
     #[serde(default)]
-    pub adopted: bool,
+    pub users_device: Option<UsersDevice>,
+}
+
+/// What a device of the user's was like when a network took it over.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct UsersDevice {
+    /// Its addresses: not ours to make or remove.
+    pub addresses: Vec<IpNet>,
+    /// Whether it was up.
+    pub up: bool,
 }
 
 impl Network {
     /// The subnets of one family that the network uses: IPv6 ones only where IPv6 is on.
     pub fn subnets(&self, ipv6: bool) -> impl Iterator<Item = &SubnetSpec> {
-        let enabled = if ipv6 {
-            self.spec.enable_ipv6
-        } else {
-            self.spec.enable_ipv4
-        };
+        let enabled = self.enables(ipv6);
         let family = move |subnet: &&SubnetSpec| matches!(subnet.subnet, IpNet::V6(_)) == ipv6;
         self.spec
             .ipam
@@ -137,6 +142,14 @@ impl Network {
             .filter(family)
     }
 
+    /// Whether its endpoints have addresses of a family.
+    pub fn enables(&self, ipv6: bool) -> bool {
+        match ipv6 {
+            false => self.spec.enable_ipv4,
+            true => self.spec.enable_ipv6,
+        }
+    }
+
     /// Whether it is one of the three that exist from the start and cannot be removed.
     pub fn is_predefined(&self) -> bool {
         matches!(self.spec.name.as_str(), "bridge" | "host" | "none")
@@ -144,6 +157,27 @@ impl Network {
 
     /// The value of a driver option.
     pub fn option(&self, key: &str) -> Option<&str> {
-        self.spec.options.get(key).map(String::as_str)
+        self.spec.option(key)
+    }
+
+    /// The address that endpoints route through: one that was kept for it among the auxiliary
+    /// addresses, as another machine's may be, or the gateway of the first subnet.
+    pub fn gateway(&self, ipv6: bool) -> Option<IpAddr> {
+        let key = if ipv6 {
+            "DefaultGatewayIPv6"
+        } else {
+            "DefaultGatewayIPv4"
+        };
+        let chosen = self
+            .subnets(ipv6)
+            .find_map(|subnet| subnet.auxiliary.get(key).copied());
+        chosen.or_else(|| self.subnets(ipv6).find_map(|subnet| subnet.gateway))
+    }
+}
+
+impl NetworkSpec {
+    /// The value of a driver option.
+    pub fn option(&self, key: &str) -> Option<&str> {
+        self.options.get(key).map(String::as_str)
     }
 }

@@ -66,15 +66,29 @@ pub struct PortRequest {
     pub host_ports: Option<(u16, u16)>,
 }
 
-/// A published port: a reserved host port that leads to a container's port.
+/// A published port: a reserved host port that leads to a container's port; or, on a routed
+/// network, the container's port alone.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct PortMapping {
     /// The protocol.
     pub protocol: Protocol,
     /// The host address bound; `None` for all, of both families.
     pub host_ip: Option<IpAddr>,
-    /// The host port bound.
+    /// The host port bound; 0 where there is none, because nothing is translated.
     pub host_port: u16,
     /// The port in the container.
     pub container_port: u16,
+}
+
+impl PortMapping {
+    /// Whether a port of the host leads there.
+    pub fn is_translated(&self) -> bool {
+        self.host_port != 0
+    }
+
+    /// Whether it concerns the family of an address.
+    pub fn is_for(&self, address: IpAddr) -> bool {
+        self.host_ip
+            .is_none_or(|ip| ip.is_ipv6() == address.is_ipv6())
+    }
 }

@@ -11,7 +11,7 @@ pub use render::Listing;
 use serde::{Deserialize, Serialize};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use crate::model::{InterfaceName, Protocol};
+use crate::model::{InterfaceName, Mark, Protocol};
 
 /// The name of a table.
 pub type TableName = String;
@@ -203,6 +203,10 @@ pub enum Match {
     Translated,
     /// The destination address is one of the host's (`fib daddr type local`).
     ToHost,
+    /// ICMP, or ICMPv6 if true.
+    Icmp(bool),
+    /// The packet's mark has a value in the bits of a mask.
+    Marked(Mark),
 }
 
 /// A field of a packet or of what the kernel knows about it.
@@ -250,6 +254,15 @@ pub enum Statement {
     },
     /// Source translation to the address of the outgoing link.
     Masquerade,
+    /// Source translation to the address that a map has for the fields.
+    SnatMap {
+        /// IPv6 if true.
+        ipv6: bool,
+        /// The fields looked up.
+        fields: Vec<Field>,
+        /// The map.
+        map: SetName,
+    },
     /// Set a port field.
     SetPort(Field, u16),
     /// Do not track the connection.

@@ -273,6 +273,15 @@ impl Words<'_> {
             Match::Established => "ct state established,related".into(),
             Match::Translated => "ct status dnat".into(),
             Match::ToHost => "fib daddr type local".into(),
+            // It implies the network protocol.
+            Match::Icmp(false) => "meta l4proto icmp".into(),
+            Match::Icmp(true) => "meta l4proto ipv6-icmp".into(),
+            Match::Marked(mark) if mark.mask == u32::MAX => {
+                format!("meta mark 0x{:08x}", mark.value)
+            }
+            Match::Marked(mark) => {
+                format!("meta mark & 0x{:08x} == 0x{:08x}", mark.mask, mark.value)
+            }
         };
         self.done.push(text);
     }
@@ -286,7 +295,8 @@ impl Words<'_> {
                 fields,
                 map,
                 port: _,
-            } => self.dnat(*ipv6, fields, map),
+            } => self.translate("dnat", *ipv6, fields, map),
+            Statement::SnatMap { ipv6, fields, map } => self.translate("snat", *ipv6, fields, map),
             Statement::Masquerade => "masquerade".into(),
             Statement::SetPort(field, port) => format!("{} set {port}", self.field(*field)),
             Statement::NoTrack => "notrack".into(),
@@ -296,7 +306,7 @@ impl Words<'_> {
     }
 
     /// Translation needs to know the network protocol, if only the family leaves it open.
-    fn dnat(&mut self, ipv6: bool, fields: &[Field], map: &str) -> String {
+    fn translate(&mut self, what: &str, ipv6: bool, fields: &[Field], map: &str) -> String {
         let open = matches!(self.family, Family::Inet | Family::Bridge);
         let told =
             self.network.is_some() || fields.iter().any(|field| network_of(*field).is_some());
@@ -309,7 +319,7 @@ impl Words<'_> {
             (true, false) => " ip",
             (true, true) => " ip6",
         };
-        format!("dnat{family} to {} map @{map}", self.fields(fields))
+        format!("{what}{family} to {} map @{map}", self.fields(fields))
     }
 
     /// Remembers what a comparison says about the packets that pass it, and returns whether a
@@ -372,13 +382,19 @@ fn of_match(condition: &Match) -> &[Field] {
         | Match::Within(field, _)
         | Match::NotWithin(field, _) => std::slice::from_ref(field),
         Match::InSet(fields, _) | Match::NotInSet(fields, _) => fields,
-        Match::Established | Match::Translated | Match::ToHost => &[],
+        Match::Established
+        | Match::Translated
+        | Match::ToHost
+        | Match::Icmp(_)
+        | Match::Marked(_) => &[],
     }
 }
 
 fn of_statement(statement: &Statement) -> &[Field] {
     match statement {
-        Statement::VerdictMap(fields, _) | Statement::DnatMap { fields, .. } => fields,
+        Statement::VerdictMap(fields, _)
+        | Statement::DnatMap { fields, .. }
+        | Statement::SnatMap { fields, .. } => fields,
         Statement::SetPort(field, _) => std::slice::from_ref(field),
         Statement::Verdict(_) | Statement::Masquerade | Statement::NoTrack | Statement::Counter => {
             &[]

@@ -3,8 +3,8 @@
 //! Reads the live elements of our table; the view for iptables is read-only and for people and
 //! tools that know no other words.
 
-use super::{PUBLISH_SETS, host_table, set};
-use crate::model::Protocol;
+use super::{PUBLISH_SETS, ROUTED, host_table_of, set};
+use crate::model::{Policy, Protocol};
 use crate::nft::{Data, Datum, Listing, Verdict};
 use crate::plan::{Key, Object};
 use std::collections::BTreeMap;
@@ -15,9 +15,9 @@ use std::net::IpAddr;
 type Elements<'a> = BTreeMap<&'a str, Vec<(&'a [Datum], &'a Data)>>;
 
 /// The table with its elements, as `nft list table inet sealane` prints them.
-pub fn firewall_as_nft(owned: &[(Key, Object)]) -> String {
+pub fn firewall_as_nft(owned: &[(Key, Object)], policy: &Policy) -> String {
     Listing {
-        table: &host_table(),
+        table: &host_table_of(policy),
         elements: elements(owned),
     }
     .to_string()
@@ -43,7 +43,7 @@ pub fn firewall_as_iptables(owned: &[(Key, Object)]) -> String {
         translations(&elements, ipv6, &mut text);
         text.push_str("COMMIT\n*filter\n:FORWARD ACCEPT\n");
         text.push_str("-A FORWARD -m conntrack --ctstate RELATED,ESTABLISHED -j ACCEPT\n");
-        passing(&elements, &mut text);
+        passing(&elements, ipv6, &mut text);
         text.push_str("COMMIT\n");
     }
     text
@@ -74,6 +74,15 @@ fn masquerades(elements: &Elements<'_>, ipv6: bool, text: &mut String) {
             let _ = writeln!(
                 text,
                 "-A POSTROUTING -s {source} -d {destination} -j MASQUERADE"
+            );
+        }
+    }
+    let chosen = if ipv6 { set::SNAT6 } else { set::SNAT4 };
+    for (key, data) in of(elements, chosen) {
+        if let ([Datum::Interface(bridge)], Data::Address(address)) = (key, data) {
+            let _ = writeln!(
+                text,
+                "-A POSTROUTING -i {bridge} ! -o {bridge} -j SNAT --to-source {address}"
             );
         }
     }
@@ -133,31 +142,66 @@ fn published(key: &[Datum]) -> Option<(Protocol, Option<&Datum>, String)> {
     Some((*protocol, address, ports))
 }
 
-fn passing(elements: &Elements<'_>, text: &mut String) {
-    let target = |data: &Data| match data {
-        Data::Verdict(Verdict::Accept) => Some("-j ACCEPT"),
-        Data::Verdict(Verdict::Drop) => Some("-j DROP"),
-        Data::Verdict(Verdict::Goto(_)) => Some("-m conntrack ! --ctstatus DNAT -j DROP"),
-        Data::Verdict(Verdict::Return | Verdict::Jump(_))
-        | Data::None
-        | Data::Address(_)
-        | Data::Socket(..) => None,
+fn passing(elements: &Elements<'_>, ipv6: bool, text: &mut String) {
+    let own = Datum::NfProto(ipv6);
+    open_ports(elements, ipv6, text);
+    for (key, data) in of(elements, set::WITHIN) {
+        if let ([Datum::Interface(input), Datum::Interface(output)], Data::Verdict(verdict)) =
+            (key, data)
+        {
+            decided(&format!("-i {input} -o {output}"), verdict, ipv6, text);
+        }
+    }
+    for (key, data) in of(elements, set::LEAVING) {
+        if let ([Datum::Interface(link)], Data::Verdict(verdict)) = (key, data) {
+            decided(&format!("-i {link}"), verdict, ipv6, text);
+        }
+    }
+    for (key, data) in of(elements, set::ENTERING) {
+        if let ([family, Datum::Interface(link)], Data::Verdict(verdict)) = (key, data)
+            && *family == own
+        {
+            decided(&format!("-o {link}"), verdict, ipv6, text);
+        }
+    }
+}
+
+/// What becomes of packets between links.
+fn decided(links: &str, verdict: &Verdict, ipv6: bool, text: &mut String) {
+    let icmp = if ipv6 { "ipv6-icmp" } else { "icmp" };
+    let target = match verdict {
+        Verdict::Accept => "-j ACCEPT",
+        Verdict::Drop => "-j DROP",
+        Verdict::Goto(chain) => {
+            if chain == ROUTED {
+                let _ = writeln!(text, "-A FORWARD {links} -p {icmp} -j ACCEPT");
+            }
+            "-m conntrack ! --ctstatus DNAT -j DROP"
+        }
+        Verdict::Return | Verdict::Jump(_) => return,
     };
-    for (set, option) in [
-        (set::WITHIN, ""),
-        (set::LEAVING, "-i "),
-        (set::ENTERING, "-o "),
-    ] {
-        for (key, data) in of(elements, set) {
-            let Some(target) = target(data) else { continue };
-            let links = match key {
-                [Datum::Interface(input), Datum::Interface(output)] => {
-                    format!("-i {input} -o {output}")
-                }
-                [Datum::Interface(link)] => format!("{option}{link}"),
-                _ => continue,
-            };
-            let _ = writeln!(text, "-A FORWARD {links} {target}");
+    let _ = writeln!(text, "-A FORWARD {links} {target}");
+}
+
+/// Ports that are open without translation: of routed networks, and by links.
+fn open_ports(elements: &Elements<'_>, ipv6: bool, text: &mut String) {
+    let open = if ipv6 { set::OPEN6 } else { set::OPEN4 };
+    for (key, _) in of(elements, open) {
+        if let [Datum::Interface(bridge), address, protocol, port] = key {
+            let _ = writeln!(
+                text,
+                "-A FORWARD -o {bridge} -d {address} -p {protocol} -m {protocol} --dport {port} \
+                 -j ACCEPT"
+            );
+        }
+    }
+    for (key, _) in of(elements, set::LINKS4).iter().filter(|_| !ipv6) {
+        if let [source, destination, protocol, port] = key {
+            let _ = writeln!(
+                text,
+                "-A FORWARD -s {source} -d {destination} -p {protocol} -m {protocol} \
+                 --dport {port} -j ACCEPT"
+            );
         }
     }
 }

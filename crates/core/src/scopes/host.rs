@@ -3,8 +3,8 @@
 //! What a rule decides per network, endpoint or port stands in a set or map; the rules never grow.
 
 use super::publish::{publish_chain, publish_sets};
-use super::{PUBLISHED_ONLY, set};
-use crate::model::{Facts, InterfaceName};
+use super::{APART, PUBLISHED_DIRECT, PUBLISHED_ONLY, ROUTED, set};
+use crate::model::{Facts, InterfaceName, Policy};
 use crate::nft::{
     Chain, ChainKind, Data, DataType, Datum, Family, Field, Hook, HookPoint, Match, Rule, Set,
     Statement, Table, Verdict,
@@ -21,8 +21,16 @@ pub fn plan_host(facts: &Facts, forward: (bool, bool)) -> Plan {
     let mut plan = Plan::default();
     plan.add(
         Key::Table(Netns::Host, TABLE.into()),
-        Object::Table(host_table()),
+        Object::Table(host_table_of(&facts.policy)),
     );
+    for ipv6 in [false, true] {
+        if facts.unmanaged(ipv6) {
+            plan.add(
+                Key::Element(set::UNMANAGED.into(), vec![Datum::NfProto(ipv6)]),
+                Object::Element(Data::None),
+            );
+        }
+    }
     let families = [
         (
             forward.0,
@@ -47,7 +55,7 @@ pub fn plan_host(facts: &Facts, forward: (bool, bool)) -> Plan {
                 Object::Setting("1".into()),
             );
         }
-        if !was_on {
+        if !was_on && !facts.unmanaged(ipv6) {
             // We switched it on for ourselves, so nobody else may be routed by it.
             plan.add(
                 Key::Element(set::FOREIGN.into(), vec![Datum::NfProto(ipv6)]),
@@ -58,23 +66,20 @@ pub fn plan_host(facts: &Facts, forward: (bool, bool)) -> Plan {
     plan
 }
 
-/// The table of the host. It is the same on every host and for every set of networks.
+/// The table of a host whose operator decided nothing of the firewall.
 pub fn host_table() -> Table {
+    host_table_of(&Policy::default())
+}
+
+/// The table of the host. It is the same for every set of networks.
+pub fn host_table_of(policy: &Policy) -> Table {
     let user = [
         "sealane-user-prerouting",
         "sealane-user-forward",
         "sealane-user-postrouting",
     ];
     let mut chains: Vec<Chain> = user.into_iter().map(user_chain).collect();
-    chains.push(Chain {
-        name: PUBLISHED_ONLY.into(),
-        hook: None,
-        rules: vec![
-            rule("a published port", vec![Match::Translated], Verdict::Accept),
-            rule("nothing else enters a network", vec![], Verdict::Drop),
-        ],
-        user: false,
-    });
+    chains.extend(entrances(policy));
     chains.push(publish_chain());
     chains.extend([guard(), prerouting(), output(), forward(), postrouting()]);
     Table {
@@ -86,7 +91,7 @@ pub fn host_table() -> Table {
 }
 
 fn sets() -> Vec<Set> {
-    use DataType::{Interface, Ipv4, Ipv6, NfProto, Verdict};
+    use DataType::{Interface, Ipv4, Ipv6, NfProto, Port, Protocol, Verdict};
     let plain = |name: &str, key: &[DataType], data: &[DataType]| Set {
         name: name.into(),
         key: key.to_vec(),
@@ -98,10 +103,17 @@ fn sets() -> Vec<Set> {
         plain(set::SIBLINGS, &[Interface, Interface], &[]),
         plain(set::WITHIN, &[Interface, Interface], &[Verdict]),
         plain(set::LEAVING, &[Interface], &[Verdict]),
-        plain(set::ENTERING, &[Interface], &[Verdict]),
+        plain(set::ENTERING, &[NfProto, Interface], &[Verdict]),
         plain(set::FOREIGN, &[NfProto], &[Verdict]),
         plain(set::MASQUERADE4, &[Interface], &[]),
         plain(set::MASQUERADE6, &[Interface], &[]),
+        plain(set::SNAT4, &[Interface], &[Ipv4]),
+        plain(set::SNAT6, &[Interface], &[Ipv6]),
+        plain(set::TRUSTED, &[Interface, Interface], &[]),
+        plain(set::OPEN4, &[Interface, Ipv4, Protocol, Port], &[]),
+        plain(set::OPEN6, &[Interface, Ipv6, Protocol, Port], &[]),
+        plain(set::LINKS4, &[Ipv4, Ipv4, Protocol, Port], &[]),
+        plain(set::UNMANAGED, &[NfProto], &[]),
         plain(set::SELF4, &[Ipv4, Ipv4], &[]),
         plain(set::SELF6, &[Ipv6, Ipv6], &[]),
     ];
@@ -116,6 +128,89 @@ fn user_chain(name: &str) -> Chain {
         hook: None,
         rules: vec![],
         user: true,
+    }
+}
+
+/// The chains that decide who enters a network, one for each way a network can be entered.
+fn entrances(policy: &Policy) -> Vec<Chain> {
+    use Field::{InputInterface, OutputInterface};
+    let published = || rule("a published port", vec![Match::Translated], Verdict::Accept);
+    let marked = || {
+        let mark = policy.accept_mark.into_iter();
+        let comment = "a mark that the operator lets in";
+        mark.map(|mark| rule(comment, vec![Match::Marked(mark)], Verdict::Accept))
+    };
+    let nothing = || rule("nothing else enters a network", vec![], Verdict::Drop);
+    let trusted = Match::InSet(vec![InputInterface, OutputInterface], set::TRUSTED.into());
+    let linked = Match::InSet(
+        vec![
+            Field::Ip4Source,
+            Field::Ip4Destination,
+            Field::L4Proto,
+            Field::DestinationPort,
+        ],
+        set::LINKS4.into(),
+    );
+    let icmp = |ipv6| rule("errors and echo", vec![Match::Icmp(ipv6)], Verdict::Accept);
+    let direct = |comment| {
+        let direct = Verdict::Goto(PUBLISHED_DIRECT.into());
+        move |matches| rule(comment, matches, direct)
+    };
+    vec![
+        plain_chain(
+            PUBLISHED_DIRECT,
+            [published()]
+                .into_iter()
+                .chain(marked())
+                .chain(open_ports())
+                .chain([nothing()]),
+        ),
+        plain_chain(
+            PUBLISHED_ONLY,
+            [published()].into_iter().chain(marked()).chain([
+                direct("directly from a link that is trusted")(vec![trusted]),
+                nothing(),
+            ]),
+        ),
+        plain_chain(
+            ROUTED,
+            [icmp(false), icmp(true), direct("a published port")(vec![])],
+        ),
+        plain_chain(
+            APART,
+            [rule("a port of a link", vec![linked], Verdict::Accept)]
+                .into_iter()
+                .chain([published()])
+                .chain(marked())
+                .chain([nothing()]),
+        ),
+    ]
+}
+
+/// A published port, at the container's own address.
+fn open_ports() -> [Rule; 2] {
+    [
+        (Field::Ip4Destination, set::OPEN4),
+        (Field::Ip6Destination, set::OPEN6),
+    ]
+    .map(|(destination, open)| {
+        let port = [
+            Field::OutputInterface,
+            destination,
+            Field::L4Proto,
+            Field::DestinationPort,
+        ];
+        let open = Match::InSet(port.to_vec(), open.into());
+        rule("a published port, directly", vec![open], Verdict::Accept)
+    })
+}
+
+fn plain_chain(name: &str, rules: impl IntoIterator<Item = Rule>) -> Chain {
+    Chain {
+        name: name.into(),
+        hook: None,
+        rules: rules.into_iter().collect(),
+        user: false,
     }
 }
 
@@ -202,7 +297,7 @@ fn forward() -> Chain {
                 set::WITHIN,
             ),
             lookup("out of a network", &[InputInterface], set::LEAVING),
-            lookup("into a network", &[OutputInterface], set::ENTERING),
+            lookup("into a network", &[NfProto, OutputInterface], set::ENTERING),
             rule(
                 "out of a network to anywhere else",
                 vec![Match::InSet(vec![InputInterface], set::BRIDGES.into())],
@@ -259,6 +354,8 @@ fn postrouting() -> Chain {
                 ],
                 Verdict::Return,
             ),
+            snat(false, set::SNAT4),
+            snat(true, set::SNAT6),
             masquerade(
                 "to the outside",
                 vec![family(false), in_set(&[InputInterface], set::MASQUERADE4)],
@@ -269,6 +366,19 @@ fn postrouting() -> Chain {
             ),
         ],
     )
+}
+
+/// To the outside with the address that was chosen for the network.
+fn snat(ipv6: bool, map: &str) -> Rule {
+    Rule {
+        matches: vec![],
+        statements: vec![Statement::SnatMap {
+            ipv6,
+            fields: vec![Field::InputInterface],
+            map: map.into(),
+        }],
+        comment: "to the outside, with a chosen address".into(),
+    }
 }
 
 fn masquerade(comment: &str, matches: Vec<Match>) -> Rule {
@@ -287,7 +397,16 @@ fn rule(comment: &str, matches: Vec<Match>, verdict: Verdict) -> Rule {
     }
 }
 
-fn base(name: &str, kind: ChainKind, point: HookPoint, priority: i32, rules: Vec<Rule>) -> Chain {
+/// A chain that packets come to. Those of a family that is not ours leave it at once.
+fn base(
+    name: &str,
+    kind: ChainKind,
+    point: HookPoint,
+    priority: i32,
+    mut rules: Vec<Rule>,
+) -> Chain {
+    let unmanaged = Match::InSet(vec![Field::NfProto], set::UNMANAGED.into());
+    rules.insert(0, rule("not ours", vec![unmanaged], Verdict::Return));
     Chain {
         name: name.into(),
         hook: Some(Hook {

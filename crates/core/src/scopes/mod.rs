@@ -11,7 +11,7 @@ mod resolver;
 mod sandbox;
 
 pub use firewall::{firewall_as_iptables, firewall_as_nft};
-pub use host::{TABLE, host_table, plan_host};
+pub use host::{TABLE, host_table, host_table_of, plan_host};
 pub use network::{DriverOptions, plan_network};
 pub use publish::{PUBLISH_SETS, forget_changed};
 pub use resolver::{RESOLVER_ADDRESS, RESOLVER_TABLE, resolver_table};
@@ -19,6 +19,13 @@ pub use sandbox::{Gateways, plan_sandbox};
 
 /// The chain for what may enter a network only through a published port.
 pub const PUBLISHED_ONLY: &str = "published-only";
+
+/// The chain for a network whose published ports are open at the containers' own addresses too.
+pub const PUBLISHED_DIRECT: &str = "published-direct";
+/// The chain for what may enter a routed network.
+pub const ROUTED: &str = "routed";
+/// The chain for what may pass between containers that are kept apart.
+pub const APART: &str = "apart";
 
 /// The sets and maps of the host table. What each holds is said where the table is made.
 pub mod set {
@@ -30,7 +37,7 @@ pub mod set {
     pub const WITHIN: &str = "within";
     /// Verdict on what leaves a network by its bridge.
     pub const LEAVING: &str = "leaving";
-    /// Verdict on what enters a network by its bridge.
+    /// Verdict on IPv4 or IPv6 that enters a network by its bridge.
     pub const ENTERING: &str = "entering";
     /// Verdict on IPv4 or IPv6 between two links that are not ours.
     pub const FOREIGN: &str = "foreign";
@@ -38,6 +45,20 @@ pub mod set {
     pub const MASQUERADE4: &str = "masquerade4";
     /// Bridges whose IPv6 traffic leaves with the host's address.
     pub const MASQUERADE6: &str = "masquerade6";
+    /// Bridges whose IPv4 traffic leaves with an address that was chosen.
+    pub const SNAT4: &str = "snat4";
+    /// Bridges whose IPv6 traffic leaves with an address that was chosen.
+    pub const SNAT6: &str = "snat6";
+    /// A link of the host and a bridge into which it may lead directly.
+    pub const TRUSTED: &str = "trusted";
+    /// Ports of IPv4 endpoints, by bridge, that are open to whoever may lead there directly.
+    pub const OPEN4: &str = "open4";
+    /// Ports of IPv6 endpoints that are open to whoever may lead there directly.
+    pub const OPEN6: &str = "open6";
+    /// An IPv4 endpoint that is linked to a port of another from which it is kept apart.
+    pub const LINKS4: &str = "links4";
+    /// IPv4 or IPv6, where its packets are not ours to filter or translate.
+    pub const UNMANAGED: &str = "unmanaged";
     /// An IPv4 endpoint and itself, where it has published ports.
     pub const SELF4: &str = "self4";
     /// An IPv6 endpoint and itself, where it has published ports.

@@ -8,7 +8,8 @@
 //! One interval map for all would cost ten times as much to fill, and overlaps would fail or depend
 //! on the order.
 
-use crate::model::{PortMapping, Protocol};
+use super::set;
+use crate::model::{InterfaceName, PortMapping, Protocol};
 use crate::nft::{Chain, Data, DataType, Datum, Field, Match, Rule, Set, Statement, Verdict};
 use crate::plan::{Effect, Key, Object, Plan};
 use std::collections::BTreeSet;
@@ -111,11 +112,7 @@ pub(super) fn plan_publish(mappings: &[PortMapping], target: IpAddr, plan: &mut 
     let [by_address, by_port, by_range] = PUBLISH_SETS[usize::from(target.is_ipv6())];
     let (mut everywhere, elsewhere): (Vec<&PortMapping>, Vec<&PortMapping>) = mappings
         .iter()
-        .filter(|mapping| {
-            mapping
-                .host_ip
-                .is_none_or(|ip| ip.is_ipv6() == target.is_ipv6())
-        })
+        .filter(|mapping| mapping.is_translated() && mapping.is_for(target))
         .partition(|mapping| mapping.host_ip.is_none_or(|ip| ip.is_unspecified()));
     let mut element = |set: &str, key: Vec<Datum>, data: Data| {
         plan.add(Key::Element(set.into(), key), Object::Element(data));
@@ -157,6 +154,29 @@ pub(super) fn plan_publish(mappings: &[PortMapping], target: IpAddr, plan: &mut 
     }
 }
 
+/// Adds the elements that open the ports of an endpoint to whoever may lead there directly.
+pub(super) fn plan_open(
+    mappings: &[PortMapping],
+    bridge: &InterfaceName,
+    target: IpAddr,
+    plan: &mut Plan,
+) {
+    let open = if target.is_ipv6() {
+        set::OPEN6
+    } else {
+        set::OPEN4
+    };
+    for mapping in mappings.iter().filter(|mapping| mapping.is_for(target)) {
+        let key = vec![
+            Datum::Interface(bridge.clone()),
+            address(target),
+            Datum::Protocol(mapping.protocol),
+            Datum::Port(mapping.container_port),
+        ];
+        plan.add(Key::Element(open.into(), key), Object::Element(Data::None));
+    }
+}
+
 /// Whether two mappings belong to one run of ports that are the same inside and outside.
 fn continues(a: &PortMapping, b: &PortMapping) -> bool {
     let identity = |mapping: &PortMapping| mapping.host_port == mapping.container_port;
@@ -181,7 +201,7 @@ pub fn forget_changed(old: &[PortMapping], new: &[PortMapping]) -> Option<Effect
 pub(super) fn udp_ports(mappings: &[PortMapping]) -> impl Iterator<Item = u16> {
     let udp = mappings
         .iter()
-        .filter(|mapping| mapping.protocol == Protocol::Udp);
+        .filter(|mapping| mapping.protocol == Protocol::Udp && mapping.is_translated());
     udp.map(|mapping| mapping.host_port)
 }
 

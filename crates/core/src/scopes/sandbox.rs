@@ -1,7 +1,7 @@
 //! A sandbox's scope: its endpoints, and what depends on all of them together.
 
 use super::network::DriverOptions;
-use super::publish::{address, plan_publish, udp_ports};
+use super::publish::{address, plan_open, plan_publish, udp_ports};
 use super::{RESOLVER_TABLE, resolver_table, set};
 use crate::drivers::bridge::{self, InvalidOption};
 use crate::model::{Endpoint, Facts, Network, NetworkId, Protocol, Sandbox};
@@ -45,6 +45,17 @@ impl<'a> Gateways<'a> {
         let v6 = by_rank.find(|endpoint| endpoint.gateway6.is_some());
         Self { v4, v6 }
     }
+
+    /// The endpoints and their addresses that published ports lead to, one for each family.
+    pub fn targets(&self) -> impl Iterator<Item = (&'a Endpoint, IpAddr)> {
+        let v4 = self
+            .v4
+            .and_then(|end| Some((end, IpAddr::V4(end.ipv4?.addr()))));
+        let v6 = self
+            .v6
+            .and_then(|end| Some((end, IpAddr::V6(end.ipv6?.addr()))));
+        v4.into_iter().chain(v6)
+    }
 }
 
 /// Returns the kernel objects of a sandbox. `networks` holds at least those it has joined.
@@ -78,7 +89,7 @@ pub fn plan_sandbox(
     }
     let gateways = Gateways::choose(sandbox, networks);
     plan_default_routes(sandbox, gateways, &mut plan);
-    plan_ports(sandbox, gateways, &mut plan);
+    plan_ports(sandbox, networks, gateways, facts, &mut plan)?;
     Ok(plan)
 }
 
@@ -101,32 +112,40 @@ fn plan_default_routes(sandbox: &Sandbox, gateways: Gateways<'_>, plan: &mut Pla
     }
 }
 
-/// Published ports lead to the endpoints that have the gateway.
-fn plan_ports(sandbox: &Sandbox, gateways: Gateways<'_>, plan: &mut Plan) {
+/// Published ports lead to the endpoints that have the gateway, as their networks let them.
+fn plan_ports(
+    sandbox: &Sandbox,
+    networks: &BTreeMap<NetworkId, Arc<Network>>,
+    gateways: Gateways<'_>,
+    facts: &Facts,
+    plan: &mut Plan,
+) -> Result<(), InvalidOption> {
     if sandbox.ports.is_empty() {
-        return;
+        return Ok(());
     }
-    let v4 = gateways
-        .v4
-        .and_then(|endpoint| endpoint.ipv4)
-        .map(|net| IpAddr::V4(net.addr()));
-    let v6 = gateways
-        .v6
-        .and_then(|endpoint| endpoint.ipv6)
-        .map(|net| IpAddr::V6(net.addr()));
-    for (target, set) in v4
-        .into_iter()
-        .zip([set::SELF4])
-        .chain(v6.into_iter().zip([set::SELF6]))
-    {
-        plan_publish(&sandbox.ports, target, plan);
-        let key = Key::Element(set.into(), vec![address(target), address(target)]);
-        plan.add(key, Object::Element(Data::None));
+    for (endpoint, target) in gateways.targets() {
+        let Some(network) = networks.get(&endpoint.network) else {
+            continue;
+        };
+        let DriverOptions::Bridge(options) = DriverOptions::of(network)? else {
+            continue;
+        };
+        let ipv6 = target.is_ipv6();
+        if options.mode(ipv6).translates() {
+            plan_publish(&sandbox.ports, target, plan);
+            let set = if ipv6 { set::SELF6 } else { set::SELF4 };
+            let key = Key::Element(set.into(), vec![address(target), address(target)]);
+            plan.add(key, Object::Element(Data::None));
+        }
+        if bridge::opens_directly(&options, facts, ipv6) {
+            plan_open(&sandbox.ports, &options.device, target, plan);
+        }
         plan.effect(Effect::ForgetAddress(target));
     }
     for port in udp_ports(&sandbox.ports) {
         plan.effect(Effect::ForgetPort(Protocol::Udp, port));
     }
+    Ok(())
 }
 
 #[cfg(test)]

@@ -228,7 +228,7 @@ fn network(name: &str, driver: DriverKind) -> Network {
             options: BTreeMap::new(),
             labels: BTreeMap::new(),
         },
-        adopted: false,
+        users_device: None,
     }
 }
 

@@ -231,11 +231,20 @@ impl Containers {
             .collect();
         list.extend(sandbox.ports.iter().flat_map(published));
         list.sort_by_key(|port| (port.private_port, port.public_port, port.ip.clone()));
+        list.dedup();
         list
     }
 }
 
 fn published(mapping: &PortMapping) -> Vec<PortSummary> {
+    if !mapping.is_translated() {
+        return vec![PortSummary {
+            ip: None,
+            private_port: mapping.container_port,
+            public_port: None,
+            typ: Some(port_type(mapping.protocol)),
+        }];
+    }
     let addresses = ports::host_addresses(mapping).into_iter();
     addresses
         .map(|ip| PortSummary {

@@ -88,7 +88,11 @@ fn host_sides(mapping: &PortMapping) -> Vec<PortBinding> {
     };
     let binding = |address: String| PortBinding {
         host_ip: Some(address),
-        host_port: Some(mapping.host_port.to_string()),
+        // A routed port has none, and Docker shows an empty one.
+        host_port: Some(match mapping.host_port {
+            0 => String::new(),
+            port => port.to_string(),
+        }),
     };
     addresses.into_iter().map(binding).collect()
 }

@@ -1,7 +1,7 @@
 //! What the daemon's flags decide about networks.
 
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
-use sealane_core::model::NameserverConfig;
+use sealane_core::model::{NameserverConfig, Policy};
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::path::PathBuf;
@@ -91,6 +91,8 @@ pub struct EngineConfig {
     pub host_gateway: Vec<IpAddr>,
     /// `--firewall-integration`: meet foreign firewalls that drop.
     pub firewall_integration: bool,
+    /// What the flags decide about the firewall.
+    pub policy: Policy,
     /// The host's resolver configuration, `/etc/resolv.conf`.
     pub resolv_conf: PathBuf,
 }

@@ -7,8 +7,9 @@ use crate::state::NetworkState;
 use crate::{CreateNetwork, Engine, EngineError, RequestedSubnet};
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 use sealane_core::drivers::bridge::options;
-use sealane_core::model::{DriverKind, InterfaceName, IpamSpec, Network, NetworkId, NetworkSpec};
-use sealane_core::plan::{Key, Netns};
+use sealane_core::model::{
+    DriverKind, InterfaceName, IpamSpec, Network, NetworkId, NetworkSpec, UsersDevice,
+};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -62,8 +63,8 @@ impl Engine {
             .state()
             .named("bridge")
             .map(|state| state.network.clone());
-        let (device, adopted) = self.default_device(present.as_deref())?;
-        let asked = self.default_request(device, adopted, present.as_deref())?;
+        let (device, users_device) = self.default_device(present.as_deref())?;
+        let asked = self.default_request(device, users_device.as_ref(), present.as_deref())?;
         let avoid = self.prefixes_to_avoid()?;
         let spec = {
             let mut state = self.state();
@@ -74,7 +75,7 @@ impl Engine {
             let around = Surroundings {
                 state: &state,
                 pools: &self.pools,
-                avoid: if adopted { &[] } else { &avoid },
+                avoid: if users_device.is_some() { &[] } else { &avoid },
                 defaults: None,
             };
             let request = CreateNetwork {
@@ -89,7 +90,7 @@ impl Engine {
         let network = match present {
             Some(present) => Network {
                 spec,
-                adopted,
+                users_device,
                 ..Network::clone(&present)
             },
             None => {
@@ -98,84 +99,82 @@ impl Engine {
                     id,
                     created: timestamp(),
                     spec,
-                    adopted,
+                    users_device,
                 }
             }
         };
         self.keep_default(network)
     }
 
-    /// The device, and whether it is the user's own.
-    fn default_device(&self, present: Option<&Network>) -> Result<(String, bool), EngineError> {
-        let exists = |name: &str| {
+    /// The device, and what it was like before if it is the user's own.
+    fn default_device(
+        &self,
+        present: Option<&Network>,
+    ) -> Result<(String, Option<UsersDevice>), EngineError> {
+        let found = |name: &str| {
             let name = InterfaceName::try_from(name)
                 .map_err(|error| EngineError::Invalid(error.to_string()))?;
-            self.foreign_link(&name)
+            self.users_device(&name)
         };
+        let had = present.and_then(|network| network.option(options::NAME));
         if let Some(device) = &self.config.default_bridge.device {
-            return Ok((device.clone(), exists(device)?));
+            let Some(now) = found(device)? else {
+                return Err(EngineError::Failed {
+                    message: format!(
+                        "error creating default \"bridge\" network: bridge device with non \
+                         default name {device} must be created manually"
+                    ),
+                    source: None,
+                });
+            };
+            // What we gave it in an earlier run is not the user's.
+            let before = present.filter(|_| had == Some(device));
+            let before = before.and_then(|network| network.users_device.clone());
+            return Ok((device.clone(), Some(before.unwrap_or(now))));
         }
-        if let Some(device) = present.and_then(|network| network.option(options::NAME))
-            && !exists(device)?
+        if let Some(device) = had.filter(|_| present.is_none_or(|n| n.users_device.is_none()))
+            && found(device)?.is_none()
         {
-            return Ok((device.into(), false));
+            return Ok((device.into(), None));
         }
-        if !exists(DOCKER0)? {
-            return Ok((DOCKER0.into(), false));
+        if found(DOCKER0)?.is_none() {
+            return Ok((DOCKER0.into(), None));
         }
         tracing::warn!(
             "{DOCKER0} belongs to another engine; the default bridge is {SEALANE0} instead"
         );
-        Ok((SEALANE0.into(), false))
-    }
-
-    /// Whether a link exists that we did not make.
-    fn foreign_link(&self, name: &InterfaceName) -> Result<bool, EngineError> {
-        let failed =
-            |error| EngineError::failed(format!("cannot look for a link named {name}"), error);
-        let kernel = self.executor.kernel();
-        let key = Key::Link(Netns::Host, name.clone());
-        let foreign = kernel.link_is_ours(name).map_err(failed)? == Some(false);
-        Ok(foreign && !self.claimed.contains(&key))
+        Ok((SEALANE0.into(), None))
     }
 
     fn default_request(
         &self,
         device: String,
-        adopted: bool,
+        users_device: Option<&UsersDevice>,
         present: Option<&Network>,
     ) -> Result<CreateNetwork, EngineError> {
         let flags = &self.config.default_bridge;
-        let mut subnets = Vec::new();
-        let address = match (flags.address, adopted) {
-            (None, true) => self.address_of(&device)?,
-            (address, _) => address,
+        let own = |ipv6: bool| {
+            let addresses = users_device
+                .into_iter()
+                .flat_map(|device| &device.addresses);
+            let mut addresses = addresses.filter(move |net| net.addr().is_ipv6() == ipv6);
+            addresses.find(|net| !is_link_local(net)).copied()
         };
-        if let Some(address) = address {
+        let kept = || kept_subnet(present.filter(|_| users_device.is_none()), flags.range);
+        let mut subnets = Vec::new();
+        let address = flags.address.map(IpNet::V4).or_else(|| own(false));
+        if let Some(address) = address.or_else(kept) {
             let range = flags.range.map(IpNet::V4);
-            subnets.push(subnet(
-                IpNet::V4(address),
-                flags.gateway.map(Into::into),
-                range,
-            ));
-        } else if let Some(kept) = kept_subnet(present, flags.range) {
-            subnets.push(subnet(
-                kept,
-                flags.gateway.map(Into::into),
-                flags.range.map(IpNet::V4),
-            ));
+            subnets.push(subnet(address, flags.gateway.map(Into::into), range));
         }
         let address6 = flags.address6.or_else(|| first_of(flags.range6));
+        let address6 = address6.map(IpNet::V6).or_else(|| own(true));
         if let (true, Some(address)) = (flags.ipv6, address6) {
             let range = flags
                 .range6
                 .map(IpNet::V6)
                 .filter(|_| flags.address6.is_some());
-            subnets.push(subnet(
-                IpNet::V6(address),
-                flags.gateway6.map(Into::into),
-                range,
-            ));
+            subnets.push(subnet(address, flags.gateway6.map(Into::into), range));
         }
         Ok(CreateNetwork {
             enable_ipv6: Some(flags.ipv6),
@@ -202,23 +201,10 @@ impl Engine {
         .map(|(key, value)| (key.to_owned(), value))
         .into()
     }
-
-    /// The first IPv4 address of a link of the host.
-    fn address_of(&self, device: &str) -> Result<Option<Ipv4Net>, EngineError> {
-        let addresses = self.executor.kernel().addresses().map_err(|error| {
-            EngineError::failed(format!("cannot read the addresses of {device}"), error)
-        })?;
-        let own = addresses
-            .into_iter()
-            .filter(|address| address.link == device);
-        Ok(own.into_iter().find_map(|address| match address.address {
-            IpNet::V4(address) => Some(address),
-            IpNet::V6(_) => None,
-        }))
-    }
 }
 
-/// The subnet of an address of the bridge: the address is its gateway if no flag says otherwise.
+/// The subnet of an address of the bridge. Another machine's address that containers are to route
+/// through is kept out of use under the name that says so.
 fn subnet(
     address: IpNet,
     gateway: Option<std::net::IpAddr>,
@@ -226,20 +212,37 @@ fn subnet(
 ) -> RequestedSubnet {
     let own = Some(address.addr()).filter(|ip| *ip != address.network());
     let text = |value: Option<String>| value.unwrap_or_default();
+    let key = if address.addr().is_ipv6() {
+        "DefaultGatewayIPv6"
+    } else {
+        "DefaultGatewayIPv4"
+    };
+    let elsewhere = gateway.filter(|gateway| Some(*gateway) != own);
     RequestedSubnet {
         subnet: address.trunc().to_string(),
-        ip_range: text(range.map(|range| range.to_string())),
-        gateway: text(gateway.or(own).map(|ip| ip.to_string())),
-        auxiliary: BTreeMap::new(),
+        ip_range: text(range.map(|range| range.trunc().to_string())),
+        gateway: text(own.map(|ip| ip.to_string())),
+        auxiliary: elsewhere
+            .map(|ip| (key.to_owned(), ip.to_string()))
+            .into_iter()
+            .collect(),
     }
 }
 
 /// The IPv4 subnet the default bridge had, or the one its range asks for.
 fn kept_subnet(present: Option<&Network>, range: Option<Ipv4Net>) -> Option<IpNet> {
-    let had = present?.subnets(false).next()?.subnet;
-    match range {
-        Some(range) if !had.contains(&IpNet::V4(range)) => Some(IpNet::V4(range.trunc())),
-        Some(_) | None => Some(had),
+    let had = present.and_then(|network| Some(network.subnets(false).next()?.subnet));
+    match (had, range.map(IpNet::V4)) {
+        (Some(had), Some(range)) if had.contains(&range) => Some(had),
+        (_, Some(range)) => Some(range.trunc()),
+        (had, None) => had,
+    }
+}
+
+fn is_link_local(net: &IpNet) -> bool {
+    match net.addr() {
+        std::net::IpAddr::V4(ip) => ip.is_link_local(),
+        std::net::IpAddr::V6(ip) => ip.is_unicast_link_local(),
     }
 }
 
@@ -273,6 +276,6 @@ fn without_addresses(id: NetworkId, name: &str, driver: DriverKind) -> Network {
             options: BTreeMap::new(),
             labels: BTreeMap::new(),
         },
-        adopted: false,
+        users_device: None,
     }
 }

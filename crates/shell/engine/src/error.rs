@@ -1,5 +1,6 @@
 //! Why a network operation did not happen, in Docker's words.
 
+use sealane_core::drivers::bridge::InvalidOption;
 use sealane_core::model::ErrorClass;
 use thiserror::Error;
 
@@ -37,6 +38,23 @@ impl EngineError {
             Self::Conflict(_) => ErrorClass::Conflict,
             Self::Forbidden(_) => ErrorClass::Forbidden,
             Self::Failed { .. } => ErrorClass::Internal,
+        }
+    }
+
+    /// A driver's option that cannot be. Some of these Docker takes for failures of its own.
+    pub(crate) fn option(error: InvalidOption) -> Self {
+        match error {
+            InvalidOption::Isolated => Self::Failed {
+                message: error.to_string(),
+                source: None,
+            },
+            InvalidOption::Bool { .. }
+            | InvalidOption::Number { .. }
+            | InvalidOption::Address { .. }
+            | InvalidOption::Mode { .. }
+            | InvalidOption::Mtu(_)
+            | InvalidOption::Range { .. }
+            | InvalidOption::Name(_) => Self::Invalid(error.to_string()),
         }
     }
 

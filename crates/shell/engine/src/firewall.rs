@@ -10,11 +10,9 @@ impl Engine {
         let owned = self.executor.kernel().owned().map_err(|error| {
             EngineError::failed("the firewall of the host cannot be read", error)
         })?;
-        let show = if as_iptables {
-            firewall_as_iptables
-        } else {
-            firewall_as_nft
-        };
-        Ok(show(&owned))
+        Ok(match as_iptables {
+            true => firewall_as_iptables(&owned),
+            false => firewall_as_nft(&owned, &self.config.policy),
+        })
     }
 }

@@ -4,6 +4,7 @@
 //! checked, the executor claims and applies it. Knows nothing of containers; a face hands it
 //! sandboxes. Start at [`Engine`], then `sandboxes`.
 
+mod adopt;
 mod config;
 mod defaults;
 mod error;
@@ -25,6 +26,7 @@ mod specify;
 mod state;
 mod view;
 mod watch;
+mod ways_in;
 
 pub use config::{AddressPool, DefaultBridge, EngineConfig};
 pub use error::EngineError;

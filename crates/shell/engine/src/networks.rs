@@ -8,6 +8,7 @@ use crate::{
 };
 use ipnet::IpNet;
 use sealane_core::drivers::bridge::BridgeOptions;
+use sealane_core::drivers::bridge::options::NAME;
 use sealane_core::ipam::Pool;
 use sealane_core::model::{DriverKind, Network, NetworkId, SandboxId};
 use sealane_core::plan::Plan;
@@ -42,6 +43,33 @@ impl Engine {
         &self,
         request: &CreateNetwork,
     ) -> Result<Arc<Network>, EngineError> {
+        let network = self.hold_network(request)?;
+        self.adopt_device(&network).inspect_err(|_| {
+            self.state().networks.remove(&network.id);
+        })
+    }
+
+    /// Takes over the bridge that the network names, if the user made it.
+    fn adopt_device(&self, network: &Arc<Network>) -> Result<Arc<Network>, EngineError> {
+        if network.spec.driver != DriverKind::Bridge || network.option(NAME).is_none() {
+            return Ok(network.clone());
+        }
+        let options = BridgeOptions::of(network).map_err(EngineError::option)?;
+        let Some(device) = self.users_device(&options.device)? else {
+            return Ok(network.clone());
+        };
+        let adopting = Arc::new(Network {
+            users_device: Some(device),
+            ..Network::clone(network)
+        });
+        if let Some(state) = self.state().networks.get_mut(&network.id) {
+            state.network = adopting.clone();
+        }
+        Ok(adopting)
+    }
+
+    /// Chooses what is open, but for the device.
+    fn hold_network(&self, request: &CreateNetwork) -> Result<Arc<Network>, EngineError> {
         let avoid = self.prefixes_to_avoid()?;
         let id = NetworkId::from_bytes(self.random_bytes()?);
         let mut state = self.state();
@@ -56,10 +84,9 @@ impl Engine {
             id,
             created: timestamp(),
             spec,
-            adopted: false,
+            users_device: None,
         });
-        let options =
-            DriverOptions::of(&network).map_err(|error| EngineError::Invalid(error.to_string()))?;
+        let options = DriverOptions::of(&network).map_err(EngineError::option)?;
         check_device(&network, &options, &state)?;
         let pools = open_pools(&network)?;
         let mut reserved = NetworkState::new(network.clone(), pools);
@@ -194,8 +221,7 @@ impl Engine {
 
     /// What a network should be like.
     pub(crate) fn plan_of(&self, network: &Network) -> Result<Plan, EngineError> {
-        plan_network(network, &self.facts())
-            .map_err(|error| EngineError::Invalid(error.to_string()))
+        plan_network(network, &self.facts()).map_err(EngineError::option)
     }
 
     pub(crate) fn view(&self, reference: &str) -> Result<NetworkView, EngineError> {

@@ -5,7 +5,7 @@ use crate::state::State;
 use crate::{Engine, EngineConfig, EngineError, EventSink};
 use sealane_core::dns::ResolvConf;
 use sealane_core::ipam::{AddressPool, AddressPools};
-use sealane_core::model::{Facts, SandboxId};
+use sealane_core::model::{Facts, Policy, SandboxId};
 use sealane_core::plan::{Netns, Plan};
 use sealane_executor::Executor;
 use sealane_kernel::Kernel;
@@ -29,6 +29,12 @@ const UNREAD: Facts = Facts {
     ipv6: true,
     ipv4_forward_drops: false,
     ipv6_forward_drops: false,
+    policy: Policy {
+        ipv4_unmanaged: false,
+        ipv6_unmanaged: false,
+        direct_routing: false,
+        accept_mark: None,
+    },
 };
 
 /// Opens every part, in the order they need each other.

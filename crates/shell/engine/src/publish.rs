@@ -3,26 +3,35 @@
 //! What stays published is not touched, in the kernel or outside: its connections go on. Start at
 //! [`Engine::republish`].
 
+use crate::ways_in::{Split, WayIn, split};
 use crate::{Engine, EngineError};
 use sealane_core::drivers::bridge::BridgeOptions;
 use sealane_core::model::{
-    EndpointId, Network, PortMapping, PortRequest, Protocol, Sandbox, SandboxId,
+    Endpoint, EndpointId, Network, NetworkId, PortMapping, PortRequest, Protocol, Sandbox,
+    SandboxId,
 };
 use sealane_core::plan::Plan;
 use sealane_core::scopes::{Gateways, forget_changed};
 use sealane_ports::PortError;
 use std::collections::BTreeMap;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 
 /// The endpoint that published ports lead to.
 pub(crate) struct WayOut {
     endpoint: EndpointId,
     /// Where ports are published that name no address.
-    pub(crate) binding: Option<IpAddr>,
+    binding: Option<IpAddr>,
+    /// How they get there, from IPv4 and from IPv6.
+    ways: (WayIn, WayIn),
 }
 
 impl WayOut {
+    /// Which requests need a port of the host.
+    pub(crate) fn split(&self, requests: &[PortRequest]) -> Split {
+        split(requests, self.ways, self.binding)
+    }
+
     /// Ports that are not to be had, in Docker's words.
     pub(crate) fn refused(&self, sandbox: &str, error: &PortError) -> EngineError {
         EngineError::Failed {
@@ -58,7 +67,11 @@ impl Engine {
             .and_then(|network| host_binding(network));
         Some(WayOut {
             endpoint: endpoint.id,
-            binding: binding.or(self.config.default_bridge.host_binding),
+            binding,
+            ways: (
+                way_in(gateways.v4, false, &networks),
+                way_in(gateways.v6.or(gateways.v4), true, &networks),
+            ),
         })
     }
 
@@ -74,12 +87,22 @@ impl Engine {
         let Some(way_out) = self.way_out(&old).filter(|_| !old.host) else {
             return Ok(old);
         };
-        let exchange = Exchange::between(&old.ports, requests, way_out.binding);
-        if exchange.leaving.is_empty() && exchange.wanted.is_empty() {
+        let Split { reserve, open } = way_out.split(requests);
+        let (translated, opened): (Vec<_>, Vec<_>) = old
+            .ports
+            .iter()
+            .cloned()
+            .partition(PortMapping::is_translated);
+        let exchange = Exchange::between(&translated, &reserve);
+        if exchange.leaving.is_empty() && exchange.wanted.is_empty() && open == opened {
             return Ok(old);
         }
-        let new = Arc::new(self.exchange(&old, &exchange, &way_out)?);
-        let changed = self.change_ports(&old, &new, exchange.kept.into_values().collect());
+        let mut new = self.exchange(&old, &exchange, &way_out)?;
+        let still_open = opened.into_iter().filter(|port| open.contains(port));
+        let kept = exchange.kept.into_values().chain(still_open).collect();
+        new.ports.extend(open);
+        let new = Arc::new(new);
+        let changed = self.change_ports(&old, &new, kept);
         let settled = if changed.is_ok() { &new } else { &old };
         self.ports.keep(id, &settled.ports);
         self.state().sandboxes.insert(*id, settled.clone());
@@ -104,7 +127,7 @@ impl Engine {
             .collect();
         let taken = self
             .ports
-            .exchange(&exchange.leaving, &requests, &old.id, way_out.binding)
+            .exchange(&exchange.leaving, &requests, &old.id, None)
             .map_err(|error| way_out.refused(&old.name, &error))?;
         let mut ports = exchange.kept.clone();
         let places = exchange.wanted.iter().map(|(place, _)| *place);
@@ -156,11 +179,7 @@ impl Engine {
 impl Exchange {
     /// What leads from the ports there are to those asked for. A request that leaves its host port
     /// open is content with the one it has.
-    fn between(
-        present: &[PortMapping],
-        requests: &[PortRequest],
-        default_ip: Option<IpAddr>,
-    ) -> Self {
+    fn between(present: &[PortMapping], requests: &[PortRequest]) -> Self {
         let mut at_hand: BTreeMap<(Protocol, u16, Option<IpAddr>), Vec<&PortMapping>> =
             BTreeMap::new();
         for mapping in present {
@@ -173,8 +192,7 @@ impl Exchange {
         let mut exchange = Self::default();
         for place in order {
             let request = &requests[place];
-            let host_ip = request.host_ip.or(default_ip);
-            let key = (request.protocol, request.container_port, host_ip);
+            let key = (request.protocol, request.container_port, request.host_ip);
             let candidates = at_hand.get_mut(&key);
             let found = candidates.and_then(|list| {
                 let index = list.iter().position(|mapping| {
@@ -194,10 +212,27 @@ impl Exchange {
     }
 }
 
+/// How published ports of a family get to the endpoint that has the gateway. An endpoint without
+/// IPv6 is reached from IPv6 by the relay, as if its network were translated.
+fn way_in(
+    gateway: Option<&Endpoint>,
+    ipv6: bool,
+    networks: &BTreeMap<NetworkId, Arc<Network>>,
+) -> WayIn {
+    let network = gateway.and_then(|endpoint| networks.get(&endpoint.network));
+    let options = network.and_then(|network| BridgeOptions::of(network).ok());
+    match options.map(|options| options.mode(ipv6).translates()) {
+        Some(true) => WayIn::Translated,
+        Some(false) => WayIn::Routed,
+        None => WayIn::None,
+    }
+}
+
 /// Where a network publishes ports that name no address.
 fn host_binding(network: &Network) -> Option<IpAddr> {
     let options = BridgeOptions::of(network).ok()?;
-    options.host_binding.filter(|ip| !ip.is_unspecified())
+    let all = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
+    options.host_binding.filter(|ip| *ip != all)
 }
 
 #[cfg(test)]
@@ -231,7 +266,7 @@ mod tests {
             request(None, 81),
             request(Some((8080, 8080)), 80),
         ];
-        let exchange = Exchange::between(&present, &requests, None);
+        let exchange = Exchange::between(&present, &requests);
         let kept: Vec<_> = exchange.kept.into_iter().collect();
         assert_eq!(kept, [(2, mapping(40000, 81)), (3, mapping(8080, 80))]);
         assert_eq!(exchange.leaving, [mapping(9000, 90)]);
@@ -243,9 +278,13 @@ mod tests {
     fn another_address_or_container_port_is_another_port() {
         let present = [mapping(8080, 80)];
         let local = Some(IpAddr::from([127, 0, 0, 1]));
-        let exchange = Exchange::between(&present, &[request(Some((8080, 8080)), 80)], local);
-        assert!(exchange.kept.is_empty(), "the default address is another");
-        let exchange = Exchange::between(&present, &[request(Some((8080, 8080)), 81)], None);
+        let elsewhere = PortRequest {
+            host_ip: local,
+            ..request(Some((8080, 8080)), 80)
+        };
+        let exchange = Exchange::between(&present, &[elsewhere]);
+        assert!(exchange.kept.is_empty(), "the address is another");
+        let exchange = Exchange::between(&present, &[request(Some((8080, 8080)), 81)]);
         assert_eq!(exchange.leaving, present);
     }
 }

@@ -61,6 +61,7 @@ impl Engine {
             facts.ipv4_forward_drops = false;
             facts.ipv6_forward_drops = false;
         }
+        facts.policy = self.config.policy.clone();
         *self.facts.write().unwrap_or_else(PoisonError::into_inner) = facts;
         Ok(())
     }
@@ -90,7 +91,9 @@ impl Engine {
         let kept: Vec<Arc<Sandbox>> = kept.into_iter().map(Arc::new).collect();
         for sandbox in &kept {
             self.adopt_endpoints(sandbox);
-            if let Err(error) = self.ports.adopt(&sandbox.ports, &sandbox.id) {
+            let translated = sandbox.ports.iter().filter(|port| port.is_translated());
+            let translated: Vec<_> = translated.cloned().collect();
+            if let Err(error) = self.ports.adopt(&translated, &sandbox.id) {
                 tracing::warn!(sandbox = sandbox.name, %error, "a published port is not bound");
             }
         }
@@ -126,16 +129,14 @@ impl Engine {
     pub(crate) fn everything(&self) -> Result<Plan, EngineError> {
         let facts = self.facts();
         let mut plan = self.host_plan();
+        let mut networks = self.state().all_networks();
+        networks.retain(|_, network| self.has_device(network));
         let state = self.state();
-        let networks = state.all_networks();
-        let invalid = |error: sealane_core::drivers::bridge::InvalidOption| {
-            EngineError::Invalid(error.to_string())
-        };
         for network in networks.values() {
-            plan.merge(plan_network(network, &facts).map_err(invalid)?);
+            plan.merge(plan_network(network, &facts).map_err(EngineError::option)?);
         }
         for sandbox in state.sandboxes.values() {
-            plan.merge(plan_sandbox(sandbox, &networks, &facts).map_err(invalid)?);
+            plan.merge(plan_sandbox(sandbox, &networks, &facts).map_err(EngineError::option)?);
         }
         Ok(plan)
     }

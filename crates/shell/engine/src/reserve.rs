@@ -226,10 +226,10 @@ fn interface(sandbox: &Sandbox, spec: &EndpointSpec) -> Result<InterfaceName, En
     InterfaceName::try_from(free.unwrap_or_default()).map_err(invalid)
 }
 
-/// The gateway of the first subnet of a family, unless the network leads nowhere.
+/// The gateway of a family, unless the network leads nowhere.
 fn gateway(network: &Network, ipv6: bool) -> Option<IpNet> {
-    let mut subnets = network.subnets(ipv6).filter(|_| !network.spec.internal);
-    subnets.find_map(|subnet| subnet.gateway).map(IpNet::from)
+    let gateway = network.gateway(ipv6).filter(|_| !network.spec.internal);
+    gateway.map(IpNet::from)
 }
 
 fn only_v4(net: IpNet) -> Option<Ipv4Net> {

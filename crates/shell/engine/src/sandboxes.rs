@@ -4,6 +4,7 @@
 //! the kernel loses it. What a crash leaves in between is swept.
 
 use crate::names::RESOLVER_PORTS;
+use crate::ways_in::Split;
 use crate::{Engine, EngineError, HostTarget, NetworkAction, SandboxSpec};
 use sealane_core::model::{
     Endpoint, EndpointSpec, NameserverConfig, PortRequest, Sandbox, SandboxId,
@@ -105,10 +106,12 @@ impl Engine {
         if requests.is_empty() {
             return Ok(());
         }
+        let Split { reserve, open } = way_out.split(requests);
         sandbox.ports = self
             .ports
-            .reserve(requests, &sandbox.id, way_out.binding)
+            .reserve(&reserve, &sandbox.id, None)
             .map_err(|error| way_out.refused(&sandbox.name, &error))?;
+        sandbox.ports.extend(open);
         Ok(())
     }
 
@@ -305,8 +308,7 @@ impl Engine {
 
     pub(crate) fn plan_of_sandbox(&self, sandbox: &Sandbox) -> Result<Plan, EngineError> {
         let networks = self.state().joined(sandbox);
-        plan_sandbox(sandbox, &networks, &self.facts())
-            .map_err(|error| EngineError::Invalid(error.to_string()))
+        plan_sandbox(sandbox, &networks, &self.facts()).map_err(EngineError::option)
     }
 
     pub(crate) fn save_sandbox(&self, sandbox: &Sandbox) -> Result<(), EngineError> {

@@ -5,9 +5,10 @@
 use crate::state::State;
 use crate::{CreateNetwork, EngineError, RequestedSubnet};
 use ipnet::IpNet;
+use sealane_core::drivers::bridge::BridgeOptions;
 use sealane_core::drivers::bridge::options::parse_flag;
 use sealane_core::ipam::{AddressPools, check_overlap, default_gateway, validate};
-use sealane_core::model::{DriverKind, IpamSpec, NetworkSpec, Scope, SubnetSpec};
+use sealane_core::model::{DriverKind, IpamSpec, NetworkId, NetworkSpec, Scope, SubnetSpec};
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 
@@ -64,7 +65,7 @@ fn complete(
         return Err(EngineError::Invalid("IPv4 or IPv6 must be enabled".into()));
     }
     let subnets = subnets(request, enable_ipv4, enable_ipv6, around)?;
-    Ok(NetworkSpec {
+    let mut spec = NetworkSpec {
         name: request.name.clone(),
         driver,
         scope: scope(&request.scope)?,
@@ -85,7 +86,26 @@ fn complete(
         },
         options,
         labels: request.labels.clone(),
-    })
+    };
+    choose_gateways(&mut spec)?;
+    Ok(spec)
+}
+
+/// The first address of each subnet that needs a gateway and was given none.
+fn choose_gateways(spec: &mut NetworkSpec) -> Result<(), EngineError> {
+    if spec.driver != DriverKind::Bridge || spec.config_only {
+        return Ok(());
+    }
+    let any = NetworkId::from_bytes([0; 32]);
+    let options = BridgeOptions::read(spec, &any).map_err(EngineError::option)?;
+    let internal = spec.internal;
+    for subnet in &mut spec.ipam.subnets {
+        let ipv6 = subnet.subnet.addr().is_ipv6();
+        if subnet.gateway.is_none() && !options.needs_no_gateway(ipv6, internal) {
+            subnet.gateway = default_gateway(subnet.subnet, subnet.ip_range);
+        }
+    }
+    Ok(())
 }
 
 fn check_name(name: &str, state: &State) -> Result<(), EngineError> {
@@ -250,11 +270,6 @@ fn subnets(
             let chosen = choose(family_v6, None, &taken, around)?;
             let at = if family_v6 { subnets.len() } else { 0 };
             subnets.insert(at, bare(chosen));
-        }
-    }
-    for subnet in &mut subnets {
-        if subnet.gateway.is_none() {
-            subnet.gateway = default_gateway(subnet.subnet, subnet.ip_range);
         }
     }
     Ok(subnets)

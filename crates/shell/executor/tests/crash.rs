@@ -5,7 +5,7 @@
 use sealane_core::drivers::bridge::{self, BridgeOptions, options};
 use sealane_core::model::{
     DriverKind, Endpoint, EndpointSpec, Facts, InterfaceName, IpamSpec, Mac, Network, NetworkSpec,
-    Scope, SubnetSpec, derive_id,
+    Policy, Scope, SubnetSpec, derive_id,
 };
 use sealane_core::plan::{Change, Key, Netns, Object, Plan};
 use sealane_executor::{ApplyError, Executor};
@@ -22,6 +22,12 @@ const FACTS: Facts = Facts {
     ipv6: true,
     ipv4_forward_drops: false,
     ipv6_forward_drops: false,
+    policy: Policy {
+        ipv4_unmanaged: false,
+        ipv6_unmanaged: false,
+        direct_routing: false,
+        accept_mark: None,
+    },
 };
 
 fn network() -> Network {
@@ -52,7 +58,7 @@ fn network() -> Network {
             options: BTreeMap::from([(options::NAME.into(), "br-blue".into())]),
             labels: BTreeMap::new(),
         },
-        adopted: false,
+        users_device: None,
     }
 }
 

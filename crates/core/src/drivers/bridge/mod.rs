@@ -7,12 +7,12 @@
 
 pub mod options;
 
-pub use options::{BridgeOptions, InvalidOption};
+pub use options::{BridgeOptions, GatewayMode, InvalidOption};
 
-use crate::model::{Endpoint, Facts, InterfaceName, Mac, Network, SandboxId};
+use crate::model::{Endpoint, Facts, InterfaceName, Mac, Network, SandboxId, UsersDevice};
 use crate::nft::{Data, Datum, Verdict};
 use crate::plan::{Effect, Key, Link, LinkKind, Netns, Object, Plan, Route};
-use crate::scopes::{PUBLISHED_ONLY, set};
+use crate::scopes::{APART, PUBLISHED_DIRECT, PUBLISHED_ONLY, ROUTED, set};
 use ipnet::IpNet;
 use std::net::IpAddr;
 
@@ -20,20 +20,21 @@ use std::net::IpAddr;
 pub fn plan_network(network: &Network, options: &BridgeOptions, facts: &Facts) -> Plan {
     let mut plan = Plan::default();
     let bridge = &options.device;
-    if !network.adopted {
-        plan_device(network, options, &mut plan);
+    match &network.users_device {
+        None => plan_device(network, options, &mut plan),
+        Some(device) => plan_users_device(network, options, device, &mut plan),
     }
-    if !network.spec.internal && network.spec.enable_ipv4 {
+    if !network.spec.internal && translates(network, options, facts, false) {
         // A connection from 127.0.0.1 to a published port leaves by the bridge.
         let path = format!("ipv4/conf/{bridge}/route_localnet");
         plan.add(Key::Setting(Netns::Host, path), Object::Setting("1".into()));
     }
-    plan_filter(network, options, &mut plan);
+    plan_filter(network, options, facts, &mut plan);
     plan_passage(network, bridge, facts, &mut plan);
     plan
 }
 
-/// The bridge itself, which an adopted one already is.
+/// The bridge itself.
 fn plan_device(network: &Network, options: &BridgeOptions, plan: &mut Plan) {
     let bridge = &options.device;
     plan.add(
@@ -44,14 +45,19 @@ fn plan_device(network: &Network, options: &BridgeOptions, plan: &mut Plan) {
             kind: LinkKind::Bridge,
         }),
     );
-    for address in gateway_addresses(network) {
+    if silent(network, options) {
+        // Else it gives itself a link-local address.
+        let path = format!("ipv6/conf/{bridge}/disable_ipv6");
+        plan.add(Key::Setting(Netns::Host, path), Object::Setting("1".into()));
+    }
+    for address in gateway_addresses(network, options) {
         plan.add(
             Key::Address(Netns::Host, bridge.clone(), address),
             Object::Present,
         );
     }
     plan.add(Key::Up(Netns::Host, bridge.clone()), Object::Present);
-    for address in gateway_addresses(network) {
+    for address in gateway_addresses(network, options) {
         // The kernel adds it with the address; it is planned so that a lost one comes back.
         let route = Route {
             interface: bridge.clone(),
@@ -64,58 +70,128 @@ fn plan_device(network: &Network, options: &BridgeOptions, plan: &mut Plan) {
     }
 }
 
+/// What a bridge of the user's lacks.
+fn plan_users_device(
+    network: &Network,
+    options: &BridgeOptions,
+    device: &UsersDevice,
+    plan: &mut Plan,
+) {
+    let bridge = &options.device;
+    let missing = gateway_addresses(network, options);
+    for address in missing.filter(|address| !device.addresses.contains(address)) {
+        plan.add(
+            Key::Address(Netns::Host, bridge.clone(), address),
+            Object::Present,
+        );
+    }
+    if !device.up {
+        plan.add(Key::Up(Netns::Host, bridge.clone()), Object::Present);
+    }
+}
+
 /// Who may talk to whom: one element for each question the table asks.
-fn plan_filter(network: &Network, options: &BridgeOptions, plan: &mut Plan) {
+fn plan_filter(network: &Network, options: &BridgeOptions, facts: &Facts, plan: &mut Plan) {
     let bridge = Datum::Interface(options.device.clone());
     let pair = vec![bridge.clone(), bridge.clone()];
     let mut element = |set: &str, key: Vec<Datum>, data: Data| {
         plan.add(Key::Element(set.into(), key), Object::Element(data));
     };
-    let published_only = || Verdict::Goto(PUBLISHED_ONLY.into());
     let within = if options.icc {
         Verdict::Accept
     } else {
-        published_only()
-    };
-    let entering = if network.spec.internal {
-        Verdict::Drop
-    } else {
-        published_only()
+        Verdict::Goto(APART.into())
     };
 
     element(set::BRIDGES, vec![bridge.clone()], Data::None);
     element(set::SIBLINGS, pair.clone(), Data::None);
     element(set::WITHIN, pair, Data::Verdict(within));
-    element(set::ENTERING, vec![bridge.clone()], Data::Verdict(entering));
+    for ipv6 in [false, true] {
+        let key = vec![Datum::NfProto(ipv6), bridge.clone()];
+        let verdict = entering(network, options, facts, ipv6);
+        element(set::ENTERING, key, Data::Verdict(verdict));
+    }
     if network.spec.internal {
         element(set::LEAVING, vec![bridge], Data::Verdict(Verdict::Drop));
-    } else if options.masquerade {
-        for (enabled, set) in [
-            (network.spec.enable_ipv4, set::MASQUERADE4),
-            (network.spec.enable_ipv6, set::MASQUERADE6),
-        ] {
-            if enabled {
-                element(set, vec![bridge.clone()], Data::None);
-            }
+        return;
+    }
+    for link in &options.trusted {
+        let key = vec![Datum::Interface(link.clone()), bridge.clone()];
+        element(set::TRUSTED, key, Data::None);
+    }
+    for (ipv6, masquerade, snat) in [
+        (false, set::MASQUERADE4, set::SNAT4),
+        (true, set::MASQUERADE6, set::SNAT6),
+    ] {
+        if !options.masquerade || !translates(network, options, facts, ipv6) {
+            continue;
+        }
+        match options.host_address(ipv6) {
+            Some(address) => element(snat, vec![bridge.clone()], Data::Address(address)),
+            None => element(masquerade, vec![bridge.clone()], Data::None),
         }
     }
+}
+
+/// What becomes of packets of a family that enter the network.
+fn entering(network: &Network, options: &BridgeOptions, facts: &Facts, ipv6: bool) -> Verdict {
+    if network.spec.internal {
+        return Verdict::Drop;
+    }
+    match options.mode(ipv6) {
+        GatewayMode::Nat if facts.policy.direct_routing => Verdict::Goto(PUBLISHED_DIRECT.into()),
+        GatewayMode::Nat => Verdict::Goto(PUBLISHED_ONLY.into()),
+        GatewayMode::NatUnprotected => Verdict::Accept,
+        GatewayMode::Routed => Verdict::Goto(ROUTED.into()),
+        GatewayMode::Isolated => Verdict::Drop,
+    }
+}
+
+/// Whether addresses of a family are translated on their way in and out.
+fn translates(network: &Network, options: &BridgeOptions, facts: &Facts, ipv6: bool) -> bool {
+    network.enables(ipv6) && !facts.unmanaged(ipv6) && options.mode(ipv6).translates()
+}
+
+/// Whether published ports of a family are open at the endpoints' own addresses, to some link at
+/// least.
+pub fn opens_directly(options: &BridgeOptions, facts: &Facts, ipv6: bool) -> bool {
+    match options.mode(ipv6) {
+        GatewayMode::Nat => facts.policy.direct_routing || !options.trusted.is_empty(),
+        GatewayMode::Routed => true,
+        GatewayMode::NatUnprotected | GatewayMode::Isolated => false,
+    }
+}
+
+/// Whether the bridge shall have no address at all, not even one of its own making.
+fn silent(network: &Network, options: &BridgeOptions) -> bool {
+    let speaks = |ipv6| network.enables(ipv6) && options.mode(ipv6) != GatewayMode::Isolated;
+    let isolated = [options.mode4, options.mode6].contains(&GatewayMode::Isolated);
+    isolated && !speaks(true) && (network.enables(true) || !speaks(false))
 }
 
 /// A way past a foreign FORWARD chain that drops: an accept of ours does not override its policy.
 fn plan_passage(network: &Network, bridge: &InterfaceName, facts: &Facts, plan: &mut Plan) {
     let wanted = [
-        (false, facts.ipv4_forward_drops && network.spec.enable_ipv4),
-        (true, facts.ipv6_forward_drops && network.spec.enable_ipv6),
+        (false, facts.ipv4_forward_drops),
+        (true, facts.ipv6_forward_drops),
     ];
-    for (ipv6, _) in wanted.into_iter().filter(|(_, wanted)| *wanted) {
+    for (ipv6, _) in wanted
+        .into_iter()
+        .filter(|(ipv6, drops)| *drops && network.enables(*ipv6) && !facts.unmanaged(*ipv6))
+    {
         plan.add(Key::Passage(bridge.clone(), ipv6), Object::Present);
     }
 }
 
 /// The addresses of the bridge: the gateway of each subnet, with the subnet's prefix length.
-fn gateway_addresses(network: &Network) -> impl Iterator<Item = IpNet> {
-    let subnets = network.subnets(false).chain(network.subnets(true));
-    subnets.filter_map(|subnet| IpNet::new(subnet.gateway?, subnet.subnet.prefix_len()).ok())
+fn gateway_addresses(network: &Network, options: &BridgeOptions) -> impl Iterator<Item = IpNet> {
+    let of_family = |ipv6| {
+        let subnets = network.subnets(ipv6);
+        subnets.filter(move |_| options.has_address(ipv6))
+    };
+    of_family(false)
+        .chain(of_family(true))
+        .filter_map(|subnet| IpNet::new(subnet.gateway?, subnet.subnet.prefix_len()).ok())
 }
 
 /// Returns the kernel objects that join one endpoint to a bridge network.
@@ -190,17 +266,20 @@ fn plan_neighbors(
     endpoint: &Endpoint,
     plan: &mut Plan,
 ) {
-    let bridge_addresses: Vec<IpAddr> = gateway_addresses(network).map(|net| net.addr()).collect();
+    let addresses = gateway_addresses(network, options);
+    let bridge_addresses: Vec<IpAddr> = addresses.map(|net| net.addr()).collect();
     let families = [
         (endpoint.ipv4.map(|net| IpAddr::V4(net.addr())), false),
         (endpoint.ipv6.map(|net| IpAddr::V6(net.addr())), true),
     ];
     for (address, ipv6) in families {
         let Some(address) = address else { continue };
-        let host = Key::Neighbor(Netns::Host, options.device.clone(), address);
-        plan.add(host, Object::Neighbor(endpoint.mac));
+        if options.has_address(ipv6) {
+            let host = Key::Neighbor(Netns::Host, options.device.clone(), address);
+            plan.add(host, Object::Neighbor(endpoint.mac));
+        }
         // The hardware address of an adopted bridge is not ours to know.
-        let known = |gateway: &&IpAddr| gateway.is_ipv6() == ipv6 && !network.adopted;
+        let known = |gateway: &&IpAddr| gateway.is_ipv6() == ipv6 && network.users_device.is_none();
         for gateway in bridge_addresses.iter().filter(known) {
             let key = Key::Neighbor(inside, endpoint.interface.clone(), *gateway);
             plan.add(key, Object::Neighbor(Mac::from_id(&network.id)));

@@ -1,8 +1,8 @@
 //! The options of a bridge network (`docker network create -o`), checked.
 
-use crate::model::{InterfaceName, Network};
+use crate::model::{InterfaceName, Network, NetworkId, NetworkSpec};
 use crate::plan::Repeat;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use thiserror::Error;
 
 /// `com.docker.network.bridge.name`: the device's name.
@@ -23,6 +23,48 @@ pub const INTERVAL: &str = "com.docker.network.advertise_addr_ms";
 /// `com.docker.network.driver.mtu`: largest packet in bytes.
 pub const MTU: &str = "com.docker.network.driver.mtu";
 
+/// `com.docker.network.bridge.inhibit_ipv4`: whether the bridge goes without its IPv4 address.
+pub const INHIBIT_IPV4: &str = "com.docker.network.bridge.inhibit_ipv4";
+/// `com.docker.network.bridge.gateway_mode_ipv4`: how IPv4 gets in and out.
+pub const GATEWAY_MODE4: &str = "com.docker.network.bridge.gateway_mode_ipv4";
+/// `com.docker.network.bridge.gateway_mode_ipv6`: how IPv6 gets in and out.
+pub const GATEWAY_MODE6: &str = "com.docker.network.bridge.gateway_mode_ipv6";
+/// `com.docker.network.bridge.trusted_host_interfaces`: links of the host, a colon between them,
+/// by which published ports may be reached at the containers' own addresses.
+pub const TRUSTED: &str = "com.docker.network.bridge.trusted_host_interfaces";
+/// `com.docker.network.host_ipv4`: the host address that containers leave with.
+pub const HOST_IPV4: &str = "com.docker.network.host_ipv4";
+/// `com.docker.network.host_ipv6`: the same for IPv6.
+pub const HOST_IPV6: &str = "com.docker.network.host_ipv6";
+/// `com.docker.network.container_iface_prefix`: what links in containers are called, before a
+/// number.
+pub const PREFIX: &str = "com.docker.network.container_iface_prefix";
+
+/// How the packets of one family get in and out of a network.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum GatewayMode {
+    /// Out with the host's address, in by published ports of the host.
+    #[default]
+    Nat,
+    /// The same, and every port of every container is open to whoever has a route to it.
+    NatUnprotected,
+    /// As they are: published ports are open at the containers' own addresses, to whoever has a
+    /// route, and nothing is translated.
+    Routed,
+    /// Not at all: the bridge itself has no address. Only for internal networks.
+    Isolated,
+}
+
+impl GatewayMode {
+    /// Whether addresses are translated on the way in and out.
+    pub fn translates(self) -> bool {
+        match self {
+            Self::Nat | Self::NatUnprotected => true,
+            Self::Routed | Self::Isolated => false,
+        }
+    }
+}
+
 /// The options of a bridge network.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BridgeOptions {
@@ -40,6 +82,18 @@ pub struct BridgeOptions {
     pub mtu: u32,
     /// How often new addresses are announced.
     pub announce: Repeat,
+    /// Whether the bridge goes without its IPv4 address: something else on it is the gateway.
+    pub inhibit_ipv4: bool,
+    /// How IPv4 gets in and out.
+    pub mode4: GatewayMode,
+    /// How IPv6 gets in and out.
+    pub mode6: GatewayMode,
+    /// Links of the host by which published ports may be reached at the containers' own addresses.
+    pub trusted: Vec<InterfaceName>,
+    /// The host address that containers leave with.
+    pub host_ipv4: Option<Ipv4Addr>,
+    /// The same for IPv6.
+    pub host_ipv6: Option<Ipv6Addr>,
 }
 
 /// An option that cannot be read; the words are Docker's.
@@ -66,7 +120,7 @@ pub enum InvalidOption {
         value: String,
     },
     /// Not an address.
-    #[error("failed to parse {key} value: {value} (invalid ip)")]
+    #[error("failed to parse {key} value: {value} (nil ip)")]
     Address {
         /// The option.
         key: &'static str,
@@ -86,6 +140,17 @@ pub enum InvalidOption {
         /// The most it may be.
         last: u16,
     },
+    /// Not a way in and out.
+    #[error("failed to parse {key} value: {value} (unknown gateway mode {value})")]
+    Mode {
+        /// The option.
+        key: &'static str,
+        /// Its value.
+        value: String,
+    },
+    /// A network with a way out cannot be isolated. Docker takes it for a failure of its own.
+    #[error("gateway mode 'isolated' can only be used for an internal network")]
+    Isolated,
     /// Not a name for a link.
     #[error(transparent)]
     Name(#[from] crate::model::InvalidInterfaceName),
@@ -97,10 +162,19 @@ impl BridgeOptions {
 
     /// Reads the options of a network.
     pub fn of(network: &Network) -> Result<Self, InvalidOption> {
+        Self::read(&network.spec, &network.id)
+    }
+
+    /// Reads the options of a network that will have this id.
+    pub fn read(network: &NetworkSpec, id: &NetworkId) -> Result<Self, InvalidOption> {
         let device = match network.option(NAME).filter(|name| !name.is_empty()) {
             Some(name) => InterfaceName::try_from(name)?,
-            None => InterfaceName::from_id("br-", &network.id, 12),
+            None => InterfaceName::from_id("br-", id, 12),
         };
+        let (mode4, mode6) = (mode(network, GATEWAY_MODE4)?, mode(network, GATEWAY_MODE6)?);
+        if [mode4, mode6].contains(&GatewayMode::Isolated) && !network.internal {
+            return Err(InvalidOption::Isolated);
+        }
         Ok(Self {
             device,
             masquerade: flag(network, MASQUERADE, true)?,
@@ -109,11 +183,40 @@ impl BridgeOptions {
             default_bridge: flag(network, DEFAULT, false)?,
             mtu: mtu(network)?,
             announce: announce(network)?,
+            inhibit_ipv4: flag(network, INHIBIT_IPV4, false)?,
+            mode4,
+            mode6,
+            trusted: trusted(network)?,
+            host_ipv4: address_of(network, HOST_IPV4)?,
+            host_ipv6: address_of(network, HOST_IPV6)?,
         })
+    }
+
+    /// How a family gets in and out.
+    pub fn mode(&self, ipv6: bool) -> GatewayMode {
+        if ipv6 { self.mode6 } else { self.mode4 }
+    }
+
+    /// The host address that a family leaves with, if one was chosen.
+    pub fn host_address(&self, ipv6: bool) -> Option<IpAddr> {
+        match ipv6 {
+            false => self.host_ipv4.map(IpAddr::V4),
+            true => self.host_ipv6.map(IpAddr::V6),
+        }
+    }
+
+    /// Whether the bridge has the gateway's address of a family.
+    pub fn has_address(&self, ipv6: bool) -> bool {
+        self.mode(ipv6) != GatewayMode::Isolated && (ipv6 || !self.inhibit_ipv4)
+    }
+
+    /// Whether a gateway is of no use to a family, so that its address is free for containers.
+    pub fn needs_no_gateway(&self, ipv6: bool, internal: bool) -> bool {
+        self.mode(ipv6) == GatewayMode::Isolated || (!ipv6 && self.inhibit_ipv4 && internal)
     }
 }
 
-fn flag(network: &Network, key: &'static str, default: bool) -> Result<bool, InvalidOption> {
+fn flag(network: &NetworkSpec, key: &'static str, default: bool) -> Result<bool, InvalidOption> {
     let Some(value) = network.option(key) else {
         return Ok(default);
     };
@@ -132,7 +235,7 @@ pub fn parse_flag(value: &str) -> Option<bool> {
     }
 }
 
-fn address(network: &Network, key: &'static str) -> Result<Option<IpAddr>, InvalidOption> {
+fn address(network: &NetworkSpec, key: &'static str) -> Result<Option<IpAddr>, InvalidOption> {
     let Some(value) = network.option(key).filter(|value| !value.is_empty()) else {
         return Ok(None);
     };
@@ -143,7 +246,43 @@ fn address(network: &Network, key: &'static str) -> Result<Option<IpAddr>, Inval
     Ok(Some(parsed))
 }
 
-fn announce(network: &Network) -> Result<Repeat, InvalidOption> {
+fn mode(network: &NetworkSpec, key: &'static str) -> Result<GatewayMode, InvalidOption> {
+    match network.option(key) {
+        None => Ok(GatewayMode::default()),
+        Some("nat") => Ok(GatewayMode::Nat),
+        Some("nat-unprotected") => Ok(GatewayMode::NatUnprotected),
+        Some("routed") => Ok(GatewayMode::Routed),
+        Some("isolated") => Ok(GatewayMode::Isolated),
+        Some(value) => Err(InvalidOption::Mode {
+            key,
+            value: value.into(),
+        }),
+    }
+}
+
+fn trusted(network: &NetworkSpec) -> Result<Vec<InterfaceName>, InvalidOption> {
+    let names = network.option(TRUSTED).unwrap_or_default().split(':');
+    let names = names.filter(|name| !name.is_empty());
+    Ok(names
+        .map(InterfaceName::try_from)
+        .collect::<Result<_, _>>()?)
+}
+
+/// An address of the one family that makes sense.
+fn address_of<A: std::str::FromStr>(
+    network: &NetworkSpec,
+    key: &'static str,
+) -> Result<Option<A>, InvalidOption> {
+    let Some(value) = network.option(key).filter(|value| !value.is_empty()) else {
+        return Ok(None);
+    };
+    value.parse().map(Some).map_err(|_| InvalidOption::Address {
+        key,
+        value: value.into(),
+    })
+}
+
+fn announce(network: &NetworkSpec) -> Result<Repeat, InvalidOption> {
     let times = ranged(network, ANNOUNCEMENTS, 0, 3)?.unwrap_or(3);
     let interval_ms = ranged(network, INTERVAL, 100, 2000)?.unwrap_or(1000);
     Ok(Repeat {
@@ -153,7 +292,7 @@ fn announce(network: &Network) -> Result<Repeat, InvalidOption> {
 }
 
 fn ranged(
-    network: &Network,
+    network: &NetworkSpec,
     key: &'static str,
     first: u16,
     last: u16,
@@ -173,7 +312,7 @@ fn ranged(
         .ok_or(InvalidOption::Range { key, first, last })
 }
 
-fn mtu(network: &Network) -> Result<u32, InvalidOption> {
+fn mtu(network: &NetworkSpec) -> Result<u32, InvalidOption> {
     let Some(value) = network.option(MTU).filter(|value| !value.is_empty()) else {
         return Ok(BridgeOptions::DEFAULT_MTU);
     };

@@ -1,5 +1,8 @@
 use super::*;
-use crate::model::{DriverKind, EndpointSpec, IpamSpec, NetworkSpec, Scope, SubnetSpec, derive_id};
+use crate::model::{
+    DriverKind, EndpointSpec, IpamSpec, NetworkSpec, Policy, Scope, SubnetSpec, UsersDevice,
+    derive_id,
+};
 use expect_test::expect;
 use std::collections::BTreeMap;
 
@@ -11,6 +14,7 @@ pub(crate) fn facts() -> Facts {
         ipv6: true,
         ipv4_forward_drops: false,
         ipv6_forward_drops: false,
+        policy: Policy::default(),
     }
 }
 
@@ -46,7 +50,7 @@ pub(crate) fn network() -> Network {
             options: BTreeMap::from([(options::NAME.into(), "br-blue".into())]),
             labels: BTreeMap::new(),
         },
-        adopted: false,
+        users_device: None,
     }
 }
 
@@ -76,7 +80,8 @@ fn a_network_is_a_bridge_with_its_gateway_and_one_element_per_question() {
     expect![[r#"
         link   host/br-blue bridge mtu 1500 mac 72:a9:20:00:e7:4f
         nft    host/bridges "br-blue"
-        nft    host/entering "br-blue" : goto published-only
+        nft    host/entering ipv4 . "br-blue" : goto published-only
+        nft    host/entering ipv6 . "br-blue" : goto published-only
         nft    host/masquerade4 "br-blue"
         nft    host/siblings "br-blue" . "br-blue"
         nft    host/within "br-blue" . "br-blue" : accept
@@ -95,7 +100,8 @@ fn an_internal_network_has_no_way_in_or_out() {
     expect![[r#"
         link   host/br-blue bridge mtu 1500 mac 72:a9:20:00:e7:4f
         nft    host/bridges "br-blue"
-        nft    host/entering "br-blue" : drop
+        nft    host/entering ipv4 . "br-blue" : drop
+        nft    host/entering ipv6 . "br-blue" : drop
         nft    host/leaving "br-blue" : drop
         nft    host/siblings "br-blue" . "br-blue"
         nft    host/within "br-blue" . "br-blue" : accept
@@ -145,18 +151,22 @@ fn an_endpoint_is_a_veth_pair_with_addresses_and_known_neighbors() {
 }
 
 #[test]
-fn a_bridge_of_the_users_is_neither_made_nor_addressed() {
-    let plan = planned(
-        &Network {
-            adopted: true,
+fn a_bridge_of_the_users_is_not_made_and_keeps_what_it_had() {
+    let adopted = |addresses: &[&str], up| {
+        let addresses = addresses.iter().map(|net| net.parse().unwrap()).collect();
+        let network = Network {
+            users_device: Some(UsersDevice { addresses, up }),
             ..network()
-        },
-        &facts(),
-    );
-    assert!(
-        !plan.contains("link   ") && !plan.contains("addr   "),
-        "{plan}"
-    );
+        };
+        planned(&network, &facts())
+    };
+    let untouched = adopted(&["10.1.0.1/24", "192.0.2.1/24"], true);
+    assert!(!untouched.contains("link   "), "{untouched}");
+    assert!(!untouched.contains("addr   "), "{untouched}");
+    assert!(!untouched.contains("up     "), "{untouched}");
+    let completed = adopted(&["192.0.2.1/24"], false);
+    assert!(completed.contains("addr   host/br-blue 10.1.0.1/24"));
+    assert!(completed.contains("up     host/br-blue"), "{completed}");
 }
 
 #[test]

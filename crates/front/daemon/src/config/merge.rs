@@ -152,8 +152,10 @@ mod tests {
 
     #[test]
     fn options_without_effect_are_told_and_unsafe_ones_refused() {
-        let told = without_effect(&Values::from([("iptables", json!(false))])).unwrap();
-        let sentence = "--iptables has no effect: the firewall is nftables, in tables of our own";
+        let told =
+            without_effect(&Values::from([("firewall-backend", json!("iptables"))])).unwrap();
+        let sentence =
+            "--firewall-backend has no effect: the firewall is nftables, in tables of our own";
         assert_eq!(told, [sentence]);
         assert!(without_effect(&Values::from([("userns-remap", json!("default"))])).is_err());
         assert!(without_effect(&Values::from([("rootless", json!(false))])).is_ok());

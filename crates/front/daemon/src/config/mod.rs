@@ -225,7 +225,7 @@ mod tests {
         let path = folder.path().join("daemon.json");
         std::fs::write(
             &path,
-            r#"{"labels": ["a=1"], "debug": true, "iptables": false}"#,
+            r#"{"labels": ["a=1"], "debug": true, "firewall-backend": "iptables"}"#,
         )
         .unwrap();
         let config = load(&format!("--config-file {} --live-restore", path.display())).unwrap();

@@ -3,7 +3,7 @@
 use super::error::{Result, refuse};
 use super::settings::{Settings, parse};
 use ipnet::IpNet;
-use sealane_core::model::NameserverConfig;
+use sealane_core::model::{Mark, NameserverConfig, Policy};
 use sealane_engine::{AddressPool, DefaultBridge, EngineConfig};
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -31,6 +31,7 @@ pub(crate) fn engine(
         nameserver: nameserver(settings)?,
         host_gateway: addresses(settings, "host-gateway-ips")?,
         firewall_integration: firewall_integration(settings)?,
+        policy: policy(settings)?,
         resolv_conf: settings.path("resolv-conf", "/etc/resolv.conf"),
     })
 }
@@ -59,6 +60,49 @@ fn default_bridge(settings: &Settings) -> Result<DefaultBridge> {
             .filter(|address| !address.is_unspecified()),
         ipv6: settings.switch("ipv6", false),
     })
+}
+
+/// What the flags decide about the firewall.
+fn policy(settings: &Settings) -> Result<Policy> {
+    Ok(Policy {
+        ipv4_unmanaged: !settings.switch("iptables", true),
+        ipv6_unmanaged: !settings.switch("ip6tables", true),
+        direct_routing: settings.switch("allow-direct-routing", false),
+        accept_mark: settings
+            .text("bridge-accept-fwmark")
+            .map(mark)
+            .transpose()?,
+    })
+}
+
+/// `1` or `0x1/0xff`.
+fn mark(text: &str) -> Result<Mark> {
+    let (value, mask) = match text.split_once('/') {
+        Some((value, mask)) => (number(value), number(mask)),
+        None => (number(text), Some(u32::MAX)),
+    };
+    match (value, mask) {
+        (Some(value), Some(mask)) => Ok(Mark { value, mask }),
+        (None, _) => refuse(format!(
+            "invalid firewall mark \"{text}\": use VALUE or VALUE/MASK"
+        )),
+        (Some(_), None) => refuse(format!(
+            "invalid firewall mask \"{text}\": use VALUE or VALUE/MASK"
+        )),
+    }
+}
+
+/// A number in any of the ways that Go writes them.
+fn number(text: &str) -> Option<u32> {
+    let lower = text.to_ascii_lowercase();
+    let (digits, radix) = match lower.get(..2) {
+        Some("0x") => (&lower[2..], 16),
+        Some("0o") => (&lower[2..], 8),
+        Some("0b") => (&lower[2..], 2),
+        _ if lower.len() > 1 && lower.starts_with('0') => (&lower[1..], 8),
+        _ => (&lower[..], 10),
+    };
+    u32::from_str_radix(digits, radix).ok()
 }
 
 fn mtu(settings: &Settings) -> Result<Option<u32>> {

@@ -280,6 +280,26 @@ pub(crate) const OPTIONS: &[Opt] = &[
         "Let others use the forwarding that was switched on for us",
     ),
     works(
+        "allow-direct-routing",
+        Switch,
+        "Let published ports be reached at the containers' own addresses, too",
+    ),
+    works(
+        "bridge-accept-fwmark",
+        Text,
+        "Let packets with this mark into networks: VALUE or VALUE/MASK",
+    ),
+    works(
+        "iptables",
+        Switch,
+        "Filter and translate IPv4; if false, ports are relayed and nothing else [true]",
+    ),
+    works(
+        "ip6tables",
+        Switch,
+        "Filter and translate IPv6; if false, ports are relayed and nothing else [true]",
+    ),
+    works(
         "userland-proxy",
         Switch,
         "Relay what the kernel path cannot reach [true]",
@@ -342,8 +362,6 @@ pub(crate) const OPTIONS: &[Opt] = &[
     ),
     works("init", Switch, "Run an init process in containers"),
     // What only concerns dockerd's own parts.
-    nothing("allow-direct-routing", Switch, NOT_YET),
-    nothing("bridge-accept-fwmark", Text, NOT_YET),
     nothing("cdi-spec-dir", List, NOT_YET),
     file_only("cdi-spec-dirs", List, Effect::Nothing(NOT_YET)),
     nothing("containerd", Text, CONTAINERD),
@@ -395,8 +413,6 @@ pub(crate) const OPTIONS: &[Opt] = &[
         Effect::Nothing(REGISTRY),
     ),
     file_only("deprecated-key-path", Text, Effect::Nothing(REGISTRY)),
-    nothing("iptables", Switch, FIREWALL),
-    nothing("ip6tables", Switch, FIREWALL),
     nothing("log-driver", Text, LOGS),
     nothing("log-format", Text, "the daemon logs as text"),
     keyed("log-opts", nothing("log-opt", Map, LOGS)),

@@ -189,6 +189,7 @@ fn engine_config(data_root: &Path, exec_root: &Path) -> EngineConfig {
         nameserver: NameserverConfig::default(),
         host_gateway: Vec::new(),
         firewall_integration: false,
+        policy: sealane_core::model::Policy::default(),
         resolv_conf: "/etc/resolv.conf".into(),
     }
 }

@@ -11,6 +11,8 @@ const DATA_VALUE: u16 = 1;
 const DATA_VERDICT: u16 = 2;
 const VERDICT_CODE: u16 = 1;
 const VERDICT_CHAIN: u16 = 2;
+/// `NFT_NAT_SNAT`
+const SNAT: u32 = 0;
 
 /// A register of 32 bits; wider values take several. The first sixteen are all there is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,6 +33,7 @@ impl Register {
 /// `NFT_META_*`
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Meta {
+    Mark = 3,
     InputName = 6,
     OutputName = 7,
     NfProto = 15,
@@ -114,6 +117,8 @@ pub(crate) enum Expression {
         address: Register,
         port: Option<Register>,
     },
+    /// Translates the source.
+    Snat { family: u8, address: Register },
     /// Translates the source to the address of the outgoing link.
     Masquerade,
     /// Leaves the connection untracked.
@@ -143,7 +148,7 @@ impl Expression {
             Self::Compare { .. } => "cmp",
             Self::Lookup { .. } | Self::MapLookup { .. } | Self::VerdictLookup { .. } => "lookup",
             Self::Load(..) | Self::Verdict(_) => "immediate",
-            Self::Dnat { .. } => "nat",
+            Self::Dnat { .. } | Self::Snat { .. } => "nat",
             Self::Masquerade => "masq",
             Self::NoTrack => "notrack",
             Self::Counter => "counter",
@@ -216,6 +221,10 @@ impl Expression {
                 address,
                 port,
             } => encode_dnat(data, *family, *address, *port),
+            Self::Snat { family, address } => data
+                .number(1, SNAT)
+                .number(2, (*family).into())
+                .number(3, address.0),
             Self::Counter => data.long(1, 0).long(2, 0),
             Self::Masquerade | Self::NoTrack => data,
         };

@@ -4,7 +4,7 @@ use super::expression::{Checksum, Ct, Expression, Header, Meta, Register};
 use super::number;
 use crate::nft::set::field;
 use ipnet::IpNet;
-use sealane_core::model::Protocol;
+use sealane_core::model::{Mark, Protocol};
 use sealane_core::nft::{Datum, Family, Field, Match, Rule, Statement};
 use std::io;
 
@@ -12,6 +12,10 @@ use std::io;
 const ESTABLISHED_OR_RELATED: u32 = 0b110;
 /// `IPS_DST_NAT`
 const DESTINATION_TRANSLATED: u32 = 1 << 5;
+/// `IPPROTO_ICMP`
+const ICMP: u8 = 1;
+/// `IPPROTO_ICMPV6`
+const ICMPV6: u8 = 58;
 /// `RTN_LOCAL`
 const LOCAL: u32 = 2;
 
@@ -59,6 +63,14 @@ impl Compiler {
                 self.done.push(Expression::DestinationType(Register::FIRST));
                 self.compare(true, LOCAL.to_ne_bytes().to_vec());
             }
+            Match::Icmp(ipv6) => {
+                self.require(*ipv6);
+                let protocol = if *ipv6 { ICMPV6 } else { ICMP };
+                self.done
+                    .push(Expression::Meta(Meta::L4Proto, Register::FIRST));
+                self.compare(true, vec![protocol]);
+            }
+            Match::Marked(mark) => self.marked(*mark),
         }
     }
 
@@ -84,6 +96,11 @@ impl Compiler {
                 self.dnat(*ipv6, map, *port);
             }
             Statement::Masquerade => self.done.push(Expression::Masquerade),
+            Statement::SnatMap { ipv6, fields, map } => {
+                self.require(*ipv6);
+                self.load_all(fields);
+                self.snat(*ipv6, map);
+            }
             Statement::SetPort(field, port) => self.set_port(*field, *port)?,
             Statement::NoTrack => self.done.push(Expression::NoTrack),
             Statement::Counter => self.done.push(Expression::Counter),
@@ -162,6 +179,30 @@ impl Compiler {
             address,
             port,
         });
+    }
+
+    fn snat(&mut self, ipv6: bool, map: &str) {
+        let address = Register::FIRST;
+        let family = if ipv6 { Family::Ip6 } else { Family::Ip };
+        self.done.push(Expression::MapLookup {
+            map: map.into(),
+            key: address,
+            to: address,
+        });
+        self.done.push(Expression::Snat {
+            family: number(family),
+            address,
+        });
+    }
+
+    fn marked(&mut self, mark: Mark) {
+        self.done
+            .push(Expression::Meta(Meta::Mark, Register::FIRST));
+        if mark.mask != u32::MAX {
+            let mask = mark.mask.to_ne_bytes().to_vec();
+            self.done.push(Expression::Mask(Register::FIRST, mask));
+        }
+        self.compare(true, mark.value.to_ne_bytes().to_vec());
     }
 
     /// Writes a port, which needs to know where its protocol keeps the checksum.

@@ -7,7 +7,7 @@ use crate::mark::{PASSAGE_CHAIN, TABLE};
 use crate::nft::{decode, table};
 use crate::sysctl;
 use ipnet::IpNet;
-use sealane_core::model::{Facts, InterfaceName};
+use sealane_core::model::{Facts, InterfaceName, Policy};
 use sealane_core::nft::Family;
 use sealane_core::plan::Netns;
 use std::collections::BTreeMap;
@@ -16,6 +16,15 @@ use std::path::Path;
 
 /// `NF_INET_LOCAL_IN`, `NF_INET_FORWARD`
 const HOOKS: [u32; 2] = [1, 2];
+
+/// A link that others made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ForeignLink {
+    /// Whether it is a bridge.
+    pub bridge: bool,
+    /// Whether it is up.
+    pub up: bool,
+}
 
 /// A base chain that others made, where packets for this host or through it may be dropped.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -63,6 +72,7 @@ impl Kernel {
                 Ok(sysctl::read(setting)?.is_some_and(|value| value != "0"))
             };
             Ok(Facts {
+                policy: Policy::default(),
                 bridge_netfilter: on("bridge/bridge-nf-call-iptables")?,
                 ipv4_forwarding: on("ipv4/ip_forward")?,
                 ipv6_forwarding: on("ipv6/conf/all/forwarding")?,
@@ -139,6 +149,16 @@ impl Kernel {
     pub fn link_is_ours(&self, name: &InterfaceName) -> io::Result<Option<bool>> {
         let channel = self.channel(Netns::Host)?;
         Ok(link::look(&channel, name)?.map(|found| found.is_ours()))
+    }
+
+    /// A link of the host that does not bear our mark; `None` if there is none of this name.
+    pub fn foreign_link(&self, name: &InterfaceName) -> io::Result<Option<ForeignLink>> {
+        let channel = self.channel(Netns::Host)?;
+        let found = link::look(&channel, name)?.filter(|found| !found.is_ours());
+        Ok(found.map(|found| ForeignLink {
+            bridge: found.kind == link::Kind::Bridge,
+            up: found.up,
+        }))
     }
 
     /// The MTU of the link with the host's default route, IPv4 first; `None` without such a route.

@@ -11,7 +11,7 @@ mod owned;
 pub(crate) mod passage;
 pub(crate) mod table;
 
-pub use facts::{ForeignChain, HostAddress, OnLink};
+pub use facts::{ForeignChain, ForeignLink, HostAddress, OnLink};
 pub(crate) use observe::meets;
 
 use crate::kernel::Kernel;

@@ -125,6 +125,7 @@ fn remove_networks(purge: &Purge, store: Arc<Store>, left: &mut Vec<String>) {
         nameserver: NameserverConfig::default(),
         host_gateway: Vec::new(),
         firewall_integration: false,
+        policy: sealane_core::model::Policy::default(),
         resolv_conf: "/etc/resolv.conf".into(),
     };
     let purged = Engine::open(config, store, Arc::new(|_| {})).and_then(|engine| engine.purge());

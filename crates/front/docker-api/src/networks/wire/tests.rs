@@ -13,7 +13,7 @@ pub(crate) fn network(name: &str) -> Network {
     };
     Network {
         id: derive_id(&[name.as_bytes()]),
-        adopted: false,
+        users_device: None,
         created: "2026-11-21T10:00:00.123456789Z".into(),
         spec: NetworkSpec {
             name: name.into(),

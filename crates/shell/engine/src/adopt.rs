@@ -1,0 +1,59 @@
+//! Bridges of the user's, which networks may use: found, checked, and known again.
+
+use crate::{Engine, EngineError};
+use sealane_core::drivers::bridge::BridgeOptions;
+use sealane_core::model::{InterfaceName, Network, UsersDevice};
+use sealane_core::plan::{Key, Netns};
+
+impl Engine {
+    /// What a bridge of this name that others made is like now; `None` if the name is free or the
+    /// link is ours.
+    pub(crate) fn users_device(
+        &self,
+        name: &InterfaceName,
+    ) -> Result<Option<UsersDevice>, EngineError> {
+        let failed =
+            |error| EngineError::failed(format!("cannot look for a link named {name}"), error);
+        let kernel = self.executor.kernel();
+        let link = kernel.foreign_link(name).map_err(failed)?;
+        let claimed = self.claimed.contains(&Key::Link(Netns::Host, name.clone()));
+        let Some(link) = link.filter(|_| !claimed) else {
+            return Ok(None);
+        };
+        if !link.bridge {
+            return Err(EngineError::Failed {
+                message: format!("existing interface {name} is not a bridge"),
+                source: None,
+            });
+        }
+        let addresses = kernel.addresses().map_err(failed)?.into_iter();
+        let own = addresses.filter(|address| address.link == name.as_str());
+        Ok(Some(UsersDevice {
+            addresses: own.map(|address| address.address).collect(),
+            up: link.up,
+        }))
+    }
+
+    /// Whether a network has all it stands on: the user's bridge may have gone.
+    pub(crate) fn has_device(&self, network: &Network) -> bool {
+        if network.users_device.is_none() {
+            return true;
+        }
+        let Ok(options) = BridgeOptions::of(network) else {
+            return true;
+        };
+        let there = self
+            .executor
+            .kernel()
+            .link_exists(Netns::Host, &options.device);
+        let there = there.unwrap_or(true);
+        if !there {
+            tracing::warn!(
+                network = network.spec.name,
+                "bridge {} is gone; make it again, and the network works again",
+                options.device
+            );
+        }
+        there
+    }
+}

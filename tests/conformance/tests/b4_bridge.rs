@@ -1,0 +1,340 @@
+//! Chapter B4: the options of bridge networks.
+
+use sealane_conformance::*;
+
+/// Lets the rest of the LAN know the way to a network of the host, as a router would.
+fn route_from_lan(world: &World, prefixes: &[&str]) {
+    for prefix in prefixes {
+        let via = if prefix.contains(':') {
+            "fd99::1"
+        } else {
+            "10.99.0.1"
+        };
+        world
+            .peer()
+            .sh(&format!("ip route add {prefix} via {via}"))
+            .ok();
+    }
+}
+
+/// Where a container's port 80 and its unpublished port 81 are to be found.
+struct Reach {
+    v4: String,
+    v6: String,
+}
+
+impl Reach {
+    /// A dual-stack network `net` with a container `web` that publishes 80 on 8080 and listens on
+    /// 81, too; and the way there from the LAN.
+    fn to_new(world: &World, options: &str) -> Self {
+        world.network(&format!(
+            "--ipv6 --subnet 10.46.0.0/24 --subnet fd46::/64 {options} net"
+        ));
+        world.serve("--network net --name web -p 8080:80");
+        world.docker("exec -d web httpd -f -p 81 -h /www").ok();
+        let sandbox = world.sandbox("web");
+        eventually(SOON, || {
+            let listening = sandbox.sh("ss -Hltn 'sport = :81'").stdout;
+            (!listening.is_empty()).then_some(())
+        });
+        route_from_lan(world, &["10.46.0.0/24", "fd46::/64"]);
+        Self {
+            v4: world.address("web", "net"),
+            v6: "fd46::2".into(),
+        }
+    }
+
+    /// Who answers at the container's own address from the LAN: IPv4 port 80, 81, echo; IPv6 the
+    /// same.
+    fn from_lan(&self, world: &World) -> [bool; 6] {
+        let peer = world.peer();
+        let page = |authority: String| peer.fetch(&authority).is_some();
+        [
+            page(format!("{}:80", self.v4)),
+            page(format!("{}:81", self.v4)),
+            peer.pings(&self.v4),
+            page(format!("[{}]:80", self.v6)),
+            page(format!("[{}]:81", self.v6)),
+            peer.pings(&self.v6),
+        ]
+    }
+}
+
+/// Who answers at the published port of the host from the LAN: IPv4, IPv6.
+fn published(world: &World) -> [bool; 2] {
+    ["10.99.0.1:8080", "[fd99::1]:8080"].map(|authority| world.peer().fetch(authority).is_some())
+}
+
+/// The addresses with which a container comes to the LAN.
+fn source_seen(world: &World, container: &str, listen: &str) -> String {
+    let sandbox = world.sandbox(container);
+    accept_one(world.peer(), listen, || {
+        connects(&sandbox, listen);
+    })
+    .to_string()
+}
+
+/// The rest of the LAN, where it listens for containers.
+const LISTEN6: &str = "[fd99::64]:9999";
+
+const MODE4: &str = "-o com.docker.network.bridge.gateway_mode_ipv4";
+const MODE6: &str = "-o com.docker.network.bridge.gateway_mode_ipv6";
+
+#[test]
+fn b4_6_nat_opens_published_ports_of_the_host_only() {
+    with_bridge_filter_off_and_on(|world| {
+        let web = Reach::to_new(world, &format!("{MODE4}=nat {MODE6}=nat"));
+        assert_eq!(published(world), [true, true]);
+        assert_eq!(web.from_lan(world), [false; 6]);
+        assert_eq!(source_seen(world, "web", "10.99.0.100:9999"), "10.99.0.1");
+        assert_eq!(source_seen(world, "web", LISTEN6), "fd99::1");
+        assert_eq!(
+            world.docker("port web").ok(),
+            "80/tcp -> 0.0.0.0:8080\n80/tcp -> [::]:8080"
+        );
+    });
+}
+
+#[test]
+fn b4_6_nat_unprotected_opens_every_port_too() {
+    with_bridge_filter_off_and_on(|world| {
+        let web = Reach::to_new(
+            world,
+            &format!("{MODE4}=nat-unprotected {MODE6}=nat-unprotected"),
+        );
+        assert_eq!(published(world), [true, true]);
+        assert_eq!(web.from_lan(world), [true; 6]);
+        assert_eq!(source_seen(world, "web", "10.99.0.100:9999"), "10.99.0.1");
+        assert_eq!(source_seen(world, "web", LISTEN6), "fd99::1");
+    });
+}
+
+#[test]
+fn b4_6_routed_opens_published_ports_at_the_containers_own_address() {
+    with_bridge_filter_off_and_on(|world| {
+        let web = Reach::to_new(world, &format!("{MODE4}=routed {MODE6}=routed"));
+        assert_eq!(published(world), [false, false]);
+        assert_eq!(web.from_lan(world), [true, false, true, true, false, true]);
+        assert_eq!(source_seen(world, "web", "10.99.0.100:9999"), web.v4);
+        assert_eq!(source_seen(world, "web", LISTEN6), web.v6);
+        assert_eq!(
+            world.docker("port web").ok(),
+            "80/tcp -> 0.0.0.0:\n80/tcp -> [::]:"
+        );
+        assert_eq!(
+            world.inspect("web")["NetworkSettings"]["Ports"],
+            json!({"80/tcp": [
+                {"HostIp": "0.0.0.0", "HostPort": ""},
+                {"HostIp": "::", "HostPort": ""},
+            ]})
+        );
+        assert_eq!(world.docker("ps --format '{{.Ports}}'").ok(), "80/tcp");
+        // The port of the host is free, and another container's.
+        world.serve("--name other -p 8080:80");
+        assert_eq!(published(world), [true, true]);
+        // Containers of other networks come in the same way.
+        let other = world.sandbox("other");
+        assert!(other.fetch(&format!("{}:80", web.v4)).is_some());
+        assert!(other.fetch(&format!("{}:81", web.v4)).is_none());
+    });
+}
+
+#[test]
+fn b4_6_each_family_has_its_own_mode() {
+    with_bridge_filter_off_and_on(|world| {
+        let web = Reach::to_new(world, &format!("{MODE4}=nat {MODE6}=routed"));
+        assert_eq!(published(world), [true, false]);
+        assert_eq!(
+            web.from_lan(world),
+            [false, false, false, true, false, true]
+        );
+        assert_eq!(source_seen(world, "web", "10.99.0.100:9999"), "10.99.0.1");
+        assert_eq!(source_seen(world, "web", LISTEN6), web.v6);
+        assert_eq!(
+            world.docker("port web").ok(),
+            "80/tcp -> 0.0.0.0:8080\n80/tcp -> [::]:"
+        );
+    });
+    let world = World::new();
+    let web = Reach::to_new(&world, &format!("{MODE4}=routed {MODE6}=nat"));
+    assert_eq!(published(&world), [false, true]);
+    assert_eq!(
+        web.from_lan(&world),
+        [true, false, true, false, false, false]
+    );
+    assert_eq!(
+        world.docker("port web").ok(),
+        "80/tcp -> 0.0.0.0:\n80/tcp -> [::]:8080"
+    );
+}
+
+#[test]
+fn b4_6_isolated_leaves_the_host_without_an_address() {
+    with_bridge_filter_off_and_on(|world| {
+        world.network(&format!(
+            "--internal --ipv6 --subnet 10.46.0.0/24 --subnet fd46::/64 {MODE4}=isolated \
+             {MODE6}=isolated -o com.docker.network.bridge.name=br46 net"
+        ));
+        world.serve("--network net --name web");
+        world.idle("--network net --name sibling");
+        let addresses = world.host().ip_json("address show dev br46");
+        assert_eq!(addresses[0]["addr_info"], json!([]), "{addresses}");
+        // No gateway is kept, so that the first address is a container's.
+        assert_eq!(world.address("web", "net"), "10.46.0.1");
+        let config = world.get("/networks/net")["IPAM"]["Config"].clone();
+        assert_eq!(config[0].get("Gateway"), None, "{config}");
+        let sibling = world.sandbox("sibling");
+        assert_eq!(sibling.fetch("10.46.0.1:80").as_deref(), Some(HELLO));
+        assert_eq!(sibling.fetch("[fd46::1]:80").as_deref(), Some(HELLO));
+        assert!(!sibling.dig("+short web").stdout.is_empty());
+        assert!(!world.host().pings("10.46.0.1"));
+    });
+}
+
+#[test]
+fn b4_6_bad_modes_are_refused_in_dockers_words() {
+    let world = World::new();
+    let before = Snapshot::take(world.host());
+    let body = |mode: &str| json!({"Name": "n", "Options": {"com.docker.network.bridge.gateway_mode_ipv4": mode}});
+    let (status, answer) = world.api("POST", "/networks/create", &body("magic"));
+    assert_eq!(status, 400);
+    assert_eq!(
+        answer["message"],
+        "failed to parse com.docker.network.bridge.gateway_mode_ipv4 value: magic (unknown \
+         gateway mode magic)"
+    );
+    let (status, answer) = world.api("POST", "/networks/create", &body("isolated"));
+    assert_eq!(status, 500);
+    assert_eq!(
+        answer["message"],
+        "gateway mode 'isolated' can only be used for an internal network"
+    );
+    assert_eq!(before.difference(&Snapshot::take(world.host())), "");
+}
+
+#[test]
+fn b4_7_b5_7_a_trusted_link_leads_to_published_ports_directly() {
+    with_bridge_filter_off_and_on(|world| {
+        let trusted = "-o com.docker.network.bridge.trusted_host_interfaces";
+        let web = Reach::to_new(world, &format!("{trusted}=eth9:eth0"));
+        assert_eq!(published(world), [true, true]);
+        assert_eq!(
+            web.from_lan(world),
+            [true, false, false, true, false, false]
+        );
+        world.docker("rm -f web").ok();
+        world.docker("network rm net").ok();
+        world
+            .peer()
+            .sh("ip route flush proto boot to root 10.46.0.0/24; ip -6 route del fd46::/64")
+            .ok();
+        // Another link is not trusted.
+        let web = Reach::to_new(world, &format!("{trusted}=eth9"));
+        assert_eq!(web.from_lan(world), [false; 6]);
+    });
+}
+
+#[test]
+fn b5_7_allow_direct_routing_leads_to_published_ports_directly() {
+    let world = World::with_flags(&["--allow-direct-routing"]);
+    let web = Reach::to_new(&world, "");
+    assert_eq!(published(&world), [true, true]);
+    assert_eq!(
+        web.from_lan(&world),
+        [true, false, false, true, false, false]
+    );
+}
+
+#[test]
+fn b4_9_containers_leave_with_the_chosen_address() {
+    with_bridge_filter_off_and_on(|world| {
+        world
+            .host()
+            .sh("ip address add 10.99.0.7/24 dev eth0; ip address add fd99::7/64 dev eth0 nodad")
+            .ok();
+        world.network(
+            "--ipv6 --subnet 10.49.0.0/24 --subnet fd49::/64 \
+             -o com.docker.network.host_ipv4=10.99.0.7 -o com.docker.network.host_ipv6=fd99::7 net",
+        );
+        world.idle("--network net --name c");
+        assert_eq!(source_seen(world, "c", "10.99.0.100:9999"), "10.99.0.7");
+        assert_eq!(source_seen(world, "c", LISTEN6), "fd99::7");
+    });
+    let world = World::new();
+    let refused = world.docker("network create -o com.docker.network.host_ipv4=host n");
+    refused.fails_with(
+        1,
+        "failed to parse com.docker.network.host_ipv4 value: host (nil ip)",
+    );
+}
+
+#[test]
+fn b4_2_without_masquerade_the_outside_sees_the_container() {
+    with_bridge_filter_off_and_on(|world| {
+        world.network(
+            "--subnet 10.42.0.0/24 -o com.docker.network.bridge.enable_ip_masquerade=false net",
+        );
+        world.idle("--network net --name c");
+        route_from_lan(world, &["10.42.0.0/24"]);
+        assert_eq!(source_seen(world, "c", "10.99.0.100:9999"), "10.42.0.2");
+    });
+}
+
+#[test]
+fn b4_5_an_inhibited_bridge_has_no_address_and_another_machine_is_the_gateway() {
+    with_bridge_filter_off_and_on(|world| {
+        world.network(
+            "--subnet 10.45.0.0/24 -o com.docker.network.bridge.inhibit_ipv4=true \
+             -o com.docker.network.bridge.name=br45 net",
+        );
+        world.idle("--network net --name c");
+        let addresses = world.host().ip_json("-4 address show dev br45");
+        assert_eq!(addresses, json!([]), "{addresses}");
+        let sandbox = world.sandbox("c");
+        assert_eq!(
+            sandbox.routes("route show default"),
+            ["default via 10.45.0.1 dev eth0"]
+        );
+        // A machine on the bridge that has the gateway's address.
+        world
+            .host()
+            .sh(
+                "ip netns add router; ip link add r0 type veth peer name eth0 netns router; \
+                 ip link set r0 master br45 up; ip -n router link set eth0 up; \
+                 ip -n router address add 10.45.0.1/24 dev eth0",
+            )
+            .ok();
+        eventually(SOON, || sandbox.pings("10.45.0.1").then_some(()));
+        world.host().sh("ip netns del router").ok();
+    });
+}
+
+#[test]
+fn b4_4_ports_without_an_address_are_bound_where_the_network_says() {
+    with_bridge_filter_off_and_on(|world| {
+        world.network("-o com.docker.network.bridge.host_binding_ipv4=127.0.0.1 net");
+        world.serve("--network net --name web -p 8080:80");
+        assert_eq!(world.docker("port web").ok(), "80/tcp -> 127.0.0.1:8080");
+        assert_eq!(world.host().fetch("127.0.0.1:8080").as_deref(), Some(HELLO));
+        assert_eq!(world.peer().fetch("10.99.0.1:8080"), None);
+        assert!(world.host().fetch("10.99.0.1:8080").is_none());
+    });
+}
+
+#[test]
+fn b4_8_the_mtu_is_that_of_the_bridge_and_of_every_link() {
+    let world = World::new();
+    world.network(
+        "-o com.docker.network.driver.mtu=1400 -o com.docker.network.bridge.name=br48 net",
+    );
+    world.idle("--network net --name c");
+    assert_eq!(world.host().ip_json("link show br48")[0]["mtu"], 1400);
+    let sandbox = world.sandbox("c");
+    assert_eq!(sandbox.ip_json("link show eth0")[0]["mtu"], 1400);
+    let ports = world.host().ip_json("link show master br48");
+    assert_eq!(ports[0]["mtu"], 1400, "{ports}");
+    // A packet of the size fits, a larger one does not.
+    let ping = |size: u32| sandbox.sh(&format!("ping -n -c 1 -W 1 -M do -s {size} 172.18.0.1"));
+    assert!(ping(1372).succeeded());
+    assert!(!ping(1373).succeeded());
+}
