@@ -141,7 +141,7 @@ fn trace_of_monitors(links: &str, rules: &str) -> Trace {
 }
 
 #[test]
-fn publishing_is_planned_as_it_happens() {
+fn c_28_publishing_is_planned_as_it_happens() {
     let world = World::new();
     world
         .docker("create --name web -p 8080:80 -p 5000-5003:5000-5003/udp img httpd -f -h /www")
@@ -153,7 +153,7 @@ fn publishing_is_planned_as_it_happens() {
 }
 
 #[test]
-fn connections_are_planned_as_they_happen() {
+fn c_28_connections_are_planned_as_they_happen() {
     let world = World::new();
     world.network("net1");
     world.network("--ipv6 --subnet 10.74.0.0/24 --subnet fd74::/64 net2");
@@ -163,7 +163,7 @@ fn connections_are_planned_as_they_happen() {
 }
 
 #[test]
-fn a_plan_for_a_container_to_be_prints_and_changes_nothing() {
+fn c_28_a_plan_for_a_container_to_be_prints_and_changes_nothing() {
     let world = World::new();
     let before = Snapshot::take(world.host());
     let plan = world

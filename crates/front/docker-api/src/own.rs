@@ -7,6 +7,7 @@ use crate::networks::CreateBody;
 use crate::respond::{self, Response};
 use bollard_stubs::models::EndpointSettings;
 use sealane_containers::PlanRequest;
+use sealane_core::model::Network;
 use sealane_engine::PlannedOperation;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
@@ -67,6 +68,35 @@ pub(crate) async fn status(call: Call) -> Result<Response, ApiError> {
         "running": counts.running,
         "repair": if call.api.engine.repair_paused() { "paused" } else { "on" },
     })))
+}
+
+/// `GET /sealane/health`: what the doctor has to know of the daemon.
+pub(crate) async fn health(call: Call) -> Result<Response, ApiError> {
+    let (networks, drift) = call
+        .blocking(|api| {
+            let networks: Vec<Value> = api.engine.networks().iter().map(|n| network(n)).collect();
+            Ok::<_, ApiError>((networks, api.engine.drift()?))
+        })
+        .await?;
+    let engine = &call.api.engine;
+    Ok(respond::ok(&json!({
+        "pid": std::process::id(),
+        "repairPaused": engine.repair_paused(),
+        "firewallIntegration": engine.meets_firewalls(),
+        "drift": drift,
+        "networks": networks,
+    })))
+}
+
+fn network(network: &Network) -> Value {
+    let pools = network.spec.ipam.subnets.iter();
+    let subnets: Vec<String> = pools.map(|pool| pool.subnet.to_string()).collect();
+    json!({
+        "id": network.id,
+        "name": network.spec.name,
+        "driver": network.spec.driver,
+        "subnets": subnets,
+    })
 }
 
 /// `GET /sealane/repair`

@@ -143,6 +143,8 @@ pub(crate) enum OwnRoute {
     Plan,
     /// The firewall as it is.
     Firewall,
+    /// What the doctor has to know.
+    Health,
     /// Whether repair is paused.
     Repair,
     /// Pause or resume it.
@@ -266,6 +268,7 @@ fn own(method: &str, path: &[&str]) -> Option<Route> {
         ("GET", ["sealane", "status"]) => OwnRoute::Status,
         ("POST", ["sealane", "plan"]) => OwnRoute::Plan,
         ("GET", ["sealane", "firewall"]) => OwnRoute::Firewall,
+        ("GET", ["sealane", "health"]) => OwnRoute::Health,
         ("GET", ["sealane", "repair"]) => OwnRoute::Repair,
         ("POST", ["sealane", "repair"]) => OwnRoute::SetRepair,
         _ => return None,

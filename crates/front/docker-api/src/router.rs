@@ -154,6 +154,7 @@ async fn own_route(route: OwnRoute, call: Call) -> Result<Response, ApiError> {
         OwnRoute::Status => own::status(call).await,
         OwnRoute::Plan => own::plan(call).await,
         OwnRoute::Firewall => own::firewall(call).await,
+        OwnRoute::Health => own::health(call).await,
         OwnRoute::Repair => own::repair(call).await,
         OwnRoute::SetRepair => own::set_repair(call).await,
     }

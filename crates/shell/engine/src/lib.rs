@@ -247,6 +247,17 @@ impl Engine {
         self.repair_paused.load(Ordering::Acquire)
     }
 
+    /// What is on the host otherwise than it was saved, a line for each object: what a repair would
+    /// change. Nothing is changed.
+    pub fn drift(&self) -> Result<Vec<String>, EngineError> {
+        self.find_drift()
+    }
+
+    /// Whether foreign firewalls that drop are met.
+    pub fn meets_firewalls(&self) -> bool {
+        self.config.firewall_integration
+    }
+
     /// Our firewall as `nft` would list it, from the live kernel, or the way iptables would say it.
     pub fn firewall(&self, as_iptables: bool) -> Result<String, EngineError> {
         self.show_firewall(as_iptables)

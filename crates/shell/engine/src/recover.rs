@@ -125,6 +125,18 @@ impl Engine {
         Ok(changes)
     }
 
+    /// What is on the host otherwise than it was saved, a line for each object. Nothing is changed.
+    pub(crate) fn find_drift(&self) -> Result<Vec<String>, EngineError> {
+        let _alone = self
+            .operations
+            .write()
+            .unwrap_or_else(PoisonError::into_inner);
+        let wanted = self.everything()?;
+        let drift = self.executor.drift(&wanted);
+        let drift = drift.map_err(|error| EngineError::failed("the host cannot be read", error))?;
+        Ok(drift.iter().map(ToString::to_string).collect())
+    }
+
     /// The plan of all scopes together.
     pub(crate) fn everything(&self) -> Result<Plan, EngineError> {
         let facts = self.facts();

@@ -41,6 +41,14 @@ impl<K: Write + Observe + Send + Sync + 'static> Executor<K> {
         Ok(unwanted.into_iter().chain(missing).collect())
     }
 
+    /// What [`Executor::sweep`] would change; nothing is written.
+    pub fn drift(&self, wanted: &Plan) -> Result<Vec<Change>, ApplyError> {
+        let found = self.find(wanted)?;
+        let mut changes = unwanted(wanted, &found);
+        changes.extend(missing(wanted, &found));
+        Ok(changes)
+    }
+
     /// Everything that bears our mark, what was claimed and is still there, and the wanted objects
     /// of the host that are as they should be.
     fn find(&self, wanted: &Plan) -> Result<BTreeMap<Key, Object>, ApplyError> {

@@ -17,6 +17,7 @@ mod message;
 pub mod netns;
 mod nft;
 pub mod port_socket;
+pub mod probe;
 pub mod read;
 mod socket;
 mod sysctl;

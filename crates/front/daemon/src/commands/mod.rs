@@ -4,6 +4,7 @@
 //! [`ALL`]. Help, completion and manual pages are made from the first.
 
 mod completion;
+mod doctor;
 mod firewall;
 mod form;
 mod man;
@@ -35,6 +36,7 @@ pub(crate) const ALL: &[Entry] = &[
     entry(plan::command, plan::run),
     entry(publish::command, publish::run),
     entry(firewall::command, firewall::run),
+    entry(doctor::command, doctor::run),
     entry(status::command, status::run),
     entry(repair::command, repair::run),
     entry(purge::command, purge::run),

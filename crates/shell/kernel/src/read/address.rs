@@ -8,7 +8,7 @@ use ipnet::IpNet;
 use netlink_packet_route::address::{AddressAttribute, AddressMessage};
 use netlink_packet_route::neighbour::{NeighbourAddress, NeighbourAttribute, NeighbourMessage};
 use netlink_packet_route::route::{RouteAddress, RouteAttribute, RouteHeader, RouteMessage};
-use netlink_packet_route::route::{RouteScope, RouteType};
+use netlink_packet_route::route::{RouteProtocol, RouteScope, RouteType};
 use netlink_packet_route::{AddressFamily, RouteNetlinkMessage};
 use sealane_core::model::Mac;
 use std::io;
@@ -106,6 +106,8 @@ pub(crate) struct Found {
     pub(crate) via: Option<IpAddr>,
     /// Whether destinations are on the link.
     pub(crate) on_link: bool,
+    /// Whether a router advertised it.
+    pub(crate) advertised: bool,
 }
 
 /// The unicast routes of the main table, of one family.
@@ -165,6 +167,7 @@ fn route(message: &RouteMessage, ipv6: bool) -> Option<Found> {
         link: link?,
         via,
         on_link,
+        advertised: header.protocol == RouteProtocol::Ra,
     })
 }
 

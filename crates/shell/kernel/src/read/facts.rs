@@ -177,7 +177,7 @@ impl Kernel {
         Ok(None)
     }
 
-    fn link_names(&self) -> io::Result<BTreeMap<u32, String>> {
+    pub(crate) fn link_names(&self) -> io::Result<BTreeMap<u32, String>> {
         let channel = self.channel(Netns::Host)?;
         let replies = channel.route().dump(&link::request_all())?;
         let links = replies.iter().map(link::from_reply);

@@ -5,6 +5,7 @@
 
 pub(crate) mod address;
 pub(crate) mod facts;
+mod inventory;
 pub(crate) mod link;
 pub(crate) mod observe;
 mod owned;
@@ -12,6 +13,7 @@ pub(crate) mod passage;
 pub(crate) mod table;
 
 pub use facts::{ForeignChain, ForeignLink, HostAddress, OnLink};
+pub use inventory::{HostChain, HostHook, HostLink, WayOut};
 pub(crate) use observe::meets;
 
 use crate::kernel::Kernel;
