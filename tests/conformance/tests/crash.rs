@@ -344,6 +344,35 @@ fn publish_rm_dies_at_every_step() {
 }
 
 #[test]
+fn network_update_dies_at_every_step() {
+    crash_at_every_step(&Operation {
+        name: "network update",
+        request: (
+            "POST",
+            "/networks/crash/update",
+            json!({
+                "Labels": {"changed": "yes"}, "EnableIPv6": true,
+                "Options": {"com.docker.network.driver.mtu": "1400"},
+                "IPAM": {"Config": [{"Subnet": "10.66.2.0/23"}, {"Subnet": "fd66:2::/64"}]},
+            }),
+        ),
+        says: |world| {
+            let network = world.get("/networks/crash");
+            says(!network["Labels"]["changed"].is_null())
+        },
+        halfway: None,
+        prepare: |world| {
+            clear(world);
+            let ipam = json!({"Config": [{"Subnet": "10.66.2.0/24"}]});
+            create_network(world, "crash", json!({ "IPAM": ipam }));
+            make_container(world);
+            world.docker("network connect --ip 10.66.2.66 crash c").ok();
+            world.docker("start c").ok();
+        },
+    });
+}
+
+#[test]
 fn rm_dies_at_every_step() {
     crash_at_every_step(&Operation {
         name: "rm -f",

@@ -18,7 +18,9 @@ pub use facts::{Facts, Mark, Policy};
 pub use id::{Id, InvalidId, derive_id};
 pub use interface_name::{InterfaceName, InvalidInterfaceName};
 pub use mac::{InvalidMac, Mac};
-pub use network::{DriverKind, IpamSpec, Network, NetworkSpec, Scope, SubnetSpec, UsersDevice};
+pub use network::{
+    DNS, DriverKind, IpamSpec, Network, NetworkSpec, Scope, SubnetSpec, UsersDevice,
+};
 pub use port::{PortMapping, PortRequest, Protocol};
 pub use sandbox::{NameserverConfig, Sandbox};
 

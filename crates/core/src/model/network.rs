@@ -106,6 +106,10 @@ pub struct NetworkSpec {
     pub labels: BTreeMap<String, String>,
 }
 
+/// The option `dns`: the servers that the resolver asks for containers of the network that name
+/// none themselves, separated by commas.
+pub const DNS: &str = "dns";
+
 /// A network that exists: every subnet chosen, every gateway known.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Network {
@@ -153,6 +157,18 @@ impl Network {
     /// Whether it is one of the three that exist from the start and cannot be removed.
     pub fn is_predefined(&self) -> bool {
         matches!(self.spec.name.as_str(), "bridge" | "host" | "none")
+    }
+
+    /// The DNS servers of the network's own; the error is for the user.
+    pub fn dns_servers(&self) -> Result<Vec<IpAddr>, String> {
+        let texts = self.option(DNS).unwrap_or_default().split(',');
+        let texts = texts.map(str::trim).filter(|text| !text.is_empty());
+        let read = |text: &str| {
+            text.parse().map_err(|_| {
+                format!("failed to parse {DNS} value: {text:?} is no IP address of a DNS server")
+            })
+        };
+        texts.map(read).collect()
     }
 
     /// The value of a driver option.

@@ -47,6 +47,15 @@ impl Plan {
         self
     }
 
+    /// Takes out what would forget tracked connections, where nobody comes or goes.
+    pub fn without_forgetting(mut self) -> Self {
+        self.effects.retain(|effect| match effect {
+            Effect::ForgetAddress(_) | Effect::ForgetPort(..) | Effect::ForgetPublished(_) => false,
+            Effect::SyncLink(..) | Effect::Announce(..) => true,
+        });
+        self
+    }
+
     /// Adds all of another plan.
     pub fn merge(&mut self, other: Plan) {
         for (key, object) in other.objects {

@@ -57,6 +57,8 @@ pub(crate) enum NetworkRoute {
     Connect(String),
     /// Part a container from one.
     Disconnect(String),
+    /// Change one in place.
+    Update(String),
 }
 
 /// Requests of containers.
@@ -200,6 +202,7 @@ fn network(method: &str, path: &[&str]) -> Option<Route> {
         ("POST", ["networks", "prune"]) => R::Prune,
         ("POST", ["networks", name @ .., "connect"]) => R::Connect(joined(name)?),
         ("POST", ["networks", name @ .., "disconnect"]) => R::Disconnect(joined(name)?),
+        ("POST", ["networks", name @ .., "update"]) => R::Update(joined(name)?),
         ("GET", ["networks", name @ ..]) => R::Inspect(joined(name)?),
         ("DELETE", ["networks", name @ ..]) => R::Remove(joined(name)?),
         _ => return None,

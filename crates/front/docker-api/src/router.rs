@@ -100,6 +100,7 @@ async fn network_route(route: NetworkRoute, call: Call) -> Result<Response, ApiE
         NetworkRoute::Remove(name) => networks::remove(call, name).await,
         NetworkRoute::Connect(name) => networks::connect(call, name).await,
         NetworkRoute::Disconnect(name) => networks::disconnect(call, name).await,
+        NetworkRoute::Update(name) => networks::update(call, name).await,
     }
 }
 

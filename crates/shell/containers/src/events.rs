@@ -126,6 +126,7 @@ fn publish_network(bus: &EventBus, event: NetworkEvent) {
     let mut with = |key: &str, value: String| attributes.insert(key.to_owned(), value);
     let action = match event.action {
         NetworkAction::Create => "create",
+        NetworkAction::Update => "update",
         NetworkAction::Destroy => "destroy",
         NetworkAction::Connect(sandbox) => {
             with("container", sandbox.to_string());

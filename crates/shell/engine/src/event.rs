@@ -8,6 +8,8 @@ use std::sync::Arc;
 pub enum NetworkAction {
     /// It was made.
     Create,
+    /// It was changed in place.
+    Update,
     /// It was removed.
     Destroy,
     /// A sandbox was attached.

@@ -51,7 +51,8 @@ impl Engine {
                 overwrite(&path, &changed)?;
             }
             let text = self.resolv_conf(new);
-            if text != self.resolv_conf(old) && !self.user_owns_resolv_conf(&new.files) {
+            let written = fs::read(new.files.join(WRITTEN)).unwrap_or_default();
+            if text.as_bytes() != written && !self.user_owns_resolv_conf(&new.files) {
                 overwrite(&new.files.join("resolv.conf"), &text)?;
                 overwrite(&new.files.join(WRITTEN), &text)?;
             }
@@ -74,7 +75,7 @@ impl Engine {
 
     fn resolv_conf(&self, sandbox: &Sandbox) -> String {
         let (host, path) = (self.host_resolv_conf(), self.resolv_conf_path());
-        let asked = &sandbox.nameserver;
+        let asked = &self.nameserver_of(sandbox);
         if sandbox.resolver_ports.is_some() {
             return render_internal(&host, &path, asked).text;
         }

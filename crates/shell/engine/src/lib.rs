@@ -5,6 +5,7 @@
 //! sandboxes. Start at [`Engine`], then `sandboxes`.
 
 mod adopt;
+mod alter;
 mod config;
 mod defaults;
 mod error;
@@ -24,6 +25,7 @@ mod reserve;
 mod sandboxes;
 mod specify;
 mod state;
+mod update;
 mod view;
 mod watch;
 mod ways_in;
@@ -33,7 +35,8 @@ pub use error::EngineError;
 pub use event::{EventSink, NetworkAction, NetworkEvent};
 pub use names::dns_names;
 pub use request::{
-    CreateNetwork, CreatedNetwork, HostTarget, PlannedOperation, RequestedSubnet, SandboxSpec,
+    CreateNetwork, CreatedNetwork, HostTarget, NetworkChange, PlannedOperation, RequestedSubnet,
+    SandboxSpec,
 };
 pub use view::{NetworkView, SubnetUsage};
 
@@ -111,6 +114,15 @@ impl Engine {
     /// Makes a network.
     pub fn create_network(&self, request: CreateNetwork) -> Result<CreatedNetwork, EngineError> {
         self.make_network(&request)
+    }
+
+    /// Changes a network in place, with all its endpoints, while they run. All or nothing.
+    pub fn update_network(
+        &self,
+        reference: &str,
+        change: &NetworkChange,
+    ) -> Result<(), EngineError> {
+        self.alter_network(reference, change)
     }
 
     /// Removes a network named by id, name or unique id prefix.

@@ -5,11 +5,13 @@ use crate::{Engine, EngineError};
 use sealane_core::dns::{
     EndpointNames, ExternalServer, Forwarding, NetworkView, ResolvConf, View, render_internal,
 };
-use sealane_core::model::{Endpoint, Network, NetworkId, Sandbox, SandboxId};
+use sealane_core::model::{Endpoint, NameserverConfig, Network, NetworkId, Sandbox, SandboxId};
 use sealane_core::plan::Netns;
+use sealane_core::scopes::Gateways;
 use sealane_nameserver::{SandboxSockets, Upstream, UpstreamConfig, bind_sockets_at};
 use std::collections::BTreeMap;
 use std::io;
+use std::net::IpAddr;
 use std::sync::Arc;
 
 /// How many ports are tried in a sandbox whose own programs may have taken some.
@@ -68,11 +70,40 @@ impl Engine {
         self.nameserver.update_upstreams(&sandbox.id, upstreams);
     }
 
+    /// The resolver settings of a sandbox: its own, else those of its networks, the one with the
+    /// gateway first, else the daemon's.
+    pub(crate) fn nameserver_of(&self, sandbox: &Sandbox) -> NameserverConfig {
+        let mut own = sandbox.nameserver.clone();
+        if own.servers.is_empty() {
+            own.servers = self.network_servers(sandbox);
+        }
+        with_defaults(&own, &self.config.nameserver)
+    }
+
+    fn network_servers(&self, sandbox: &Sandbox) -> Vec<IpAddr> {
+        let networks = self.state().joined(sandbox);
+        let gateways = Gateways::choose(sandbox, &networks);
+        let first = gateways.v4.or(gateways.v6).map(|endpoint| endpoint.network);
+        let mut networks: Vec<&Arc<Network>> = networks.values().collect();
+        networks.sort_by_key(|network| (Some(network.id) != first, network.spec.name.clone()));
+        let mut servers = Vec::new();
+        for network in networks {
+            // What cannot be read was refused when the network was made.
+            for server in network.dns_servers().unwrap_or_default() {
+                if !servers.contains(&server) {
+                    servers.push(server);
+                }
+            }
+        }
+        servers
+    }
+
     fn view_of(&self, sandbox: &Sandbox) -> (Arc<View>, UpstreamConfig) {
         let networks = self.state().joined(sandbox);
         let host = self.host_resolv_conf();
-        let internal = render_internal(&host, &self.resolv_conf_path(), &sandbox.nameserver);
-        let upstreams = match sandbox.nameserver.servers.is_empty() {
+        let asked = self.nameserver_of(sandbox);
+        let internal = render_internal(&host, &self.resolv_conf_path(), &asked);
+        let upstreams = match asked.servers.is_empty() {
             true => UpstreamConfig::Host,
             false => UpstreamConfig::Own(internal.upstreams.iter().filter_map(resolved).collect()),
         };
@@ -115,6 +146,26 @@ impl Engine {
     /// The host's resolver configuration as it is now; empty if it cannot be read.
     pub(crate) fn host_resolv_conf(&self) -> ResolvConf {
         self.host_resolver.lock_ignoring_poison().clone()
+    }
+}
+
+/// Settings that the container leaves open are the daemon's.
+fn with_defaults(own: &NameserverConfig, daemon: &NameserverConfig) -> NameserverConfig {
+    let or = |own: &Vec<String>, daemon: &Vec<String>| {
+        if own.is_empty() {
+            daemon.clone()
+        } else {
+            own.clone()
+        }
+    };
+    NameserverConfig {
+        servers: if own.servers.is_empty() {
+            daemon.servers.clone()
+        } else {
+            own.servers.clone()
+        },
+        search: or(&own.search, &daemon.search),
+        options: or(&own.options, &daemon.options),
     }
 }
 

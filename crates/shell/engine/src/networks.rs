@@ -87,6 +87,7 @@ impl Engine {
             users_device: None,
         });
         let options = DriverOptions::of(&network).map_err(EngineError::option)?;
+        network.dns_servers().map_err(EngineError::Invalid)?;
         check_device(&network, &options, &state)?;
         let pools = open_pools(&network)?;
         let mut reserved = NetworkState::new(network.clone(), pools);

@@ -38,8 +38,11 @@ impl Engine {
         self.ensure_default_networks()?;
         let kept = self.adopt_sandboxes(alive)?;
         self.sweep()?;
+        self.conform_all()?;
         for sandbox in &kept {
-            self.resume(sandbox);
+            if let Some(sandbox) = self.sandbox(&sandbox.id) {
+                self.resume(&sandbox);
+            }
         }
         self.follow_host_resolver()?;
         self.watch()

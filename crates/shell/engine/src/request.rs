@@ -53,6 +53,19 @@ pub struct CreateNetwork {
     pub labels: BTreeMap<String, String>,
 }
 
+/// What of a network is to change in place.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct NetworkChange {
+    /// Labels to set; without a value, to remove.
+    pub labels: BTreeMap<String, Option<String>>,
+    /// Options to set; without a value, to leave to their defaults.
+    pub options: BTreeMap<String, Option<String>>,
+    /// Whether it has IPv6 from now on.
+    pub enable_ipv6: Option<bool>,
+    /// Subnets in place of the smaller ones there are, or of a family there is none of.
+    pub subnets: Vec<RequestedSubnet>,
+}
+
 /// A network that was made.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CreatedNetwork {

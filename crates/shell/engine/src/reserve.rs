@@ -113,6 +113,44 @@ impl Engine {
     }
 }
 
+/// Brings an endpoint in line with its network: prefix lengths and gateways, and an address of a
+/// family that the network has by now.
+pub(crate) fn conform(
+    found: &mut NetworkState,
+    sandbox: &Sandbox,
+    endpoint: &mut Endpoint,
+    now: Duration,
+) -> Result<(), EngineError> {
+    let length_of = |found: &NetworkState, address: IpAddr| {
+        let mut pools = found.pools.iter();
+        pools
+            .find(|(subnet, _)| subnet.contains(&address))
+            .map(|(subnet, _)| subnet.prefix_len())
+    };
+    if let Some(net) = &mut endpoint.ipv4
+        && let Some(length) = length_of(found, net.addr().into())
+    {
+        *net = Ipv4Net::new(net.addr(), length).unwrap_or(*net);
+    }
+    match &mut endpoint.ipv6 {
+        Some(net) => {
+            if let Some(length) = length_of(found, net.addr().into()) {
+                *net = Ipv6Net::new(net.addr(), length).unwrap_or(*net);
+            }
+        }
+        None if !sandbox.ipv6_disabled => {
+            let asked = endpoint.spec.ipv6.map(IpAddr::V6);
+            let reserved = reserve_address(found, &sandbox.id, asked, true, now)?;
+            endpoint.ipv6 = reserved.and_then(only_v6);
+        }
+        None => {}
+    }
+    let gateway = |ipv6| gateway(&found.network, ipv6);
+    endpoint.gateway4 = gateway(false).and_then(only_v4).map(|net| net.addr());
+    endpoint.gateway6 = gateway(true).and_then(only_v6).map(|net| net.addr());
+    Ok(())
+}
+
 /// What is wrong with an endpoint on a network, a line each, in Docker's words.
 pub(crate) fn faults(network: &Network, spec: &EndpointSpec) -> Vec<String> {
     let mut faults = Vec::new();

@@ -6,9 +6,7 @@
 use crate::names::RESOLVER_PORTS;
 use crate::ways_in::Split;
 use crate::{Engine, EngineError, HostTarget, NetworkAction, SandboxSpec};
-use sealane_core::model::{
-    Endpoint, EndpointSpec, NameserverConfig, PortRequest, Sandbox, SandboxId,
-};
+use sealane_core::model::{Endpoint, EndpointSpec, PortRequest, Sandbox, SandboxId};
 use sealane_core::plan::Plan;
 use sealane_core::scopes::{Gateways, plan_sandbox};
 use std::collections::BTreeMap;
@@ -73,7 +71,7 @@ impl Engine {
             host: spec.host,
             endpoints: BTreeMap::new(),
             ports: vec![],
-            nameserver: with_defaults(&spec.nameserver, &self.config.nameserver),
+            nameserver: spec.nameserver.clone(),
             extra_hosts: extra_hosts.collect(),
             resolver_ports: None,
             files: spec.files.clone(),
@@ -268,7 +266,11 @@ impl Engine {
     }
 
     /// Brings everything outside the kernel in line with a changed sandbox.
-    fn follow_change(&self, old: &Arc<Sandbox>, new: &Arc<Sandbox>) -> Result<(), EngineError> {
+    pub(crate) fn follow_change(
+        &self,
+        old: &Arc<Sandbox>,
+        new: &Arc<Sandbox>,
+    ) -> Result<(), EngineError> {
         if old.resolver_ports.is_none() {
             self.start_resolver(new)?;
         } else {
@@ -341,25 +343,5 @@ impl Engine {
         self.ports.activate(&sandbox.id, v4, v6).map_err(|error| {
             EngineError::failed(format!("cannot serve the ports of {}", sandbox.name), error)
         })
-    }
-}
-
-/// Settings that the container leaves open are the daemon's.
-fn with_defaults(own: &NameserverConfig, daemon: &NameserverConfig) -> NameserverConfig {
-    let or = |own: &Vec<String>, daemon: &Vec<String>| {
-        if own.is_empty() {
-            daemon.clone()
-        } else {
-            own.clone()
-        }
-    };
-    NameserverConfig {
-        servers: if own.servers.is_empty() {
-            daemon.servers.clone()
-        } else {
-            own.servers.clone()
-        },
-        search: or(&own.search, &daemon.search),
-        options: or(&own.options, &daemon.options),
     }
 }

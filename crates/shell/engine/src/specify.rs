@@ -233,10 +233,10 @@ fn subnets(
     around: &Surroundings<'_>,
 ) -> Result<Vec<SubnetSpec>, EngineError> {
     let mut subnets = Vec::new();
-    let mut taken: Vec<IpNet> = taken(around.state);
+    let mut taken: Vec<IpNet> = subnets_of_all(around.state);
     for asked in &request.subnets {
         let wanted_family = |subnet: &IpNet| if subnet.addr().is_ipv6() { ipv6 } else { ipv4 };
-        let subnet = parse(asked)?;
+        let subnet = parse_subnet(asked)?;
         if wanted_family(&subnet.subnet) {
             subnets.push(size_only(subnet, &taken, around)?);
         }
@@ -276,7 +276,7 @@ fn subnets(
 }
 
 /// The subnets of all networks.
-fn taken(state: &State) -> Vec<IpNet> {
+pub(crate) fn subnets_of_all(state: &State) -> Vec<IpNet> {
     let networks = state.networks.values();
     networks
         .flat_map(|state| state.pools.iter().map(|(subnet, _)| *subnet))
@@ -310,6 +310,15 @@ fn choose(
     chosen.map_err(|error| EngineError::Invalid(error.to_string()))
 }
 
+/// A subnet that is chosen, whatever its size.
+pub(crate) fn choose_subnet(
+    ipv6: bool,
+    taken: &[IpNet],
+    around: &Surroundings<'_>,
+) -> Result<SubnetSpec, EngineError> {
+    choose(ipv6, None, taken, around).map(bare)
+}
+
 fn bare(subnet: IpNet) -> SubnetSpec {
     SubnetSpec {
         subnet,
@@ -319,7 +328,8 @@ fn bare(subnet: IpNet) -> SubnetSpec {
     }
 }
 
-fn parse(asked: &RequestedSubnet) -> Result<SubnetSpec, EngineError> {
+/// A subnet as asked for, read.
+pub(crate) fn parse_subnet(asked: &RequestedSubnet) -> Result<SubnetSpec, EngineError> {
     let prefix = |text: &str| {
         text.parse::<IpNet>().map_err(|_| {
             EngineError::Invalid(format!(

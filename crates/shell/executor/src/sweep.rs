@@ -18,6 +18,14 @@ impl<K: Write + Observe + Send + Sync + 'static> Executor<K> {
     /// Makes the kernel equal to `wanted`, the plans of all scopes together, and returns what had
     /// to change. Nothing else may write meanwhile.
     pub fn sweep(&self, wanted: &Plan) -> Result<Vec<Change>, ApplyError> {
+        let mut changes = self.sweep_once(wanted)?;
+        if changes.iter().any(is_disruptive) {
+            changes.extend(self.sweep_once(wanted)?);
+        }
+        Ok(changes)
+    }
+
+    fn sweep_once(&self, wanted: &Plan) -> Result<Vec<Change>, ApplyError> {
         let found = self.find(wanted)?;
         let unwanted = unwanted(wanted, &found);
         let remaining = self.kernel.write_all(&unwanted);
@@ -108,6 +116,12 @@ impl Executor<Kernel> {
         }
         Ok(())
     }
+}
+
+/// Whether the kernel may have taken more with it than was asked: with the last address of a link
+/// go its neighbors and routes.
+fn is_disruptive(change: &Change) -> bool {
+    matches!(change, Change::Delete(Key::Address(Netns::Host, ..), _))
 }
 
 /// Removals of what is found and not wanted, backwards. Settings stay as they are.

@@ -8,6 +8,7 @@ mod doctor;
 mod firewall;
 mod form;
 mod man;
+mod network;
 mod paint;
 mod plan;
 mod publish;
@@ -35,6 +36,7 @@ pub(crate) struct Entry {
 pub(crate) const ALL: &[Entry] = &[
     entry(plan::command, plan::run),
     entry(publish::command, publish::run),
+    entry(network::command, network::run),
     entry(firewall::command, firewall::run),
     entry(doctor::command, doctor::run),
     entry(status::command, status::run),

@@ -61,7 +61,7 @@ struct Ipam {
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
-struct IpamConfig {
+pub(super) struct IpamConfig {
     #[serde(rename = "Subnet", deserialize_with = "nullable")]
     subnet: String,
     #[serde(rename = "IPRange", deserialize_with = "nullable")]
@@ -128,7 +128,8 @@ impl Body {
 }
 
 impl IpamConfig {
-    fn into_subnet(self) -> RequestedSubnet {
+    /// What the engine is asked for.
+    pub(super) fn into_subnet(self) -> RequestedSubnet {
         RequestedSubnet {
             subnet: self.subnet,
             ip_range: self.ip_range,

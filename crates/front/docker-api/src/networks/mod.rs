@@ -5,6 +5,7 @@ mod create;
 mod inspect;
 mod list;
 mod prune;
+mod update;
 mod wire;
 
 pub(crate) use connect::{connect, disconnect};
@@ -12,6 +13,7 @@ pub(crate) use create::{Body as CreateBody, create};
 pub(crate) use inspect::inspect;
 pub(crate) use list::list;
 pub(crate) use prune::{OnePrune, prune};
+pub(crate) use update::update;
 
 use crate::call::Call;
 use crate::error::ApiError;

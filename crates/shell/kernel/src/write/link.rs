@@ -69,11 +69,16 @@ pub(super) fn alter(
     vec![change(altered), finish(name, link)]
 }
 
-/// Gives the other end of a veth pair the wanted settings.
-pub(super) fn alter_peer(name: &InterfaceName, mac: Mac, mtu: u32) -> Message {
+/// Gives the other end of a veth pair the wanted settings. As with [`alter`], what is as wanted is
+/// not set again.
+pub(super) fn alter_peer(name: &InterfaceName, mac: Mac, mtu: u32, found: &Found) -> Message {
     let mut altered = named(name);
-    altered.attributes.push(LinkAttribute::Mtu(mtu));
-    altered.attributes.push(address(mac));
+    if found.mtu != mtu {
+        altered.attributes.push(LinkAttribute::Mtu(mtu));
+    }
+    if found.mac != Some(mac) {
+        altered.attributes.push(address(mac));
+    }
     change(altered)
 }
 

@@ -63,30 +63,27 @@ impl Place<'_> {
         }
     }
 
+    /// The end in the sandbox first: whoever looks at the host's end only sees what is left to do.
     fn alter_veth(
         &self,
         name: &InterfaceName,
         link: &Link,
         (here, there): (&Found, &Found),
     ) -> io::Result<()> {
-        self.send(
-            "link alter",
-            &link::alter(name, link, self.master(link)?, here),
-        )?;
-        let LinkKind::Veth {
+        if let LinkKind::Veth {
             peer: (netns, peer),
             peer_mac,
             ..
         } = &link.kind
-        else {
-            return Ok(());
-        };
-        if there.mac == Some(*peer_mac) && there.mtu == link.mtu {
-            return Ok(());
+            && (there.mac != Some(*peer_mac) || there.mtu != link.mtu)
+        {
+            fault::point("rtnetlink peer alter");
+            let channel = self.kernel.channel(*netns)?;
+            let message = link::alter_peer(peer, *peer_mac, link.mtu, there);
+            refuse(&channel, &[message])?;
         }
-        fault::point("rtnetlink peer alter");
-        let channel = self.kernel.channel(*netns)?;
-        refuse(&channel, &[link::alter_peer(peer, *peer_mac, link.mtu)])
+        let altered = link::alter(name, link, self.master(link)?, here);
+        self.send("link alter", &altered)
     }
 
     fn remake_link(&self, name: &InterfaceName, link: &Link) -> io::Result<()> {
@@ -109,12 +106,12 @@ impl Place<'_> {
     fn settle_address(&self, link: &InterfaceName, net: IpNet) -> io::Result<()> {
         let index = self.index(link)?;
         let present = crate::read::address::of_link(&self.channel, index, net.addr().is_ipv6())?;
+        if present.contains(&net) {
+            return Ok(());
+        }
         let Some(other) = present.iter().find(|other| other.addr() == net.addr()) else {
             return self.send("address create", &[address::add(index, net)]);
         };
-        if *other == net {
-            return Ok(());
-        }
         self.send("address remove", &[address::remove(index, *other)])?;
         self.send("address create", &[address::add(index, net)])
     }
