@@ -74,6 +74,8 @@ pub(crate) enum ContainerRoute {
     Inspect(String),
     /// Its processes.
     Top(String),
+    /// What it uses.
+    Stats(String),
     /// What it wrote.
     Logs(String),
     /// Start it.
@@ -220,6 +222,7 @@ fn container(method: &str, path: &[&str]) -> Option<Route> {
         ("POST", ["prune"]) => R::Prune,
         ("GET", [name @ .., "json"]) => R::Inspect(joined(name)?),
         ("GET", [name @ .., "top"]) => R::Top(joined(name)?),
+        ("GET", [name @ .., "stats"]) => R::Stats(joined(name)?),
         ("GET", [name @ .., "logs"]) => R::Logs(joined(name)?),
         ("POST", [name @ .., "start"]) => R::Start(joined(name)?),
         ("POST", [name @ .., "stop"]) => R::Stop(joined(name)?),
@@ -312,7 +315,6 @@ fn refused(method: &str, path: &[&str]) -> Option<Route> {
 
 fn container_refusal(method: &str, path: &[&str], action: &str) -> Option<&'static str> {
     Some(match (method, action) {
-        ("GET", "stats") => "resource statistics are not supported",
         ("GET" | "HEAD" | "PUT", "archive") | ("POST", "copy") => {
             "copying files to and from containers is not supported; use docker exec with tar"
         }
@@ -410,7 +412,6 @@ mod tests {
             "GET /swarm",
             "POST /build",
             "POST /commit",
-            "GET /containers/x/stats",
             "HEAD /containers/x/archive",
             "POST /containers/x/pause",
             "GET /containers/x/attach/ws",

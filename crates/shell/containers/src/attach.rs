@@ -6,8 +6,10 @@
 use crate::ContainerError;
 use crate::Containers;
 use crate::container::Container;
+use crate::detach::{DetachKeys, Leave};
+use crate::events::tell;
 use crate::locks::lock;
-use crate::record::Status;
+use crate::record::{Record, Status};
 use crate::request::{AttachOptions, Attached, Chunk, Stream};
 use crate::wake::Wake;
 use bytes::Bytes;
@@ -19,6 +21,7 @@ use std::io;
 use std::os::fd::OwnedFd;
 use std::pin::pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::Context;
 use std::thread;
 use tokio::sync::mpsc;
@@ -37,6 +40,15 @@ pub(crate) struct Ends {
     input: Option<mpsc::Receiver<Bytes>>,
     stdout: bool,
     stderr: bool,
+    /// How the client may leave by typing.
+    leave: Option<Leave>,
+}
+
+impl Ends {
+    /// Lets the client leave by typing.
+    pub(crate) fn with(self, leave: Option<Leave>) -> Self {
+        Self { leave, ..self }
+    }
 }
 
 /// A client that attached before the process was there.
@@ -47,7 +59,7 @@ pub(crate) struct Pending {
 }
 
 /// Makes both ends of an attachment; the input only if it is asked for and open.
-pub(crate) fn ends(options: AttachOptions, tty: bool, open_stdin: bool) -> (Attached, Ends) {
+pub(crate) fn ends(options: &AttachOptions, tty: bool, open_stdin: bool) -> (Attached, Ends) {
     let (output, output_end) = mpsc::channel(OUTPUT_PIECES);
     let input = (options.stdin && open_stdin).then(|| mpsc::channel(INPUT_PIECES));
     let (input, input_end) = input.unzip();
@@ -56,14 +68,14 @@ pub(crate) fn ends(options: AttachOptions, tty: bool, open_stdin: bool) -> (Atta
         output: output_end,
         input,
     };
-    let AttachOptions { stdout, stderr, .. } = options;
     (
         attached,
         Ends {
             output,
             input: input_end,
-            stdout,
-            stderr,
+            stdout: options.stdout,
+            stderr: options.stderr,
+            leave: None,
         },
     )
 }
@@ -84,19 +96,29 @@ pub(crate) fn join(
         input,
         stdout,
         stderr,
+        leave,
     } = ends;
+    let left = Arc::new(AtomicBool::new(false));
     if let Some(input) = input {
         let socket = Arc::clone(&socket);
-        spawn("input", move || carry_input(input, &socket))?;
+        let goodbye = (Arc::clone(&left), Arc::clone(&wake));
+        spawn("input", move || {
+            carry_input(input, &socket, leave, &goodbye)
+        })?;
     }
     spawn("output", move || {
         let carrier = Carrier {
             output,
             stdout,
             stderr,
+            left,
         };
         if past.is_none_or(|past| carrier.tell_past(past)) {
             carrier.carry(&socket, &wake);
+        }
+        if carrier.left.load(Ordering::Acquire) {
+            // The process runs on; nobody waits for its end here.
+            drop(carrier);
         }
         finished();
     })
@@ -115,6 +137,8 @@ struct Carrier {
     output: mpsc::Sender<Chunk>,
     stdout: bool,
     stderr: bool,
+    /// The client has typed that it leaves.
+    left: Arc<AtomicBool>,
 }
 
 impl Carrier {
@@ -140,11 +164,8 @@ impl Carrier {
         let mut closed = pin!(self.output.closed());
         let mut buffer = vec![0; MAX_FRAME];
         loop {
-            if closed
-                .as_mut()
-                .poll(&mut Context::from_waker(&waker))
-                .is_ready()
-            {
+            let gone = closed.as_mut().poll(&mut Context::from_waker(&waker));
+            if gone.is_ready() || self.left.load(Ordering::Acquire) {
                 return;
             }
             match recv(socket, buffer.as_mut_slice(), RecvFlags::DONTWAIT) {
@@ -179,22 +200,49 @@ impl Carrier {
     }
 }
 
-/// Hands input to a process until the client closes its half or the process its own.
-fn carry_input(mut input: mpsc::Receiver<Bytes>, socket: &OwnedFd) {
+/// Hands input to a process until the client closes its half or leaves, or the process closes its
+/// own. A client that leaves is told so by the end of its output.
+fn carry_input(
+    mut input: mpsc::Receiver<Bytes>,
+    socket: &OwnedFd,
+    mut leave: Option<Leave>,
+    (left, wake): &(Arc<AtomicBool>, Arc<Wake>),
+) {
     while let Some(bytes) = input.blocking_recv() {
-        for chunk in stdin_chunks(&bytes) {
-            while let Err(errno) = send(socket, chunk, SendFlags::NOSIGNAL) {
-                if errno != Errno::INTR {
-                    tracing::debug!(%errno, "a process does not read its input any more");
-                    return;
-                }
-            }
+        let (bytes, leaves) = match &mut leave {
+            Some(leave) => leave.typed(&bytes),
+            None => (bytes, false),
+        };
+        if !hand_on(&bytes, socket) {
+            return;
         }
+        if leaves {
+            leave.into_iter().for_each(Leave::tell);
+            left.store(true, Ordering::Release);
+            wake.ring();
+            return;
+        }
+    }
+    if leave.is_some_and(|leave| !hand_on(&leave.rest(), socket)) {
+        return;
     }
     match shutdown(socket, Shutdown::Write) {
         Ok(()) | Err(Errno::NOTCONN) => {}
         Err(errno) => tracing::debug!(%errno, "the input of a process cannot be closed"),
     }
+}
+
+/// Hands a piece of input to a process. Returns whether it still reads.
+fn hand_on(bytes: &Bytes, socket: &OwnedFd) -> bool {
+    for chunk in stdin_chunks(bytes) {
+        while let Err(errno) = send(socket, chunk, SendFlags::NOSIGNAL) {
+            if errno != Errno::INTR {
+                tracing::debug!(%errno, "a process does not read its input any more");
+                return false;
+            }
+        }
+    }
+    true
 }
 
 impl Containers {
@@ -211,7 +259,12 @@ impl Containers {
             )));
         }
         let open_stdin = record.config.open_stdin.unwrap_or_default();
-        let (attached, ends) = ends(options, record.tty(), open_stdin);
+        let (attached, ends) = ends(&options, record.tty(), open_stdin);
+        let ends = ends.with(
+            record
+                .tty()
+                .then(|| self.leave(options.detach_keys, &record)),
+        );
         let past = match options.logs {
             true => Some(
                 self.parts
@@ -226,6 +279,12 @@ impl Containers {
         }
         self.tell(&record, "attach", []);
         Ok(attached)
+    }
+
+    /// What a client types to leave a container's terminal.
+    fn leave(&self, keys: DetachKeys, record: &Arc<Record>) -> Leave {
+        let (events, record) = (self.events.clone(), Arc::clone(record));
+        Leave::new(keys, move || tell(&events, &record, "detach", []))
     }
 
     /// Joins a client to a process that is there, or lets it wait for the start.
@@ -264,6 +323,7 @@ impl Containers {
             output,
             stdout,
             stderr,
+            left: Arc::default(),
         };
         let tell = move || {
             // Whether somebody still listened at the end makes no difference.
@@ -299,13 +359,15 @@ mod tests {
     use rustix::net::{AddressFamily, SocketFlags, SocketType, socketpair};
     use std::sync::mpsc::channel;
 
-    const ALL: AttachOptions = AttachOptions {
-        logs: false,
-        stream: true,
-        stdin: true,
-        stdout: true,
-        stderr: true,
-    };
+    fn all() -> AttachOptions {
+        AttachOptions {
+            stream: true,
+            stdin: true,
+            stdout: true,
+            stderr: true,
+            ..AttachOptions::default()
+        }
+    }
 
     fn pair() -> (OwnedFd, OwnedFd) {
         let flags = SocketFlags::CLOEXEC;
@@ -319,7 +381,7 @@ mod tests {
     #[test]
     fn output_and_input_are_carried_until_the_process_ends() {
         let (ours, process) = pair();
-        let (mut attached, ends) = ends(ALL, false, true);
+        let (mut attached, ends) = ends(&all(), false, true);
         let (told, finished) = channel();
         join(ends, None, ours, move || told.send(()).unwrap()).unwrap();
 
@@ -354,7 +416,7 @@ mod tests {
     #[test]
     fn a_client_that_goes_away_is_noticed_while_nothing_is_said() {
         let (ours, process) = pair();
-        let (attached, ends) = ends(ALL, false, false);
+        let (attached, ends) = ends(&all(), false, false);
         assert!(attached.input.is_none(), "there is no input to be had");
         let (told, finished) = channel();
         join(ends, None, ours, move || told.send(()).unwrap()).unwrap();
@@ -369,9 +431,9 @@ mod tests {
         let (ours, process) = pair();
         let options = AttachOptions {
             stdout: false,
-            ..ALL
+            ..all()
         };
-        let (mut attached, ends) = ends(options, false, false);
+        let (mut attached, ends) = ends(&options, false, false);
         join(ends, None, ours, || {}).unwrap();
         say(&process, b"\x02out");
         say(&process, b"\x03err");
@@ -381,5 +443,27 @@ mod tests {
             Stream::Stderr
         );
         assert_eq!(attached.output.blocking_recv(), None);
+    }
+
+    #[test]
+    fn a_client_leaves_by_its_keys_and_the_process_keeps_its_input() {
+        let (ours, process) = pair();
+        let (mut attached, ends) = ends(&all(), true, true);
+        let (told, left) = channel();
+        let leave = Leave::new(DetachKeys::default(), move || told.send(()).unwrap());
+        let (ended, finished) = channel();
+        join(ends.with(Some(leave)), None, ours, move || {
+            ended.send(()).unwrap()
+        })
+        .unwrap();
+        let input = attached.input.take().unwrap();
+        input.blocking_send(Bytes::from_static(b"in\x10")).unwrap();
+        input.blocking_send(Bytes::from_static(b"\x11on")).unwrap();
+        left.recv().unwrap();
+        assert_eq!(attached.output.blocking_recv(), None);
+        finished.recv().unwrap();
+        let mut buffer = [0; 8];
+        let (length, _) = recv(&process, &mut buffer[..], RecvFlags::empty()).unwrap();
+        assert_eq!(&buffer[..length], b"in", "and no key of the others");
     }
 }

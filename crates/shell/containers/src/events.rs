@@ -2,6 +2,7 @@
 //! to whoever listens.
 
 use crate::locks::lock;
+use crate::record::Record;
 use jiff::Timestamp;
 use sealane_engine::{EventSink, NetworkAction, NetworkEvent};
 use std::collections::{BTreeMap, VecDeque};
@@ -110,6 +111,35 @@ impl EventBus {
         let past = bus.past.iter().filter(wanted).cloned().collect();
         (past, bus.listeners.subscribe())
     }
+}
+
+/// Tells what happened to a container, with its labels, image and name.
+pub(crate) fn tell<'a>(
+    events: &EventBus,
+    record: &Record,
+    action: &str,
+    more: impl IntoIterator<Item = (&'a str, String)>,
+) {
+    let labels = record.config.labels.iter().flatten();
+    let mut attributes: BTreeMap<String, String> = labels
+        .map(|(key, value)| (key.clone(), value.clone()))
+        .collect();
+    attributes.extend(more.into_iter().map(|(key, value)| (key.to_owned(), value)));
+    if let Some(image) = record
+        .config
+        .image
+        .clone()
+        .filter(|image| !image.is_empty())
+    {
+        attributes.insert("image".into(), image);
+    }
+    attributes.insert("name".into(), record.name.clone());
+    events.publish(
+        EventKind::Container,
+        action,
+        &record.id.to_string(),
+        attributes,
+    );
 }
 
 /// What the engine calls with its events: they are published as Docker words them.

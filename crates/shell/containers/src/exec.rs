@@ -5,6 +5,7 @@
 use crate::attach::{Ends, ends, join};
 use crate::container::{Container, no_such_container};
 use crate::create::new_id;
+use crate::detach::{DetachKeys, Leave};
 use crate::locks::lock;
 use crate::process::console_size;
 use crate::record::Status;
@@ -36,6 +37,7 @@ struct Exec {
     id: Id,
     container: Id,
     config: ExecConfig,
+    detach_keys: DetachKeys,
     state: Mutex<ExecState>,
     ended: Condvar,
 }
@@ -134,9 +136,15 @@ impl Containers {
         if config.cmd.as_ref().is_none_or(Vec::is_empty) {
             return Err(ContainerError::Invalid("No exec command specified".into()));
         }
+        let keys = config.detach_keys.as_deref().unwrap_or_default();
+        // Docker calls this a fault of its own, too.
+        let detach_keys = DetachKeys::parse(keys).ok_or_else(|| {
+            ContainerError::internal(format!("Invalid escape keys ({keys}) provided"))
+        })?;
         let exec = Arc::new(Exec {
             id: new_id()?,
             container: container.id,
+            detach_keys,
             config,
             state: Mutex::default(),
             ended: Condvar::new(),
@@ -187,6 +195,7 @@ impl Containers {
         socket: OwnedFd,
     ) -> Result<Attached, ContainerError> {
         let (attached, ends) = exec_ends(&exec);
+        let ends = ends.with(exec.tty().then(|| self.leave_exec(&exec)));
         let containers = Arc::downgrade(self);
         let finished = move || {
             if exec.drain()
@@ -202,6 +211,16 @@ impl Containers {
             )
         })?;
         Ok(attached)
+    }
+
+    /// What a client types to leave an exec's terminal.
+    fn leave_exec(self: &Arc<Self>, exec: &Arc<Exec>) -> Leave {
+        let (containers, exec) = (Arc::downgrade(self), Arc::clone(exec));
+        Leave::new(exec.detach_keys.clone(), move || {
+            if let Some(containers) = containers.upgrade() {
+                containers.tell_exec(&exec, "exec_detach", []);
+            }
+        })
     }
 
     /// Handles the end that the runtime tells of.
@@ -348,13 +367,13 @@ fn exec_ends(exec: &Exec) -> (Attached, Ends) {
     let config = &exec.config;
     let flag = |flag: Option<bool>| flag.unwrap_or_default();
     let options = AttachOptions {
-        logs: false,
         stream: true,
         stdin: flag(config.attach_stdin),
         stdout: flag(config.attach_stdout),
         stderr: flag(config.attach_stderr),
+        ..AttachOptions::default()
     };
-    ends(options, exec.tty(), true)
+    ends(&options, exec.tty(), true)
 }
 
 /// Streams on which only a message is told.

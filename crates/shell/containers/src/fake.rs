@@ -11,11 +11,11 @@ use sealane_core::model::{
     DriverKind, Endpoint, EndpointSpec, Id, InterfaceName, IpamSpec, Mac, Network, NetworkSpec,
     PortMapping, PortRequest, Sandbox, SandboxId, Scope, derive_id,
 };
-use sealane_engine::{EngineError, HostTarget, PlannedOperation, SandboxSpec};
+use sealane_engine::{EngineError, HostTarget, LinkCounters, PlannedOperation, SandboxSpec};
 use sealane_images::{Backend, Image, ImageConfig, ImageError, ImageId};
 use sealane_runtime::{
     Created, ExecSpec, Exit, ExitOf, LogQuery, LogReader, ProcessSpec, ProcessTable, RuntimeError,
-    State,
+    State, Usage,
 };
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
@@ -301,6 +301,17 @@ fn known((name, target): (String, HostTarget)) -> Option<(String, IpAddr)> {
 }
 
 impl Networks for Fake {
+    fn counters(&self, id: &SandboxId) -> Result<BTreeMap<String, LinkCounters>, EngineError> {
+        let sandbox = self.lock().sandboxes.get(id).cloned();
+        let endpoints = sandbox
+            .iter()
+            .flat_map(|sandbox| sandbox.endpoints.values());
+        let interfaces = endpoints.map(|endpoint| endpoint.interface.to_string());
+        Ok(interfaces
+            .map(|name| (name, LinkCounters::default()))
+            .collect())
+    }
+
     fn recover(&self, alive: &BTreeSet<SandboxId>) -> Result<(), EngineError> {
         self.lock().sandboxes.retain(|id, _| alive.contains(id));
         self.asked(format!("recover {}", alive.len()));
@@ -437,6 +448,14 @@ impl Networks for Fake {
 }
 
 impl Processes for Fake {
+    fn usage(&self, id: &Id) -> Result<Usage, RuntimeError> {
+        let inner = self.lock();
+        let alive = inner.processes.get(id).filter(|p| p.exit.is_none());
+        alive
+            .map(|_| Usage::default())
+            .ok_or(RuntimeError::Ended(*id))
+    }
+
     fn create(&self, spec: &ProcessSpec) -> Result<Created, RuntimeError> {
         if self.asked(format!("process {}", self.name(&spec.id))) {
             let text = "exec: \"x\": executable file not found in $PATH";

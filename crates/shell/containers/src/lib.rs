@@ -9,6 +9,7 @@ mod attach;
 mod connect;
 mod container;
 mod create;
+mod detach;
 mod endpoint;
 mod error;
 mod events;
@@ -45,6 +46,7 @@ mod settings;
 mod shutdown;
 mod signals;
 mod start;
+mod stats;
 mod status;
 mod stop;
 mod terminal;
@@ -55,6 +57,7 @@ mod versions;
 mod wait;
 mod wake;
 
+pub use detach::DetachKeys;
 pub use error::ContainerError;
 pub use events::{Event, EventBus, EventKind, network_sink};
 pub use request::{
@@ -62,6 +65,9 @@ pub use request::{
     ExecStart, Exit, ListOptions, LogOptions, Logs, PlanRequest, PortChange, Pruned, RemoveOptions,
     StopOptions, Stream, TerminalSize, WaitCondition,
 };
+pub use sealane_engine::LinkCounters;
+pub use sealane_runtime::{BlockUsage, CpuUsage, MemoryUsage, PidsUsage, Usage};
+pub use stats::Stats;
 pub use wait::Waiter;
 
 use bollard_stubs::models::{
@@ -241,6 +247,11 @@ impl Containers {
         self.process_table(reference, ps_args)
     }
 
+    /// What a container uses now.
+    pub fn stats(&self, reference: &str) -> Result<Stats> {
+        self.look_at_usage(reference)
+    }
+
     /// Prepares a further process in a running container; returns the exec's id.
     pub fn exec_create(&self, reference: &str, config: ExecConfig) -> Result<String> {
         self.prepare_exec(reference, config)
@@ -318,25 +329,6 @@ impl Containers {
         action: &str,
         more: impl IntoIterator<Item = (&'a str, String)>,
     ) {
-        let labels = record.config.labels.iter().flatten();
-        let mut attributes: BTreeMap<String, String> = labels
-            .map(|(key, value)| (key.clone(), value.clone()))
-            .collect();
-        attributes.extend(more.into_iter().map(|(key, value)| (key.to_owned(), value)));
-        if let Some(image) = record
-            .config
-            .image
-            .clone()
-            .filter(|image| !image.is_empty())
-        {
-            attributes.insert("image".into(), image);
-        }
-        attributes.insert("name".into(), record.name.clone());
-        self.events.publish(
-            EventKind::Container,
-            action,
-            &record.id.to_string(),
-            attributes,
-        );
+        events::tell(&self.events, record, action, more);
     }
 }

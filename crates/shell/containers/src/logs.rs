@@ -16,6 +16,7 @@ use std::io;
 use std::pin::pin;
 use std::sync::Arc;
 use std::task::Context;
+use std::time::Duration;
 use tokio::sync::mpsc;
 
 /// Entries under way to a client.
@@ -86,7 +87,7 @@ impl Feed {
         }
     }
 
-    /// Sends all there is and all that comes, until the container ends.
+    /// Sends all there is and all that comes, until the container ends or the time is over.
     fn follow(self, container: Arc<Container>) -> io::Result<()> {
         let wake = Wake::new()?;
         let inotify = Inotify::init()?;
@@ -114,11 +115,13 @@ impl Feed {
         loop {
             // Asked before reading: what was written before the end is read after it.
             let running = container.record().state.status == Status::Running;
+            let left = self.options.until.map(time_until);
             match self.all() {
                 Some(feed) => self = feed,
                 None => return Ok(()),
             }
             if !running
+                || left.is_some_and(|left| left.is_zero())
                 || closed
                     .as_mut()
                     .poll(&mut Context::from_waker(&waker))
@@ -126,7 +129,7 @@ impl Feed {
             {
                 return Ok(());
             }
-            wake.wait_readable(&inotify)?;
+            wake.wait_readable_for(&inotify, left)?;
             match inotify.read_events(&mut notices) {
                 Ok(_) => {}
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
@@ -134,6 +137,12 @@ impl Feed {
             }
         }
     }
+}
+
+/// How long it is until then; nothing if that has passed.
+fn time_until(then: Timestamp) -> Duration {
+    let left = Timestamp::now().duration_until(then);
+    Duration::try_from(left).unwrap_or_default()
 }
 
 /// An entry as clients see it, if they asked for its stream.

@@ -7,11 +7,11 @@
 use crate::ContainerError;
 use crate::record::Record;
 use sealane_core::model::{Endpoint, EndpointSpec, Id, Network, PortRequest, Sandbox, SandboxId};
-use sealane_engine::{Engine, EngineError, PlannedOperation, SandboxSpec};
+use sealane_engine::{Engine, EngineError, LinkCounters, PlannedOperation, SandboxSpec};
 use sealane_images::{Backend, Image, ImageError, ImageId, Images};
 use sealane_runtime::{
     Created, ExecSpec, Exit, LogQuery, LogReader, ProcessSpec, ProcessTable, Runtime, RuntimeError,
-    State,
+    State, Usage,
 };
 use sealane_store::{Batch, Store, Table};
 use std::collections::{BTreeMap, BTreeSet};
@@ -42,6 +42,7 @@ pub(crate) trait Networks: Send + Sync {
     fn publish(&self, id: &SandboxId, ports: &[PortRequest]) -> Result<Arc<Sandbox>, EngineError>;
     fn rename_sandbox(&self, id: &SandboxId, name: &str) -> Result<(), EngineError>;
     fn plan(&self, operation: &PlannedOperation) -> Result<String, EngineError>;
+    fn counters(&self, id: &SandboxId) -> Result<BTreeMap<String, LinkCounters>, EngineError>;
 }
 
 /// The runtime, likewise. An attachment is its socket: see [`sealane_runtime::decode_frame`].
@@ -59,6 +60,7 @@ pub(crate) trait Processes: Send + Sync {
     fn kill(&self, id: &Id, signal: i32) -> Result<(), RuntimeError>;
     fn state(&self, id: &Id) -> Result<Option<State>, RuntimeError>;
     fn top(&self, id: &Id, ps_args: &[String]) -> Result<ProcessTable, RuntimeError>;
+    fn usage(&self, id: &Id) -> Result<Usage, RuntimeError>;
     fn exit_code(&self, id: &Id) -> Result<Option<Exit>, RuntimeError>;
     fn watch_exits(&self) -> Result<Receiver<Exit>, RuntimeError>;
     fn delete(&self, id: &Id) -> Result<(), RuntimeError>;
@@ -146,6 +148,10 @@ impl Networks for Arc<Engine> {
     fn plan(&self, operation: &PlannedOperation) -> Result<String, EngineError> {
         Engine::plan(self, operation)
     }
+
+    fn counters(&self, id: &SandboxId) -> Result<BTreeMap<String, LinkCounters>, EngineError> {
+        Engine::counters(self, id)
+    }
 }
 
 impl Processes for Runtime {
@@ -199,6 +205,10 @@ impl Processes for Runtime {
 
     fn top(&self, id: &Id, ps_args: &[String]) -> Result<ProcessTable, RuntimeError> {
         Runtime::top(self, id, ps_args)
+    }
+
+    fn usage(&self, id: &Id) -> Result<Usage, RuntimeError> {
+        Runtime::usage(self, id)
     }
 
     fn exit_code(&self, id: &Id) -> Result<Option<Exit>, RuntimeError> {

@@ -1,5 +1,6 @@
 //! What the front asks of the containers, and what it is answered.
 
+use crate::detach::DetachKeys;
 use bollard_stubs::models::{ContainerConfig, EndpointSettings, HostConfig, PortMap};
 use bytes::Bytes;
 use jiff::Timestamp;
@@ -129,7 +130,7 @@ pub struct Chunk {
 }
 
 /// What to attach to.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct AttachOptions {
     /// First what was logged until now.
     pub logs: bool,
@@ -141,6 +142,8 @@ pub struct AttachOptions {
     pub stdout: bool,
     /// Standard error.
     pub stderr: bool,
+    /// What the client types to leave a terminal.
+    pub detach_keys: DetachKeys,
 }
 
 /// The open streams of a container or an exec. The output ends when the process does; dropping

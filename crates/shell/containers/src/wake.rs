@@ -1,11 +1,12 @@
 //! Waking a thread that waits for a file descriptor, when something else happens first.
 
-use rustix::event::{EventfdFlags, PollFd, PollFlags, eventfd, poll};
+use rustix::event::{EventfdFlags, PollFd, PollFlags, Timespec, eventfd, poll};
 use rustix::io::Errno;
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
 use std::task::Waker;
+use std::time::Duration;
 
 /// Wakes whoever waits with it. Once woken it stays so.
 #[derive(Debug)]
@@ -28,12 +29,23 @@ impl Wake {
 
     /// Waits until `fd` can be read or the bell was rung.
     pub(crate) fn wait_readable(&self, fd: impl AsFd) -> io::Result<()> {
+        self.wait_readable_for(fd, None)
+    }
+
+    /// Waits so long at most; interruptions make it longer.
+    pub(crate) fn wait_readable_for(
+        &self,
+        fd: impl AsFd,
+        longest: Option<Duration>,
+    ) -> io::Result<()> {
+        // The kernel takes no more seconds than these for a length of time.
+        let timeout = longest.and_then(|longest| Timespec::try_from(longest).ok());
         let mut fds = [
             PollFd::new(&fd, PollFlags::IN),
             PollFd::new(&self.event, PollFlags::IN),
         ];
         loop {
-            match poll(&mut fds, None) {
+            match poll(&mut fds, timeout.as_ref()) {
                 Ok(_) => return Ok(()),
                 Err(Errno::INTR) => {}
                 Err(errno) => return Err(errno.into()),
@@ -65,5 +77,13 @@ mod tests {
         let ringer = std::thread::spawn(move || ringing.ring());
         wake.wait_readable(&silent).unwrap();
         ringer.join().unwrap();
+    }
+
+    #[test]
+    fn a_wait_may_end_with_its_time() {
+        let (silent, _other) = std::os::unix::net::UnixStream::pair().unwrap();
+        let wake = Wake::new().unwrap();
+        wake.wait_readable_for(&silent, Some(Duration::from_millis(1)))
+            .unwrap();
     }
 }

@@ -7,6 +7,7 @@
 mod adopt;
 mod alter;
 mod config;
+mod counters;
 mod defaults;
 mod error;
 mod event;
@@ -38,6 +39,7 @@ pub use request::{
     CreateNetwork, CreatedNetwork, HostTarget, NetworkChange, PlannedOperation, RequestedSubnet,
     SandboxSpec,
 };
+pub use sealane_kernel::read::LinkCounters;
 pub use view::{NetworkView, SubnetUsage};
 
 use locks::Locks;
@@ -207,6 +209,11 @@ impl Engine {
     pub fn namespace_path(&self, id: &SandboxId) -> Option<PathBuf> {
         let sandbox = self.sandbox(id).filter(|sandbox| !sandbox.host)?;
         Some(self.executor.kernel().namespace_path(&sandbox.id))
+    }
+
+    /// What has passed through the interfaces of a sandbox; nothing for the host's own.
+    pub fn counters(&self, id: &SandboxId) -> Result<BTreeMap<String, LinkCounters>, EngineError> {
+        self.read_counters(id)
     }
 
     /// Attaches a running sandbox to a further network.

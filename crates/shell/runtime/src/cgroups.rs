@@ -111,6 +111,13 @@ impl Cgroups {
         Ok(pids)
     }
 
+    /// What a file of a container's cgroup says, in whichever hierarchy has it.
+    pub(crate) fn read(&self, id: &Id, file: &str) -> Option<String> {
+        let path = self.path(id);
+        let mut folders = self.hierarchies.iter().map(|one| one.folder(&path));
+        folders.find_map(|folder| fs::read_to_string(folder.join(file)).ok())
+    }
+
     /// Kills what is in a container's cgroup and removes it everywhere.
     pub(crate) fn remove(&self, id: &Id) -> Result<()> {
         let end = Instant::now() + PATIENCE;

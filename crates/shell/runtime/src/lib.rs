@@ -26,6 +26,7 @@ mod runtime;
 mod spec;
 mod top;
 mod trial;
+mod usage;
 mod watch;
 
 pub use attach::{Attach, MAX_FRAME, MAX_STDIN, Stream, decode_frame, stdin_chunks};
@@ -39,6 +40,7 @@ pub use runtime::Runtime;
 pub use spec::{
     Device, ExecSpec, Mount, MountKind, ProcessSpec, Propagation, Resources, Rlimit, Stdin,
 };
+pub use usage::{BlockUsage, CpuUsage, MemoryUsage, PidsUsage, Usage};
 
 /// What this crate's operations return.
 pub type Result<T, E = RuntimeError> = std::result::Result<T, E>;

@@ -9,7 +9,7 @@ use crate::layout::{Folder, Layout};
 use crate::watch::{Supervised, Watchers};
 use crate::{
     Attach, Created, Exit, ExitOf, LogQuery, LogReader, ProcessSpec, ProcessTable, Result,
-    RuntimeChoice, RuntimeConfig, RuntimeError, State, attach, bundle, files, programs, top,
+    RuntimeChoice, RuntimeConfig, RuntimeError, State, Usage, attach, bundle, files, programs, top,
 };
 use rustix::io::Errno;
 use rustix::process::{Resource, Signal, getrlimit};
@@ -256,6 +256,14 @@ impl Runtime {
             return Err(RuntimeError::Ended(*id));
         }
         top::table(&self.pids(id)?, ps_args)
+    }
+
+    /// What a container uses of the host: see [`Usage`].
+    pub fn usage(&self, id: &Id) -> Result<Usage> {
+        if !self.is_alive(id)? {
+            return Err(RuntimeError::Ended(*id));
+        }
+        Usage::read(&|file| self.cgroups.read(id, file))
     }
 
     /// How a container ended, also while nobody watched; `None` while it lives.

@@ -6,16 +6,20 @@ use crate::hijack;
 use crate::query::Query;
 use crate::respond::{self, Response};
 use hyper::StatusCode;
-use sealane_containers::{AttachOptions, TerminalSize};
+use sealane_containers::{AttachOptions, DetachKeys, TerminalSize};
 
 /// Joins the client to a container's streams.
 pub(crate) async fn attach(call: Call, name: String) -> Result<Response, ApiError> {
+    let keys = call.query.text("detachKeys").unwrap_or_default();
+    let detach_keys = DetachKeys::parse(keys)
+        .ok_or_else(|| ApiError::invalid(format!("Invalid detach keys ({keys}) provided")))?;
     let options = AttachOptions {
         logs: call.query.flag("logs"),
         stream: call.query.flag("stream"),
         stdin: call.query.flag("stdin"),
         stdout: call.query.flag("stdout"),
         stderr: call.query.flag("stderr"),
+        detach_keys,
     };
     let attached = call
         .blocking(move |api| api.containers.attach(&name, options))

@@ -7,6 +7,7 @@ mod lifecycle;
 mod list;
 mod logs;
 mod prune;
+mod stats;
 mod wait;
 mod wire;
 
@@ -17,6 +18,7 @@ pub(crate) use lifecycle::{kill, remove, rename, restart, start, stop, update};
 pub(crate) use list::{list, summaries};
 pub(crate) use logs::logs;
 pub(crate) use prune::prune;
+pub(crate) use stats::stats;
 pub(crate) use wait::wait;
 
 use crate::error::ApiError;

@@ -4,6 +4,7 @@
 //! Changes nothing. Start at [`Observe`].
 
 pub(crate) mod address;
+mod counters;
 pub(crate) mod facts;
 mod inventory;
 pub(crate) mod link;
@@ -12,6 +13,7 @@ mod owned;
 pub(crate) mod passage;
 pub(crate) mod table;
 
+pub use counters::LinkCounters;
 pub use facts::{ForeignChain, ForeignLink, HostAddress, OnLink};
 pub use inventory::{HostChain, HostHook, HostLink, WayOut};
 pub(crate) use observe::meets;

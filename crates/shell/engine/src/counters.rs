@@ -1,0 +1,29 @@
+//! What has passed through the interfaces of sandboxes.
+
+use crate::{Engine, EngineError, LinkCounters};
+use sealane_core::model::SandboxId;
+use sealane_core::plan::Netns;
+use std::collections::BTreeMap;
+
+impl Engine {
+    /// Only of interfaces that lead to a network: not of the loopback, nor of what a container
+    /// made for itself.
+    pub(crate) fn read_counters(
+        &self,
+        id: &SandboxId,
+    ) -> Result<BTreeMap<String, LinkCounters>, EngineError> {
+        let Some(sandbox) = self.sandbox(id).filter(|sandbox| !sandbox.host) else {
+            return Ok(BTreeMap::new());
+        };
+        let kernel = self.executor.kernel();
+        let mut counters = kernel.link_counters(Netns::Sandbox(*id)).map_err(|error| {
+            let text = format!("cannot read the counters of sandbox {}", sandbox.name);
+            EngineError::failed(text, error)
+        })?;
+        counters.retain(|name, _| {
+            let mut endpoints = sandbox.endpoints.values();
+            endpoints.any(|endpoint| endpoint.interface.as_str() == name)
+        });
+        Ok(counters)
+    }
+}
