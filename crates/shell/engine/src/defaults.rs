@@ -1,6 +1,7 @@
 //! The three networks that exist from the start: bridge, host and none.
 
 use crate::host::timestamp;
+use crate::locks::LockIgnoringPoison;
 use crate::networks::open_pools;
 use crate::specify::{Surroundings, specify};
 use crate::state::NetworkState;
@@ -8,9 +9,9 @@ use crate::{CreateNetwork, Engine, EngineError, RequestedSubnet};
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 use sealane_core::drivers::bridge::options;
 use sealane_core::model::{
-    DriverKind, InterfaceName, IpamSpec, Network, NetworkId, NetworkSpec, UsersDevice,
+    DriverKind, InterfaceName, IpamSpec, Network, NetworkId, NetworkSpec, SandboxId, UsersDevice,
 };
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 /// The device of the default bridge, as every script expects it.
@@ -20,14 +21,32 @@ const SEALANE0: &str = "sealane0";
 
 impl Engine {
     /// Makes those of the three that are missing, and brings the default bridge in line with the
-    /// flags. Nothing is made in the kernel yet.
-    pub(crate) fn ensure_default_networks(&self) -> Result<(), EngineError> {
+    /// flags, unless containers are `alive`: they were started on it as it is. Nothing is made in
+    /// the kernel yet.
+    pub(crate) fn ensure_default_networks(
+        &self,
+        alive: &BTreeSet<SandboxId>,
+    ) -> Result<(), EngineError> {
         for (name, driver) in [("host", DriverKind::Host), ("none", DriverKind::Null)] {
             if self.state().named(name).is_none() {
                 self.add_default(|id| without_addresses(id, name, driver))?;
             }
         }
-        if self.config.default_bridge.enabled {
+        let present = self.state().named("bridge").map(|state| state.network.id);
+        if !alive.is_empty() {
+            // Docker's words.
+            tracing::info!(
+                "there are running containers, updated network configuration will not take affect"
+            );
+        }
+        let stays = match (present, self.config.default_bridge.enabled) {
+            (None, _) => false,
+            (Some(_), true) => !alive.is_empty(),
+            (Some(bridge), false) => self.is_joined(&bridge, alive),
+        };
+        if stays {
+            Ok(())
+        } else if self.config.default_bridge.enabled {
             self.ensure_default_bridge()
         } else {
             self.state()
@@ -35,6 +54,13 @@ impl Engine {
                 .retain(|_, state| state.network.spec.name != "bridge");
             Ok(())
         }
+    }
+
+    /// Whether one of these sandboxes, which are not adopted yet, is on the network.
+    fn is_joined(&self, network: &NetworkId, alive: &BTreeSet<SandboxId>) -> bool {
+        let saved = self.saved.lock_ignoring_poison();
+        let mut alive = saved.values().filter(|sandbox| alive.contains(&sandbox.id));
+        alive.any(|sandbox| sandbox.endpoints.contains_key(network))
     }
 
     fn add_default(&self, make: impl FnOnce(NetworkId) -> Network) -> Result<(), EngineError> {

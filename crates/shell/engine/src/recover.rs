@@ -35,7 +35,7 @@ impl Engine {
         alive: &BTreeSet<SandboxId>,
     ) -> Result<(), EngineError> {
         self.read_facts()?;
-        self.ensure_default_networks()?;
+        self.ensure_default_networks(alive)?;
         let kept = self.adopt_sandboxes(alive)?;
         self.sweep()?;
         self.conform_all()?;
