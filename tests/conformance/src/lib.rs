@@ -4,11 +4,13 @@
 //! the ids of the rows it shows to be true, and what it looks at is never Sealane's own word alone.
 
 mod http;
+mod kernel_lab;
 mod traffic;
 mod upstream;
 mod world;
 
 pub use http::{Refused, create_network, encoded, filtered, refused};
+pub use kernel_lab::in_kernel_lab;
 pub use traffic::{
     Conversation, accept_one, connects, sctp_init, to_loopback_by_cable, udp_server,
 };

@@ -110,7 +110,10 @@ impl Drop for Lab {
 }
 
 /// The folder of the workspace.
-pub(crate) fn repository() -> PathBuf {
+///
+/// # Panics
+/// When this crate has been moved out of it.
+pub fn repository() -> PathBuf {
     let here = PathBuf::from(env!("CARGO_MANIFEST_DIR"));
     here.ancestors()
         .nth(2)

@@ -23,7 +23,7 @@ pub use capture::Capture;
 pub use daemon::{Daemon, DaemonOptions, binary};
 pub use host::{Background, Host};
 pub use http::{Reply, Stream, request};
-pub use lab::Lab;
+pub use lab::{Lab, repository};
 pub use outcome::Outcome;
 pub use raw::send_raw;
 pub use sandbox::Sandbox;

@@ -6,4 +6,7 @@
 
 pub mod bridge;
 pub mod host;
+pub mod ipvlan;
+pub mod macvlan;
 pub mod null;
+pub mod parent;

@@ -1,7 +1,7 @@
 //! Endpoints: the joining of one sandbox to one network.
 
 use super::{EndpointId, InterfaceName, Mac, NetworkId, SandboxId, derive_id};
-use ipnet::{Ipv4Net, Ipv6Net};
+use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -38,7 +38,7 @@ pub struct Endpoint {
     pub interface: InterfaceName,
     /// The name of the link's other end, in the host.
     pub host_interface: InterfaceName,
-    /// The MAC address in the sandbox.
+    /// The MAC address in the sandbox; [`Mac::NONE`] where it has none of its own.
     pub mac: Mac,
     /// Its address and prefix length.
     pub ipv4: Option<Ipv4Net>,
@@ -62,6 +62,13 @@ impl Endpoint {
     /// The name of the host end: `veth` and seven digits of the endpoint's id.
     pub fn host_interface_of(id: &EndpointId) -> InterfaceName {
         InterfaceName::from_id("veth", id, 7)
+    }
+
+    /// What its link gets: its addresses with their prefix lengths, then link-local ones asked for.
+    pub fn prefixes(&self) -> impl Iterator<Item = IpNet> {
+        let own = self.ipv4.map(IpNet::V4).into_iter();
+        let own = own.chain(self.ipv6.map(IpNet::V6));
+        own.chain(self.spec.link_local.iter().map(|ip| IpNet::from(*ip)))
     }
 
     /// Its addresses, IPv4 first.

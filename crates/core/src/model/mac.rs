@@ -16,11 +16,24 @@ pub struct Mac(pub [u8; 6]);
 pub struct InvalidMac(String);
 
 impl Mac {
+    /// No address: what a link has that uses its parent's.
+    pub const NONE: Self = Self([0; 6]);
+
     /// A locally administered unicast address made from an object's id.
     pub fn from_id(id: &Id) -> Self {
         let bytes = id.as_bytes();
         let first = bytes[0] & 0b1111_1100 | 0b0000_0010;
         Self([first, bytes[1], bytes[2], bytes[3], bytes[4], bytes[5]])
+    }
+}
+
+impl Mac {
+    /// The address as the API shows it: empty where there is none.
+    pub fn shown(&self) -> String {
+        if *self == Self::NONE {
+            return String::new();
+        }
+        self.to_string()
     }
 }
 

@@ -17,6 +17,20 @@ pub enum DriverKind {
     Host,
     /// No network but loopback.
     Null,
+    /// Hardware addresses of their own on the wire of a link of the host.
+    Macvlan,
+    /// Addresses on the wire of a link of the host, behind its hardware address.
+    Ipvlan,
+}
+
+impl DriverKind {
+    /// Whether ports of its endpoints are published on the host.
+    pub fn publishes(self) -> bool {
+        match self {
+            Self::Bridge => true,
+            Self::Host | Self::Null | Self::Macvlan | Self::Ipvlan => false,
+        }
+    }
 }
 
 impl fmt::Display for DriverKind {
@@ -25,6 +39,8 @@ impl fmt::Display for DriverKind {
             Self::Bridge => "bridge",
             Self::Host => "host",
             Self::Null => "null",
+            Self::Macvlan => "macvlan",
+            Self::Ipvlan => "ipvlan",
         })
     }
 }
@@ -119,7 +135,8 @@ pub struct Network {
     pub created: String,
     /// What it is. The subnets are the reserved ones.
     pub spec: NetworkSpec,
-    /// The user's own device, if it was there before: it is used, and neither made nor removed.
+    /// The user's own device, or the parent that its endpoints sit on, if it was there before: it is
+    /// used, and neither made nor removed.
     #[serde(default)]
     pub users_device: Option<UsersDevice>,
 }

@@ -1,6 +1,6 @@
 //! What has to be done to get from one plan to another.
 
-use super::{Key, LinkKind, Object, Plan};
+use super::{Key, LinkKind, Object, Plan, Upper};
 
 /// One step from an old plan to a new one.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -22,18 +22,28 @@ impl Change {
     }
 }
 
-/// The rank of a link among those made together: links of a sandbox are born in the order of their
-/// names, `eth2` before `eth10`, so that their indexes follow.
-fn birth(change: &Change) -> Option<(usize, String)> {
-    let Change::Create(_, Object::Link(link)) = change else {
+/// The rank of a link among those made together: first what others sit on; then links of a sandbox
+/// in the order of their names, `eth2` before `eth10`, so that their indexes follow.
+pub fn birth(change: &Change) -> Option<(usize, String)> {
+    let Change::Create(Key::Link(_, own), Object::Link(link)) = change else {
         return None;
     };
-    match &link.kind {
+    let name = match &link.kind {
         LinkKind::Veth {
             peer: (_, name), ..
-        } => Some((name.as_str().len(), name.as_str().to_owned())),
-        LinkKind::Bridge => None,
-    }
+        } => name,
+        LinkKind::Upper {
+            kind: Upper::Macvlan(_) | Upper::Ipvlan(..),
+            ..
+        } => own,
+        LinkKind::Bridge
+        | LinkKind::Dummy
+        | LinkKind::Upper {
+            kind: Upper::Vlan(_),
+            ..
+        } => return None,
+    };
+    Some((name.as_str().len(), name.as_str().to_owned()))
 }
 
 /// Returns the steps from `old` to `new`: what is made or altered in phase order, then what is

@@ -9,11 +9,13 @@ mod diff;
 mod key;
 mod object;
 mod render;
+mod upper;
 
 pub use check::{Fault, check};
-pub use diff::{Change, diff};
+pub use diff::{Change, birth, diff};
 pub use key::{Key, Netns, Phase};
 pub use object::{Effect, Link, LinkKind, Object, Repeat, Route};
+pub use upper::{IpvlanFlag, IpvlanMode, MacvlanMode, Upper};
 
 use std::collections::BTreeMap;
 

@@ -2,7 +2,7 @@
 
 use crate::model::{InterfaceName, Mac, PortMapping, Protocol};
 use crate::nft::{Data, Table};
-use crate::plan::Netns;
+use crate::plan::{Netns, Upper};
 use serde::{Deserialize, Serialize};
 use std::net::IpAddr;
 
@@ -29,8 +29,8 @@ pub enum Object {
 /// The settings of a link.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Link {
-    /// Largest packet in bytes.
-    pub mtu: u32,
+    /// Largest packet in bytes; `None` leaves it to the kernel, which takes a parent's.
+    pub mtu: Option<u32>,
     /// The hardware address; `None` leaves it to the kernel.
     pub mac: Option<Mac>,
     /// What kind of link.
@@ -55,6 +55,26 @@ pub enum LinkKind {
         /// Whether the port cannot talk to other isolated ports.
         isolated: bool,
     },
+    /// A link that sits on another one. The parent is always one of the host's; this one may be
+    /// born in a sandbox.
+    Upper {
+        /// The link it sits on.
+        parent: InterfaceName,
+        /// What it is.
+        kind: Upper,
+    },
+    /// A link to nowhere, for others to sit on.
+    Dummy,
+}
+
+impl LinkKind {
+    /// The link of the host that this one sits on, if it does.
+    pub fn parent(&self) -> Option<&InterfaceName> {
+        match self {
+            Self::Upper { parent, .. } => Some(parent),
+            Self::Bridge | Self::Veth { .. } | Self::Dummy => None,
+        }
+    }
 }
 
 /// Where a route leads.
@@ -80,7 +100,8 @@ impl Object {
 impl Link {
     fn satisfied_by(&self, found: &Link) -> bool {
         let kind = match (&self.kind, &found.kind) {
-            (LinkKind::Bridge, LinkKind::Bridge) => true,
+            (LinkKind::Bridge, LinkKind::Bridge) | (LinkKind::Dummy, LinkKind::Dummy) => true,
+            (wanted @ LinkKind::Upper { .. }, found @ LinkKind::Upper { .. }) => wanted == found,
             (
                 LinkKind::Veth {
                     master,
@@ -95,10 +116,13 @@ impl Link {
                     ..
                 },
             ) => (master, hairpin, isolated) == (m, h, i),
-            (LinkKind::Bridge, LinkKind::Veth { .. })
-            | (LinkKind::Veth { .. }, LinkKind::Bridge) => false,
+            (
+                LinkKind::Bridge | LinkKind::Veth { .. } | LinkKind::Upper { .. } | LinkKind::Dummy,
+                _,
+            ) => false,
         };
-        kind && self.mtu == found.mtu && (self.mac.is_none() || self.mac == found.mac)
+        kind && (self.mtu.is_none() || self.mtu == found.mtu)
+            && (self.mac.is_none() || self.mac == found.mac)
     }
 }
 
@@ -117,7 +141,8 @@ pub enum Effect {
     /// Make the kernel finish its pending work for a link, so that the first packet does not wait.
     SyncLink(Netns, InterfaceName),
     /// Tell neighbors whose address this is: gratuitous ARP or unsolicited neighbor advertisement.
-    Announce(Netns, InterfaceName, IpAddr, Mac, Repeat),
+    /// With no hardware address given, it is the link's own.
+    Announce(Netns, InterfaceName, IpAddr, Option<Mac>, Repeat),
     /// Forget tracked connections to or from an address of an endpoint.
     ForgetAddress(IpAddr),
     /// Forget tracked connections to a host port.

@@ -71,24 +71,38 @@ impl fmt::Display for Object {
 
 impl fmt::Display for Link {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &self.kind {
-            LinkKind::Bridge => write!(f, "bridge mtu {}", self.mtu)?,
-            LinkKind::Veth {
-                peer: (netns, name),
-                peer_mac,
-                master,
-                hairpin,
-                isolated,
-            } => {
-                write!(f, "veth peer {netns}/{name} {peer_mac} mtu {}", self.mtu)?;
-                if let Some(master) = master {
-                    write!(f, " master {master}")?;
-                }
-                f.write_str(if *hairpin { " hairpin" } else { "" })?;
-                f.write_str(if *isolated { " isolated" } else { "" })?;
+        write!(f, "{}", self.kind)?;
+        self.mtu.map_or(Ok(()), |mtu| write!(f, " mtu {mtu}"))?;
+        if let LinkKind::Veth {
+            master,
+            hairpin,
+            isolated,
+            ..
+        } = &self.kind
+        {
+            if let Some(master) = master {
+                write!(f, " master {master}")?;
             }
+            f.write_str(if *hairpin { " hairpin" } else { "" })?;
+            f.write_str(if *isolated { " isolated" } else { "" })?;
         }
         self.mac.map_or(Ok(()), |mac| write!(f, " mac {mac}"))
+    }
+}
+
+impl fmt::Display for LinkKind {
+    /// What it is, without the settings that may change.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Bridge => f.write_str("bridge"),
+            Self::Dummy => f.write_str("dummy"),
+            Self::Upper { parent, kind } => write!(f, "{kind} on {parent}"),
+            Self::Veth {
+                peer: (netns, name),
+                peer_mac,
+                ..
+            } => write!(f, "veth peer {netns}/{name} {peer_mac}"),
+        }
     }
 }
 
@@ -97,7 +111,11 @@ impl fmt::Display for Effect {
         match self {
             Self::SyncLink(netns, name) => write!(f, "then   wait for {netns}/{name}"),
             Self::Announce(netns, name, address, mac, _) => {
-                write!(f, "then   announce {address} at {mac} from {netns}/{name}")
+                write!(f, "then   announce {address}")?;
+                if let Some(mac) = mac {
+                    write!(f, " at {mac}")?;
+                }
+                write!(f, " from {netns}/{name}")
             }
             Self::ForgetAddress(address) => write!(f, "then   forget connections of {address}"),
             Self::ForgetPort(protocol, port) => {

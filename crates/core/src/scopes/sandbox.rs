@@ -1,10 +1,10 @@
 //! A sandbox's scope: its endpoints, and what depends on all of them together.
 
-use super::network::DriverOptions;
+use super::network::{DriverOptions, InvalidOption};
 use super::publish::{address, plan_open, plan_publish, udp_ports};
 use super::{RESOLVER_TABLE, resolver_table, set};
-use crate::drivers::bridge::{self, InvalidOption};
-use crate::model::{Endpoint, Facts, Network, NetworkId, Protocol, Sandbox};
+use crate::drivers::{bridge, ipvlan, macvlan};
+use crate::model::{DriverKind, Endpoint, Facts, Network, NetworkId, Protocol, Sandbox};
 use crate::nft::Data;
 use crate::plan::{Effect, Key, Netns, Object, Plan, Route};
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
@@ -40,10 +40,16 @@ impl<'a> Gateways<'a> {
                 network.spec.name.clone(),
             )
         });
-        let mut by_rank = endpoints.iter().map(|(endpoint, _)| *endpoint);
-        let v4 = by_rank.clone().find(|endpoint| endpoint.gateway4.is_some());
-        let v6 = by_rank.find(|endpoint| endpoint.gateway6.is_some());
-        Self { v4, v6 }
+        let first = |ipv6| {
+            let leads = |(endpoint, network): &&(&'a Endpoint, &Network)| {
+                way_out(endpoint, network, ipv6).is_some()
+            };
+            endpoints.iter().find(leads).map(|(endpoint, _)| *endpoint)
+        };
+        Self {
+            v4: first(false),
+            v6: first(true),
+        }
     }
 
     /// The endpoints and their addresses that published ports lead to, one for each family.
@@ -56,6 +62,35 @@ impl<'a> Gateways<'a> {
             .and_then(|end| Some((end, IpAddr::V6(end.ipv6?.addr()))));
         v4.into_iter().chain(v6)
     }
+
+    /// The endpoints among them that published ports lead to: a macvlan or ipvlan endpoint is open
+    /// on the LAN with all its ports, and the host is not on its way.
+    #[must_use]
+    pub fn publishing(self, networks: &BTreeMap<NetworkId, Arc<Network>>) -> Self {
+        let publishes = |endpoint: &&Endpoint| {
+            let network = networks.get(&endpoint.network);
+            network.is_some_and(|network| network.spec.driver.publishes())
+        };
+        Self {
+            v4: self.v4.filter(publishes),
+            v6: self.v6.filter(publishes),
+        }
+    }
+}
+
+/// Where the default route of one family leads if it leads to this endpoint: a gateway, or `None`
+/// for the link itself.
+fn way_out(endpoint: &Endpoint, network: &Network, ipv6: bool) -> Option<Option<IpAddr>> {
+    let (gateway, addressed) = if ipv6 {
+        (endpoint.gateway6.map(IpAddr::V6), endpoint.ipv6.is_some())
+    } else {
+        (endpoint.gateway4.map(IpAddr::V4), endpoint.ipv4.is_some())
+    };
+    if gateway.is_some() || network.spec.driver != DriverKind::Ipvlan {
+        return gateway.map(Some);
+    }
+    let options = DriverOptions::of(network).ok()?;
+    (addressed && options.routes_by_link() && options.leads_out(network)).then_some(None)
 }
 
 /// Returns the kernel objects of a sandbox. `networks` holds at least those it has joined.
@@ -73,40 +108,45 @@ pub fn plan_sandbox(
         let Some(network) = networks.get(&endpoint.network) else {
             continue;
         };
-        if let DriverOptions::Bridge(options) = DriverOptions::of(network)? {
-            plan.merge(bridge::plan_endpoint(
-                network,
-                &options,
-                &sandbox.id,
-                endpoint,
-                facts,
-            ));
-        }
+        let id = &sandbox.id;
+        plan.merge(match DriverOptions::of(network)? {
+            DriverOptions::Bridge(options) => {
+                bridge::plan_endpoint(network, &options, id, endpoint, facts)
+            }
+            DriverOptions::Macvlan(options) => macvlan::plan_endpoint(&options, id, endpoint),
+            DriverOptions::Ipvlan(options) => ipvlan::plan_endpoint(&options, id, endpoint),
+            DriverOptions::Host | DriverOptions::Null => continue,
+        });
     }
     if let Some((udp, tcp)) = sandbox.resolver_ports {
         let key = Key::Table(Netns::Sandbox(sandbox.id), RESOLVER_TABLE.into());
         plan.add(key, Object::Table(resolver_table(udp, tcp)));
     }
     let gateways = Gateways::choose(sandbox, networks);
-    plan_default_routes(sandbox, gateways, &mut plan);
-    plan_ports(sandbox, networks, gateways, facts, &mut plan)?;
+    plan_default_routes(sandbox, gateways, networks, &mut plan);
+    let publishing = gateways.publishing(networks);
+    plan_ports(sandbox, networks, publishing, facts, &mut plan)?;
     Ok(plan)
 }
 
-fn plan_default_routes(sandbox: &Sandbox, gateways: Gateways<'_>, plan: &mut Plan) {
+fn plan_default_routes(
+    sandbox: &Sandbox,
+    gateways: Gateways<'_>,
+    networks: &BTreeMap<NetworkId, Arc<Network>>,
+    plan: &mut Plan,
+) {
     let inside = Netns::Sandbox(sandbox.id);
     let everywhere4 = IpNet::V4(Ipv4Net::new_assert(Ipv4Addr::UNSPECIFIED, 0));
     let everywhere6 = IpNet::V6(Ipv6Net::new_assert(Ipv6Addr::UNSPECIFIED, 0));
-    let v4 = gateways
-        .v4
-        .and_then(|end| Some((end, everywhere4, IpAddr::V4(end.gateway4?))));
-    let v6 = gateways
-        .v6
-        .and_then(|end| Some((end, everywhere6, IpAddr::V6(end.gateway6?))));
-    for (endpoint, to, via) in v4.into_iter().chain(v6) {
+    let v4 = gateways.v4.map(|endpoint| (endpoint, everywhere4));
+    let v6 = gateways.v6.map(|endpoint| (endpoint, everywhere6));
+    for (endpoint, to) in v4.into_iter().chain(v6) {
+        let network = networks.get(&endpoint.network);
+        let way = network.and_then(|network| way_out(endpoint, network, to.addr().is_ipv6()));
+        let Some(via) = way else { continue };
         let route = Route {
             interface: endpoint.interface.clone(),
-            via: Some(via),
+            via,
         };
         plan.add(Key::Route(inside, to), Object::Route(route));
     }

@@ -48,6 +48,7 @@ impl Containers {
         }
         merge::with_image(&mut request.config, &image.config)?;
         self.check_endpoints(&request.endpoints)?;
+        warnings.extend(self.unpublished(&request));
         merge::with_defaults(&mut request.host_config);
         self.pin_shared_stack(&mut request);
         let links = self.resolve_links(&request)?;
@@ -67,6 +68,19 @@ impl Containers {
             return Err(ContainerError::Invalid("no image specified".into()));
         }
         Ok(self.parts.files.image(reference)?)
+    }
+
+    /// What to say of ports that are asked for on a network that publishes none.
+    fn unpublished(&self, request: &CreateRequest) -> Option<String> {
+        let bindings = request.host_config.port_bindings.as_ref();
+        bindings.filter(|bindings| !bindings.is_empty())?;
+        let NetworkMode::User(name) = NetworkMode::of(&request.host_config) else {
+            return None;
+        };
+        // One that does not exist yet is told of when the container starts.
+        let driver = self.parts.networks.network(name).ok()?.spec.driver;
+        let text = || format!("{driver} driver does not support port mappings");
+        (!driver.publishes()).then(text)
     }
 
     /// Lists what is wrong with the endpoints, all of them.

@@ -171,7 +171,7 @@ fn show_endpoint(shown: &mut EndpointSettings, endpoint: &Endpoint) {
     let text = |address: Option<String>| Some(address.unwrap_or_default());
     shown.endpoint_id = Some(endpoint.id.to_string());
     let addressed = endpoint.ipv4.is_some() || endpoint.ipv6.is_some();
-    shown.mac_address = addressed.then(|| endpoint.mac.to_string());
+    shown.mac_address = addressed.then(|| endpoint.mac.shown());
     shown.gateway = text(endpoint.gateway4.map(|ip| ip.to_string()));
     shown.ip_address = text(endpoint.ipv4.map(|net| net.addr().to_string()));
     shown.ip_prefix_len = Some(endpoint.ipv4.map_or(0, |net| net.prefix_len().into()));

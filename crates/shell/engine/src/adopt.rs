@@ -2,7 +2,7 @@
 
 use crate::{Engine, EngineError};
 use sealane_core::drivers::bridge::BridgeOptions;
-use sealane_core::model::{InterfaceName, Network, UsersDevice};
+use sealane_core::model::{DriverKind, InterfaceName, Network, UsersDevice};
 use sealane_core::plan::{Key, Netns};
 
 impl Engine {
@@ -36,7 +36,8 @@ impl Engine {
 
     /// Whether a network has all it stands on: the user's bridge may have gone.
     pub(crate) fn has_device(&self, network: &Network) -> bool {
-        if network.users_device.is_none() {
+        // A missing parent of another driver's network is told of by the sweep.
+        if network.users_device.is_none() || network.spec.driver != DriverKind::Bridge {
             return true;
         }
         let Ok(options) = BridgeOptions::of(network) else {

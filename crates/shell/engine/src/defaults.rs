@@ -102,7 +102,7 @@ impl Engine {
                 state: &state,
                 pools: &self.pools,
                 avoid: if users_device.is_some() { &[] } else { &avoid },
-                defaults: None,
+                defaults: &BTreeMap::new(),
             };
             let request = CreateNetwork {
                 name: " bridge".into(),

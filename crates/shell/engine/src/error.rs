@@ -1,7 +1,7 @@
 //! Why a network operation did not happen, in Docker's words.
 
-use sealane_core::drivers::bridge::InvalidOption;
 use sealane_core::model::ErrorClass;
+use sealane_core::scopes::InvalidOption;
 use thiserror::Error;
 
 /// A refused or failed operation.
@@ -41,21 +41,17 @@ impl EngineError {
         }
     }
 
-    /// A driver's option that cannot be. Some of these Docker takes for failures of its own.
-    pub(crate) fn option(error: InvalidOption) -> Self {
-        match error {
-            InvalidOption::Isolated => Self::Failed {
-                message: error.to_string(),
+    /// A driver's option that cannot be read.
+    pub(crate) fn option(error: impl Into<InvalidOption>) -> Self {
+        let error: InvalidOption = error.into();
+        let message = error.to_string();
+        if error.class() == ErrorClass::Internal {
+            return Self::Failed {
+                message,
                 source: None,
-            },
-            InvalidOption::Bool { .. }
-            | InvalidOption::Number { .. }
-            | InvalidOption::Address { .. }
-            | InvalidOption::Mode { .. }
-            | InvalidOption::Mtu(_)
-            | InvalidOption::Range { .. }
-            | InvalidOption::Name(_) => Self::Invalid(error.to_string()),
+            };
         }
+        Self::Invalid(message)
     }
 
     /// A failure of the host, with its cause.

@@ -6,8 +6,9 @@ use ipnet::IpNet;
 use sealane_core::drivers::bridge::BridgeOptions;
 use sealane_core::model::{Endpoint, Facts, Network};
 use sealane_core::nft::Table;
-use sealane_core::plan::{Plan, check};
+use sealane_core::plan::{LinkKind, Object, Plan, Upper, check};
 use sealane_core::scopes::host_table;
+use sealane_executor::ApplyError;
 use std::fs::File;
 use std::io::Read;
 use std::net::IpAddr;
@@ -23,6 +24,24 @@ static HOST_TABLE: LazyLock<Table> = LazyLock::new(host_table);
 /// The time as the API prints it: RFC 3339 with nanoseconds.
 pub(crate) fn timestamp() -> String {
     jiff::Timestamp::now().to_string()
+}
+
+/// What an error is about, in Docker's words where it is a link over another.
+fn what_failed(wanted: &Plan, error: &ApplyError) -> String {
+    let refused = match error {
+        ApplyError::Refused { key, .. } => wanted.objects().get(key),
+        ApplyError::Journal(_) | ApplyError::Remaining(_) | ApplyError::Observe(_) => None,
+    };
+    if let Some(Object::Link(link)) = refused
+        && let LinkKind::Upper { kind, .. } = &link.kind
+    {
+        return match kind {
+            Upper::Macvlan(_) => "failed to create the macvlan port".into(),
+            Upper::Ipvlan(..) => "failed to create the ipvlan port".into(),
+            Upper::Vlan(id) => format!("failed to create the vlan link with id {id}"),
+        };
+    }
+    "the network could not be set up".into()
 }
 
 impl Engine {
@@ -135,10 +154,7 @@ impl Engine {
         }
         match self.executor.apply(old, new) {
             Ok(_) => Ok(()),
-            Err(error) => Err(EngineError::failed(
-                "the network could not be set up",
-                error,
-            )),
+            Err(error) => Err(EngineError::failed(what_failed(new, &error), error)),
         }
     }
 

@@ -18,6 +18,7 @@ mod locks;
 mod names;
 mod networks;
 mod open;
+mod parents;
 mod preview;
 mod publish;
 mod recover;
@@ -46,7 +47,8 @@ use locks::Locks;
 use sealane_core::dns::ResolvConf;
 use sealane_core::ipam::AddressPools;
 use sealane_core::model::{
-    Endpoint, EndpointSpec, Facts, Network, NetworkId, PortRequest, Sandbox, SandboxId,
+    Endpoint, EndpointSpec, Facts, InterfaceName, Network, NetworkId, PortRequest, Sandbox,
+    SandboxId,
 };
 use sealane_core::plan::{Key, Netns, Plan};
 use sealane_executor::Executor;
@@ -91,6 +93,8 @@ pub struct Engine {
     operations: RwLock<()>,
     /// Held by the one prune that may run.
     pruning: Mutex<()>,
+    /// The links without which a sweep could not make what sits on them.
+    waiting: Mutex<BTreeSet<InterfaceName>>,
     locks: Locks,
     /// Whether foreign changes are let stand.
     repair_paused: AtomicBool,

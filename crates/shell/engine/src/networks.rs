@@ -1,6 +1,7 @@
 //! Networks: made, removed, shown.
 
 use crate::host::timestamp;
+use crate::parents::{check_parent, is_parent_given};
 use crate::specify::{Surroundings, specify};
 use crate::state::{NetworkState, State};
 use crate::{
@@ -10,9 +11,9 @@ use ipnet::IpNet;
 use sealane_core::drivers::bridge::BridgeOptions;
 use sealane_core::drivers::bridge::options::NAME;
 use sealane_core::ipam::Pool;
-use sealane_core::model::{DriverKind, Network, NetworkId, SandboxId};
+use sealane_core::model::{DriverKind, Network, NetworkId, SandboxId, UsersDevice};
 use sealane_core::plan::Plan;
-use sealane_core::scopes::{DriverOptions, plan_host, plan_network};
+use sealane_core::scopes::{DriverOptions, plan_host, plan_network, plan_parent};
 use sealane_store::{Batch, StoreError, Table};
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -72,23 +73,25 @@ impl Engine {
     fn hold_network(&self, request: &CreateNetwork) -> Result<Arc<Network>, EngineError> {
         let avoid = self.prefixes_to_avoid()?;
         let id = NetworkId::from_bytes(self.random_bytes()?);
+        let links = self.links_to_sit_on(request)?;
         let mut state = self.state();
         let around = Surroundings {
             state: &state,
             pools: &self.pools,
             avoid: &avoid,
-            defaults: self.config.default_network_options.get("bridge"),
+            defaults: &self.config.default_network_options,
         };
         let spec = specify(request, &around)?;
         let network = Arc::new(Network {
             id,
             created: timestamp(),
+            users_device: is_parent_given(&spec, &links, &state).then(UsersDevice::default),
             spec,
-            users_device: None,
         });
         let options = DriverOptions::of(&network).map_err(EngineError::option)?;
         network.dns_servers().map_err(EngineError::Invalid)?;
         check_device(&network, &options, &state)?;
+        check_parent(&network, &options, &links, &state)?;
         let pools = open_pools(&network)?;
         let mut reserved = NetworkState::new(network.clone(), pools);
         reserved.in_making = true;
@@ -217,7 +220,15 @@ impl Engine {
             // As if forwarding had been on before us.
             (facts.ipv4_forwarding, facts.ipv6_forwarding) = (true, true);
         }
-        plan_host(&facts, (forward.0 && wanted, forward.1 && wanted))
+        let mut plan = plan_host(&facts, (forward.0 && wanted, forward.1 && wanted));
+        for network in state.networks.values().map(|state| &state.network) {
+            match plan_parent(network) {
+                Ok(parent) => plan.merge(parent),
+                // Its options were read when it was made.
+                Err(error) => tracing::warn!(network = network.spec.name, %error, "has no parent"),
+            }
+        }
+        plan
     }
 
     /// What a network should be like.

@@ -85,6 +85,7 @@ pub(crate) fn open(
         resolver_watch: Mutex::new(None),
         operations: RwLock::new(()),
         pruning: Mutex::new(()),
+        waiting: Mutex::default(),
         locks: Locks::default(),
         repair_paused: AtomicBool::new(false),
         opened: Instant::now(),

@@ -13,7 +13,9 @@ impl Engine {
             PlannedOperation::CreateNetwork(request) => self.preview_network(request)?,
             PlannedOperation::RemoveNetwork(reference) => {
                 let network = self.state().find(reference)?.network.clone();
-                (self.plan_of(&network)?, Plan::default())
+                let mut old = self.plan_of(&network)?;
+                old.merge(self.parent_only_of(&network)?);
+                (old, Plan::default())
             }
             PlannedOperation::CreateSandbox(spec) => {
                 let sandbox = self.reserve_sandbox(spec)?;

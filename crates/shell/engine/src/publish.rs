@@ -57,10 +57,10 @@ struct Exchange {
 }
 
 impl Engine {
-    /// Where the published ports of a sandbox lead; `None` if it has no way out.
+    /// Where the published ports of a sandbox lead; `None` if no network of its way out publishes.
     pub(crate) fn way_out(&self, sandbox: &Sandbox) -> Option<WayOut> {
         let networks = self.state().joined(sandbox);
-        let gateways = Gateways::choose(sandbox, &networks);
+        let gateways = Gateways::choose(sandbox, &networks).publishing(&networks);
         let endpoint = gateways.v4.or(gateways.v6)?;
         let binding = networks
             .get(&endpoint.network)

@@ -123,9 +123,10 @@ impl Engine {
         let wanted = self.everything()?;
         *self.lock_host_plan() = self.host_plan();
         let failed = |error| EngineError::failed("the host could not be brought in line", error);
-        let changes = self.executor.sweep(&wanted).map_err(failed)?;
+        let swept = self.executor.sweep(&wanted).map_err(failed)?;
         self.executor.sweep_namespaces(&wanted).map_err(failed)?;
-        Ok(changes)
+        self.note_without_parent(&swept.without_parent);
+        Ok(swept.changes)
     }
 
     /// What is on the host otherwise than it was saved, a line for each object. Nothing is changed.

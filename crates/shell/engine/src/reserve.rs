@@ -7,6 +7,7 @@ use sealane_core::ipam::ReserveError;
 use sealane_core::model::{
     Endpoint, EndpointSpec, InterfaceName, Mac, Network, Sandbox, SandboxId,
 };
+use sealane_core::scopes::DriverOptions;
 use std::collections::BTreeSet;
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -24,6 +25,9 @@ impl Engine {
         spec: EndpointSpec,
     ) -> Result<(Arc<Network>, Endpoint), EngineError> {
         let now = self.uptime();
+        let network = self.state_with(reference)?.1;
+        let options = DriverOptions::of(&network).map_err(EngineError::option)?;
+        self.check_endpoint_parent(&options, &spec)?;
         let (mut state, network) = self.state_with(reference)?;
         if sandbox.endpoints.contains_key(&network.id) {
             return Err(EngineError::Forbidden(format!(
@@ -54,13 +58,19 @@ impl Engine {
             network: network.id,
             interface,
             host_interface: Endpoint::host_interface_of(&id),
-            mac: spec.mac.unwrap_or_else(|| Mac::from_id(&id)),
+            mac: match &options {
+                DriverOptions::Ipvlan(_) => Mac::NONE,
+                DriverOptions::Bridge(_)
+                | DriverOptions::Host
+                | DriverOptions::Null
+                | DriverOptions::Macvlan(_) => spec.mac.unwrap_or_else(|| Mac::from_id(&id)),
+            },
             ipv4: v4.and_then(only_v4),
             ipv6: v6.and_then(only_v6),
-            gateway4: gateway(&network, false)
+            gateway4: gateway(&network, &options, v4)
                 .and_then(only_v4)
                 .map(|net| net.addr()),
-            gateway6: gateway(&network, true)
+            gateway6: gateway(&network, &options, v6)
                 .and_then(only_v6)
                 .map(|net| net.addr()),
             spec,
@@ -145,9 +155,12 @@ pub(crate) fn conform(
         }
         None => {}
     }
-    let gateway = |ipv6| gateway(&found.network, ipv6);
-    endpoint.gateway4 = gateway(false).and_then(only_v4).map(|net| net.addr());
-    endpoint.gateway6 = gateway(true).and_then(only_v6).map(|net| net.addr());
+    let options = DriverOptions::of(&found.network).map_err(EngineError::option)?;
+    let gateway = |address| gateway(&found.network, &options, address);
+    let gateway4 = gateway(endpoint.ipv4.map(IpNet::V4)).and_then(only_v4);
+    let gateway6 = gateway(endpoint.ipv6.map(IpNet::V6)).and_then(only_v6);
+    endpoint.gateway4 = gateway4.map(|net| net.addr());
+    endpoint.gateway6 = gateway6.map(|net| net.addr());
     Ok(())
 }
 
@@ -264,9 +277,17 @@ fn interface(sandbox: &Sandbox, spec: &EndpointSpec) -> Result<InterfaceName, En
     InterfaceName::try_from(free.unwrap_or_default()).map_err(invalid)
 }
 
-/// The gateway of a family, unless the network leads nowhere.
-fn gateway(network: &Network, ipv6: bool) -> Option<IpNet> {
-    let gateway = network.gateway(ipv6).filter(|_| !network.spec.internal);
+/// The gateway of a family, unless the network leads nowhere: where the subnet that the address is in
+/// has one of its own, that.
+fn gateway(network: &Network, options: &DriverOptions, address: Option<IpNet>) -> Option<IpNet> {
+    let address = address.filter(|_| options.has_gateway(network))?.addr();
+    let mut subnets = network.subnets(address.is_ipv6());
+    let several = network.subnets(address.is_ipv6()).nth(1).is_some();
+    let own = subnets.find(|subnet| several && subnet.subnet.contains(&address));
+    let gateway = match own {
+        Some(subnet) => subnet.gateway,
+        None => network.gateway(address.is_ipv6()),
+    };
     gateway.map(IpNet::from)
 }
 

@@ -98,12 +98,13 @@ impl Engine {
         sandbox: &mut Sandbox,
         requests: &[PortRequest],
     ) -> Result<(), EngineError> {
-        let Some(way_out) = self.way_out(sandbox) else {
-            return Ok(());
-        };
         if requests.is_empty() {
             return Ok(());
         }
+        let Some(way_out) = self.way_out(sandbox) else {
+            self.warn_of_unpublished(sandbox);
+            return Ok(());
+        };
         let Split { reserve, open } = way_out.split(requests);
         sandbox.ports = self
             .ports
@@ -331,7 +332,7 @@ impl Engine {
             return Ok(());
         }
         let networks = self.state().joined(sandbox);
-        let gateways = Gateways::choose(sandbox, &networks);
+        let gateways = Gateways::choose(sandbox, &networks).publishing(&networks);
         let v4 = gateways
             .v4
             .and_then(|endpoint| endpoint.ipv4)

@@ -26,8 +26,8 @@ pub(crate) struct Surroundings<'a> {
     pub(crate) pools: &'a AddressPools,
     /// On-link prefixes of the host, and its name servers.
     pub(crate) avoid: &'a [IpNet],
-    /// Options for networks of the driver that do not set them.
-    pub(crate) defaults: Option<&'a BTreeMap<String, String>>,
+    /// By driver, options for networks that do not set them.
+    pub(crate) defaults: &'a BTreeMap<String, BTreeMap<String, String>>,
 }
 
 /// Checks a request and completes it.
@@ -57,14 +57,15 @@ fn complete(
     around: &Surroundings<'_>,
 ) -> Result<NetworkSpec, EngineError> {
     let driver = driver(request)?;
-    let mut options = around.defaults.cloned().unwrap_or_default();
+    let defaults = around.defaults.get(&driver.to_string());
+    let mut options = defaults.cloned().unwrap_or_default();
     options.extend(request.options.clone());
     let enable_ipv4 = enabled(request.enable_ipv4, &options, ENABLE[0], true)?;
     let enable_ipv6 = enabled(request.enable_ipv6, &options, ENABLE[1], false)?;
     if !enable_ipv4 && !enable_ipv6 && !request.config_only {
         return Err(EngineError::Invalid("IPv4 or IPv6 must be enabled".into()));
     }
-    let subnets = subnets(request, enable_ipv4, enable_ipv6, around)?;
+    let subnets = subnets(request, driver, (enable_ipv4, enable_ipv6), around)?;
     let mut spec = NetworkSpec {
         name: request.name.clone(),
         driver,
@@ -183,6 +184,8 @@ fn driver(request: &CreateNetwork) -> Result<DriverKind, EngineError> {
     }
     match request.driver.as_str() {
         "" | "bridge" | "default" => Ok(DriverKind::Bridge),
+        "macvlan" => Ok(DriverKind::Macvlan),
+        "ipvlan" => Ok(DriverKind::Ipvlan),
         kind @ ("host" | "null") => Err(EngineError::Forbidden(format!(
             "only one instance of \"{kind}\" network is allowed"
         ))),
@@ -228,8 +231,8 @@ fn enabled(
 /// The subnets asked for, completed, and one chosen for each family that none was asked for.
 fn subnets(
     request: &CreateNetwork,
-    ipv4: bool,
-    ipv6: bool,
+    driver: DriverKind,
+    (ipv4, ipv6): (bool, bool),
     around: &Surroundings<'_>,
 ) -> Result<Vec<SubnetSpec>, EngineError> {
     let mut subnets = Vec::new();
@@ -251,7 +254,7 @@ fn subnets(
             .filter(|subnet| subnet.subnet.addr().is_ipv6() == ipv6)
             .count()
     };
-    if of_family(false) > 1 || of_family(true) > 1 {
+    if driver == DriverKind::Bridge && (of_family(false) > 1 || of_family(true) > 1) {
         return Err(EngineError::Forbidden(
             "bridge driver doesn't support multiple subnets".into(),
         ));

@@ -13,7 +13,7 @@ use ipnet::IpNet;
 use sealane_core::ipam::Pool;
 use sealane_core::model::{Network, NetworkId, Sandbox};
 use sealane_core::plan::Plan;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, PoisonError};
 
 /// A sandbox before and after a change of one of its networks.
@@ -67,7 +67,7 @@ impl Engine {
             state: &state,
             pools: &self.pools,
             avoid: &avoid,
-            defaults: None,
+            defaults: &BTreeMap::new(),
         };
         let new = Arc::new(altered(&old, change, &around)?);
         pools_with_members(&state, &new)?;

@@ -77,7 +77,8 @@ impl Engine {
     /// Whether a change could concern something of ours.
     fn concerned(&self, noticed: &Noticed) -> bool {
         match noticed {
-            Noticed::Link { name, gone } => *gone && self.wants_link(name),
+            Noticed::Link { name, gone: true } => self.wants_link(name) || self.is_parent(name),
+            Noticed::Link { name, gone: false } => self.waits_for_parent(name),
             Noticed::Address(prefix) | Noticed::Route(prefix) => self.has_subnet(*prefix),
             Noticed::Nftables | Noticed::Overrun => true,
         }

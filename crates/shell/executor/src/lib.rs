@@ -9,6 +9,8 @@ mod announce;
 mod schedule;
 mod sweep;
 
+pub use sweep::{Swept, WithoutParent};
+
 use announce::Announcer;
 use schedule::Schedule;
 use sealane_core::plan::{Change, Effect, Key, Netns, Plan};

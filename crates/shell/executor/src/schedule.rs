@@ -159,6 +159,6 @@ pub(crate) fn peer(object: &Object) -> Option<(Netns, InterfaceName)> {
     };
     match &link.kind {
         LinkKind::Veth { peer, .. } => Some(peer.clone()),
-        LinkKind::Bridge => None,
+        LinkKind::Bridge | LinkKind::Dummy | LinkKind::Upper { .. } => None,
     }
 }

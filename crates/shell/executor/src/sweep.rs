@@ -7,25 +7,49 @@
 use crate::schedule::peer;
 use crate::{ApplyError, Executor};
 use sealane_core::model::InterfaceName;
-use sealane_core::plan::{Change, Key, Netns, Object, Phase, Plan};
+use sealane_core::plan::{Change, Key, Netns, Object, Phase, Plan, birth};
 use sealane_kernel::Kernel;
 use sealane_kernel::read::Observe;
 use sealane_kernel::write::{Write, remove_namespace_file};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
+/// What a sweep did.
+#[derive(Debug)]
+pub struct Swept {
+    /// What had to change, and did.
+    pub changes: Vec<Change>,
+    /// The links that wait for their parents.
+    pub without_parent: Vec<WithoutParent>,
+}
+
+/// A link that could not be made, as the one that it sits on is gone or taken.
+#[derive(Debug)]
+pub struct WithoutParent {
+    /// The link.
+    pub key: Key,
+    /// What it sits on.
+    pub parent: InterfaceName,
+    /// The kernel's answer.
+    pub source: std::io::Error,
+}
+
 impl<K: Write + Observe + Send + Sync + 'static> Executor<K> {
     /// Makes the kernel equal to `wanted`, the plans of all scopes together, and returns what had
     /// to change. Nothing else may write meanwhile.
-    pub fn sweep(&self, wanted: &Plan) -> Result<Vec<Change>, ApplyError> {
-        let mut changes = self.sweep_once(wanted)?;
-        if changes.iter().any(is_disruptive) {
-            changes.extend(self.sweep_once(wanted)?);
+    ///
+    /// A link whose parent is gone cannot be made, and does not keep the rest from being repaired.
+    pub fn sweep(&self, wanted: &Plan) -> Result<Swept, ApplyError> {
+        let mut swept = self.sweep_once(wanted)?;
+        if swept.changes.iter().any(is_disruptive) {
+            let again = self.sweep_once(wanted)?;
+            swept.changes.extend(again.changes);
+            swept.without_parent = again.without_parent;
         }
-        Ok(changes)
+        Ok(swept)
     }
 
-    fn sweep_once(&self, wanted: &Plan) -> Result<Vec<Change>, ApplyError> {
+    fn sweep_once(&self, wanted: &Plan) -> Result<Swept, ApplyError> {
         let found = self.find(wanted)?;
         let unwanted = unwanted(wanted, &found);
         let remaining = self.kernel.write_all(&unwanted);
@@ -35,18 +59,64 @@ impl<K: Write + Observe + Send + Sync + 'static> Executor<K> {
             .map(Change::key)
             .filter(|key| crate::outlives_namespace(key));
         self.journal.claim(claims).map_err(ApplyError::Journal)?;
-        self.kernel
-            .write(&missing)
-            .map_err(|refused| ApplyError::Refused {
-                untried: missing.len() - refused.index - 1,
-                key: refused.key,
-                source: refused.source,
-            })?;
+        let (made, without_parent) = self.make(missing)?;
         self.forget_unwanted(wanted)?;
         if !remaining.is_empty() {
             return Err(crate::still_there(remaining));
         }
-        Ok(unwanted.into_iter().chain(missing).collect())
+        Ok(Swept {
+            changes: unwanted.into_iter().chain(made).collect(),
+            without_parent,
+        })
+    }
+
+    /// Makes what is missing, links over others one by one, and returns what was made and which
+    /// of those links were refused.
+    fn make(&self, missing: Vec<Change>) -> Result<(Vec<Change>, Vec<WithoutParent>), ApplyError> {
+        let (uppers, others): (Vec<Change>, Vec<Change>) = missing
+            .into_iter()
+            .partition(|change| parent(change).is_some());
+        if uppers.is_empty() {
+            self.write(&others)?;
+            return Ok((others, vec![]));
+        }
+        let (mut made, rest): (Vec<Change>, Vec<Change>) = others
+            .into_iter()
+            .partition(|change| change.key().phase() <= Phase::Link);
+        self.write(&made)?;
+        let mut refused = Vec::new();
+        let mut lost = BTreeSet::new();
+        for change in uppers {
+            let (Key::Link(netns, name), Some(parent)) = (change.key().clone(), parent(&change))
+            else {
+                continue;
+            };
+            match self.kernel.write(std::slice::from_ref(&change)) {
+                Ok(()) => made.push(change),
+                Err(error) => {
+                    refused.push(WithoutParent {
+                        key: error.key,
+                        parent,
+                        source: error.source,
+                    });
+                    lost.insert((netns, name));
+                }
+            }
+        }
+        let rest: Vec<Change> = rest.into_iter().filter(|c| !is_on(c, &lost)).collect();
+        self.write(&rest)?;
+        made.extend(rest);
+        Ok((made, refused))
+    }
+
+    fn write(&self, changes: &[Change]) -> Result<(), ApplyError> {
+        self.kernel
+            .write(changes)
+            .map_err(|refused| ApplyError::Refused {
+                untried: changes.len() - refused.index - 1,
+                key: refused.key,
+                source: refused.source,
+            })
     }
 
     /// What [`Executor::sweep`] would change; nothing is written.
@@ -68,6 +138,15 @@ impl<K: Write + Observe + Send + Sync + 'static> Executor<K> {
             .filter(|key| !wanted.objects().contains_key(*key));
         let look: Vec<&Key> = unwanted.filter(|key| !found.contains_key(*key)).collect();
         found.extend(self.kernel.observe(&look).map_err(ApplyError::Observe)?);
+
+        // They go with a parent that somebody removes.
+        let uppers: Vec<&Key> = wanted
+            .objects()
+            .iter()
+            .filter(|(key, object)| key.netns() != Netns::Host && sits_on(object).is_some())
+            .map(|(key, _)| key)
+            .collect();
+        found.extend(self.kernel.observe(&uppers).map_err(ApplyError::Observe)?);
 
         let of_host = wanted
             .objects()
@@ -155,17 +234,53 @@ fn missing(wanted: &Plan, found: &BTreeMap<Key, Object>) -> Vec<Change> {
         (Netns::Host | Netns::Sandbox(_), _) => Some(Change::Create(key.clone(), object.clone())),
     };
     let mut missing: Vec<Change> = wanted.objects().iter().filter_map(change).collect();
-    missing.sort_by_key(|change| change.key().phase());
+    missing.sort_by_cached_key(|change| (change.key().phase(), birth(change)));
     missing
 }
 
-/// The ends in sandboxes of veth pairs that are gone.
+/// The links in sandboxes that are gone: the ends of veth pairs, and what sat on a link of the host.
 fn lost_links(wanted: &Plan, found: &BTreeMap<Key, Object>) -> BTreeSet<(Netns, InterfaceName)> {
     let gone = wanted
         .objects()
         .iter()
         .filter(|(key, _)| !found.contains_key(*key));
-    gone.filter_map(|(_, object)| peer(object)).collect()
+    let link = |(key, object): (&Key, &Object)| {
+        if let Key::Link(netns @ Netns::Sandbox(id), name) = key {
+            let there = found.contains_key(&Key::Namespace(*id));
+            return there.then(|| (*netns, name.clone()));
+        }
+        peer(object)
+    };
+    gone.filter_map(link).collect()
+}
+
+/// The link of the host that a link sits on.
+fn sits_on(object: &Object) -> Option<&InterfaceName> {
+    let Object::Link(link) = object else {
+        return None;
+    };
+    link.kind.parent()
+}
+
+/// The parent of a link that a change makes.
+fn parent(change: &Change) -> Option<InterfaceName> {
+    match change {
+        Change::Create(_, object) | Change::Alter(_, _, object) => sits_on(object).cloned(),
+        Change::Delete(..) => None,
+    }
+}
+
+/// Whether a change is about something on one of these links.
+fn is_on(change: &Change, links: &BTreeSet<(Netns, InterfaceName)>) -> bool {
+    match change {
+        Change::Create(Key::Setting(netns, path), _)
+        | Change::Alter(Key::Setting(netns, path), ..) => links
+            .iter()
+            .any(|(at, name)| at == netns && path.split('/').any(|part| part == name.as_str())),
+        Change::Create(key, object)
+        | Change::Alter(key, _, object)
+        | Change::Delete(key, object) => hangs_on(key, object, links),
+    }
 }
 
 /// The sandboxes that lose an unwanted veth pair, as after a crash in the middle of a change: a
@@ -192,6 +307,7 @@ fn hangs_on(key: &Key, object: &Object, lost: &BTreeSet<(Netns, InterfaceName)>)
             Key::Address(netns, name, _) | Key::Up(netns, name) | Key::Neighbor(netns, name, _),
             _,
         ) => on(netns, name),
+        (Key::Link(netns, name), _) => on(netns, name),
         (Key::Route(netns, _), Object::Route(route)) => on(netns, &route.interface),
         _ => false,
     }

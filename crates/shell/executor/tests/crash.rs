@@ -161,7 +161,7 @@ fn applying_twice_changes_nothing() {
     executor.apply(&Plan::default(), &plan()).unwrap();
     let changes = kernel.changes().len();
     assert_eq!(executor.apply(&plan(), &plan()).unwrap(), []);
-    assert_eq!(executor.sweep(&plan()).unwrap(), []);
+    assert_eq!(executor.sweep(&plan()).unwrap().changes, []);
     assert_eq!(kernel.changes().len(), changes);
 }
 
@@ -191,7 +191,7 @@ fn what_a_container_changed_inside_is_left_alone() {
     let inside = |key: &&Key| matches!(key, Key::Address(Netns::Sandbox(_), ..));
     let address = plan.objects().keys().find(inside).unwrap();
     kernel.lose(address);
-    assert_eq!(executor.sweep(&plan).unwrap(), []);
+    assert_eq!(executor.sweep(&plan).unwrap().changes, []);
     assert!(!kernel.objects().contains_key(address));
 }
 

@@ -243,7 +243,7 @@ fn veth_peer(object: &Object) -> Option<Key> {
             ..
         }) => Some(Key::Link(*netns, name.clone())),
         Object::Link(Link {
-            kind: LinkKind::Bridge,
+            kind: LinkKind::Bridge | LinkKind::Dummy | LinkKind::Upper { .. },
             ..
         })
         | Object::Present
@@ -309,7 +309,7 @@ mod tests {
             isolated: false,
         };
         let veth = Object::Link(Link {
-            mtu: 1500,
+            mtu: Some(1500),
             mac: None,
             kind,
         });

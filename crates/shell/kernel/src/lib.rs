@@ -21,6 +21,7 @@ pub mod probe;
 pub mod read;
 mod socket;
 mod sysctl;
+mod upper;
 pub mod watch;
 pub mod write;
 

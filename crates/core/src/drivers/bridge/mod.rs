@@ -40,7 +40,7 @@ fn plan_device(network: &Network, options: &BridgeOptions, plan: &mut Plan) {
     plan.add(
         Key::Link(Netns::Host, bridge.clone()),
         Object::Link(Link {
-            mtu: options.mtu,
+            mtu: Some(options.mtu),
             mac: Some(Mac::from_id(&network.id)), // else it changes with every port
             kind: LinkKind::Bridge,
         }),
@@ -208,7 +208,7 @@ pub fn plan_endpoint(
     plan.add(
         Key::Link(Netns::Host, endpoint.host_interface.clone()),
         Object::Link(Link {
-            mtu: options.mtu,
+            mtu: Some(options.mtu),
             mac: None,
             kind: LinkKind::Veth {
                 peer: (inside, interface.clone()),
@@ -251,7 +251,7 @@ pub fn plan_endpoint(
             inside,
             interface.clone(),
             address,
-            endpoint.mac,
+            Some(endpoint.mac),
             options.announce,
         ));
     }

@@ -174,7 +174,7 @@ fn member((sandbox, name, endpoint): &(SandboxId, String, Endpoint)) -> (String,
     let member = Member {
         name,
         endpoint_id: endpoint.id.to_string(),
-        mac_address: endpoint.mac.to_string(),
+        mac_address: endpoint.mac.shown(),
         ipv4_address: endpoint.ipv4.map(|net| net.to_string()).unwrap_or_default(),
         ipv6_address: endpoint.ipv6.map(|net| net.to_string()).unwrap_or_default(),
     };

@@ -171,7 +171,7 @@ impl Kernel {
             let name = default.and_then(|route| names.get(&route.link));
             if let Some(name) = name {
                 let found = link::look_at(&channel, &[name])?.pop().flatten();
-                return Ok(found.map(|found| found.mtu));
+                return Ok(found.and_then(|found| found.mtu));
             }
         }
         Ok(None)

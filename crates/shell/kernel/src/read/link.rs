@@ -8,6 +8,7 @@ use crate::message::Message;
 use crate::nft::decode;
 use crate::read::parse;
 use crate::socket::{Answer, Reply};
+use crate::upper;
 use netlink_packet_route::RouteNetlinkMessage;
 use netlink_packet_route::link::{
     InfoBridgePort, InfoKind, InfoPortData, LinkAttribute, LinkExtentMask, LinkFlags, LinkInfo,
@@ -15,7 +16,7 @@ use netlink_packet_route::link::{
 };
 use netlink_packet_route::nsid::{NsidAttribute, NsidMessage};
 use sealane_core::model::{InterfaceName, Mac};
-use sealane_core::plan::{Link, LinkKind, Netns};
+use sealane_core::plan::{Link, LinkKind, Netns, Upper};
 use std::io;
 use std::os::fd::{AsFd, AsRawFd};
 
@@ -25,7 +26,7 @@ pub(crate) struct Found {
     pub(crate) index: u32,
     pub(crate) name: String,
     pub(crate) up: bool,
-    pub(crate) mtu: u32,
+    pub(crate) mtu: Option<u32>,
     pub(crate) mac: Option<Mac>,
     pub(crate) kind: Kind,
     pub(crate) master: Option<u32>,
@@ -33,7 +34,7 @@ pub(crate) struct Found {
     pub(crate) isolated: bool,
     group: u32,
     alias: String,
-    /// The index of a veth's other end, in its own namespace.
+    /// The index of a veth's other end, or of the link it sits on, in its own namespace.
     peer: Option<u32>,
     /// The kernel's number for that namespace, if it is another.
     peer_netns: Option<i32>,
@@ -44,6 +45,8 @@ pub(crate) struct Found {
 pub(crate) enum Kind {
     Bridge,
     Veth,
+    Dummy,
+    Upper(Upper),
     #[default]
     Other,
 }
@@ -148,7 +151,7 @@ impl Found {
     fn take(&mut self, attribute: LinkAttribute) {
         match attribute {
             LinkAttribute::IfName(name) => self.name = name,
-            LinkAttribute::Mtu(mtu) => self.mtu = mtu,
+            LinkAttribute::Mtu(mtu) => self.mtu = Some(mtu),
             LinkAttribute::Group(group) => self.group = group,
             LinkAttribute::Controller(master) => self.master = Some(master),
             LinkAttribute::IfAlias(alias) => self.alias = alias,
@@ -168,6 +171,12 @@ impl Found {
         match info {
             LinkInfo::Kind(InfoKind::Bridge) => self.kind = Kind::Bridge,
             LinkInfo::Kind(InfoKind::Veth) => self.kind = Kind::Veth,
+            LinkInfo::Kind(InfoKind::Dummy) => self.kind = Kind::Dummy,
+            LinkInfo::Data(data) => {
+                if let Some(upper) = upper::read(&data) {
+                    self.kind = Kind::Upper(upper);
+                }
+            }
             LinkInfo::PortData(InfoPortData::BridgePort(flags)) => {
                 self.hairpin = flags.contains(&InfoBridgePort::HairpinMode(true));
                 self.isolated = flags.contains(&InfoBridgePort::Isolated(true));
@@ -232,6 +241,11 @@ pub(crate) fn describe(
     let kind = match found.kind {
         Kind::Bridge => LinkKind::Bridge,
         Kind::Veth => describe_veth(kernel, netns, name, found)?,
+        Kind::Dummy => LinkKind::Dummy,
+        Kind::Upper(kind) => match parent_of(kernel, netns, found)? {
+            Some(parent) => LinkKind::Upper { parent, kind },
+            None => return Ok(None),
+        },
         Kind::Other => return Ok(None),
     };
     Ok(Some(Link {
@@ -239,6 +253,23 @@ pub(crate) fn describe(
         mac: found.mac,
         kind,
     }))
+}
+
+/// The link of the host that a link sits on; `None` if it sits elsewhere.
+pub(crate) fn parent_of(
+    kernel: &Kernel,
+    netns: Netns,
+    found: &Found,
+) -> io::Result<Option<InterfaceName>> {
+    let host = kernel.channel(Netns::Host)?;
+    let number = match netns {
+        Netns::Host => None,
+        Netns::Sandbox(_) => netns_number(&*kernel.channel(netns)?, &host)?,
+    };
+    match found.peer.filter(|_| number == found.peer_netns) {
+        Some(index) => name_of(&host, index),
+        None => Ok(None),
+    }
 }
 
 fn describe_veth(

@@ -4,7 +4,8 @@ use super::{announce, conntrack};
 use crate::fault;
 use crate::kernel::Kernel;
 use crate::read::link;
-use sealane_core::plan::Effect;
+use sealane_core::model::{InterfaceName, Mac};
+use sealane_core::plan::{Effect, Netns};
 use std::io;
 
 /// Does something once.
@@ -20,10 +21,23 @@ pub(super) fn run(kernel: &Kernel, effect: &Effect) -> io::Result<()> {
             }
         },
         Effect::Announce(netns, name, address, mac, _) => {
-            announce::announce(kernel, *netns, name, *address, *mac)
+            let mac = match mac {
+                Some(mac) => *mac,
+                None => own_address(kernel, *netns, name)?,
+            };
+            announce::announce(kernel, *netns, name, *address, mac)
         }
         Effect::ForgetAddress(address) => conntrack::forget_address(kernel, *address),
         Effect::ForgetPort(protocol, port) => conntrack::forget_port(kernel, *protocol, *port),
         Effect::ForgetPublished(ports) => conntrack::forget_published(kernel, ports),
     }
+}
+
+/// The hardware address of a link.
+fn own_address(kernel: &Kernel, netns: Netns, name: &InterfaceName) -> io::Result<Mac> {
+    let found = link::look(&*kernel.channel(netns)?, name)?;
+    found.and_then(|found| found.mac).ok_or_else(|| {
+        let why = format!("there is no link {name} with a hardware address");
+        crate::ack::explained(libc::ENODEV, why)
+    })
 }

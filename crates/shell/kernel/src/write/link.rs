@@ -4,43 +4,49 @@ use crate::channel::Channel;
 use crate::mark::{self, DOOMED_LINK_GROUP, LINK_GROUP};
 use crate::message::Message;
 use crate::read::link::Found;
+use crate::upper::{ipvlan_flag, ipvlan_mode, macvlan_mode};
 use netlink_packet_core::{NLM_F_CREATE, NLM_F_EXCL};
 use netlink_packet_route::RouteNetlinkMessage;
 use netlink_packet_route::link::{
-    AfSpecInet6, AfSpecUnspec, In6AddrGenMode, InfoBridgePort, InfoData, InfoKind, InfoPortData,
-    InfoPortKind, InfoVeth, LinkAttribute, LinkFlags, LinkInfo, LinkMessage,
+    AfSpecInet6, AfSpecUnspec, In6AddrGenMode, InfoBridgePort, InfoData, InfoIpVlan, InfoKind,
+    InfoMacVlan, InfoPortData, InfoPortKind, InfoVeth, InfoVlan, LinkAttribute, LinkFlags,
+    LinkInfo, LinkMessage,
 };
 use sealane_core::model::{InterfaceName, Mac};
-use sealane_core::plan::{Link, LinkKind};
+use sealane_core::plan::{Link, LinkKind, MacvlanMode, Upper};
 use std::os::fd::{AsFd, AsRawFd};
 
 /// What making a link needs besides its settings.
 pub(super) struct Surroundings<'a> {
     /// The index of the bridge it joins.
     pub(super) master: Option<u32>,
-    /// Where the other end is born, if elsewhere.
+    /// The index of the link it sits on.
+    pub(super) parent: Option<u32>,
+    /// Where the other end of a veth is born, or where the link itself is, if elsewhere.
     pub(super) elsewhere: Option<&'a Channel>,
 }
 
-/// Makes a link. A veth pair is one message; what the kernel does not take at birth follows in a
-/// second one, before the other end goes up and there is traffic.
-pub(super) fn create(name: &InterfaceName, link: &Link, around: &Surroundings) -> Vec<Message> {
+/// Makes a link. A veth pair is one message; what the kernel does not take at birth follows in
+/// [`finish`], before the other end goes up and there is traffic.
+pub(super) fn create(name: &InterfaceName, link: &Link, around: &Surroundings) -> Message {
     let mut born = named(name);
-    born.attributes.push(LinkAttribute::Mtu(link.mtu));
+    born.attributes.extend(link.mtu.map(LinkAttribute::Mtu));
     born.attributes.push(LinkAttribute::Group(LINK_GROUP));
     born.attributes.extend(link.mac.map(address));
     born.attributes
         .extend(around.master.map(LinkAttribute::Controller));
     born.attributes
         .push(LinkAttribute::LinkInfo(kind(link, around)));
-    if matches!(link.kind, LinkKind::Veth { .. }) {
-        up(&mut born, true);
+    born.attributes
+        .extend(around.parent.map(LinkAttribute::Link));
+    match &link.kind {
+        LinkKind::Veth { .. } => up(&mut born, true),
+        // Asked of its parent's namespace, it is born where it belongs and never moved.
+        LinkKind::Upper { .. } => born.attributes.extend(around.elsewhere.map(namespace)),
+        LinkKind::Bridge | LinkKind::Dummy => {}
     }
     let born = RouteNetlinkMessage::NewLink(born);
-    vec![
-        Message::route(born, NLM_F_CREATE | NLM_F_EXCL),
-        finish(name, link),
-    ]
+    Message::route(born, NLM_F_CREATE | NLM_F_EXCL)
 }
 
 /// Gives a link of ours that exists the wanted settings, the other end excepted. What is as wanted
@@ -53,9 +59,8 @@ pub(super) fn alter(
 ) -> Vec<Message> {
     let mut altered = named(name);
     altered.attributes.push(LinkAttribute::Group(LINK_GROUP));
-    if link.mtu != found.mtu {
-        altered.attributes.push(LinkAttribute::Mtu(link.mtu));
-    }
+    let mtu = link.mtu.filter(|_| link.mtu != found.mtu);
+    altered.attributes.extend(mtu.map(LinkAttribute::Mtu));
     let mac = link.mac.filter(|mac| Some(*mac) != found.mac);
     altered.attributes.extend(mac.map(address));
     if matches!(link.kind, LinkKind::Veth { .. }) {
@@ -71,11 +76,15 @@ pub(super) fn alter(
 
 /// Gives the other end of a veth pair the wanted settings. As with [`alter`], what is as wanted is
 /// not set again.
-pub(super) fn alter_peer(name: &InterfaceName, mac: Mac, mtu: u32, found: &Found) -> Message {
+pub(super) fn alter_peer(
+    name: &InterfaceName,
+    mac: Mac,
+    mtu: Option<u32>,
+    found: &Found,
+) -> Message {
     let mut altered = named(name);
-    if found.mtu != mtu {
-        altered.attributes.push(LinkAttribute::Mtu(mtu));
-    }
+    let mtu = mtu.filter(|_| mtu != found.mtu);
+    altered.attributes.extend(mtu.map(LinkAttribute::Mtu));
     if found.mac != Some(mac) {
         altered.attributes.push(address(mac));
     }
@@ -138,6 +147,8 @@ fn up(message: &mut LinkMessage, to: bool) {
 fn kind(link: &Link, around: &Surroundings) -> Vec<LinkInfo> {
     match &link.kind {
         LinkKind::Bridge => vec![LinkInfo::Kind(InfoKind::Bridge)],
+        LinkKind::Dummy => vec![LinkInfo::Kind(InfoKind::Dummy)],
+        LinkKind::Upper { kind, .. } => upper(*kind),
         LinkKind::Veth {
             peer: (_, name),
             peer_mac,
@@ -145,25 +156,49 @@ fn kind(link: &Link, around: &Surroundings) -> Vec<LinkInfo> {
         } => {
             let mut peer = named(name);
             peer.attributes.push(address(*peer_mac));
-            peer.attributes.push(LinkAttribute::Mtu(link.mtu));
-            peer.attributes.extend(
-                around
-                    .elsewhere
-                    .map(|channel| LinkAttribute::NetNsFd(channel.handle().as_fd().as_raw_fd())),
-            );
+            peer.attributes.extend(link.mtu.map(LinkAttribute::Mtu));
+            peer.attributes.extend(around.elsewhere.map(namespace));
             let data = InfoData::Veth(InfoVeth::Peer(peer));
             vec![LinkInfo::Kind(InfoKind::Veth), LinkInfo::Data(data)]
         }
     }
 }
 
+fn upper(kind: Upper) -> Vec<LinkInfo> {
+    let (kind, data) = match kind {
+        Upper::Macvlan(mode) => {
+            let data = vec![InfoMacVlan::Mode(macvlan_mode(mode))];
+            (InfoKind::MacVlan, InfoData::MacVlan(data))
+        }
+        Upper::Ipvlan(mode, flag) => {
+            let mode = InfoIpVlan::Mode(ipvlan_mode(mode));
+            let flag = InfoIpVlan::Flags(ipvlan_flag(flag));
+            (InfoKind::IpVlan, InfoData::IpVlan(vec![mode, flag]))
+        }
+        Upper::Vlan(id) => (InfoKind::Vlan, InfoData::Vlan(vec![InfoVlan::Id(id)])),
+    };
+    vec![LinkInfo::Kind(kind), LinkInfo::Data(data)]
+}
+
+fn namespace(channel: &Channel) -> LinkAttribute {
+    LinkAttribute::NetNsFd(channel.handle().as_fd().as_raw_fd())
+}
+
 /// The settings that are ignored at birth: the alias, no link-local address on the host end of a
-/// veth, the flags of a bridge port.
-fn finish(name: &InterfaceName, link: &Link) -> Message {
+/// veth, the flags of a bridge port, the hardware address of a link that takes its parent's.
+pub(super) fn finish(name: &InterfaceName, link: &Link) -> Message {
     let mut finished = named(name);
     let attributes = &mut finished.attributes;
     match &link.kind {
-        LinkKind::Bridge => attributes.push(LinkAttribute::IfAlias(mark::alias(None))),
+        LinkKind::Bridge | LinkKind::Dummy => {
+            attributes.push(LinkAttribute::IfAlias(mark::alias(None)));
+        }
+        LinkKind::Upper { kind, .. } => {
+            attributes.push(LinkAttribute::IfAlias(mark::alias(None)));
+            if *kind == Upper::Macvlan(MacvlanMode::Passthru) {
+                attributes.extend(link.mac.map(address));
+            }
+        }
         LinkKind::Veth {
             peer: (netns, peer),
             master,

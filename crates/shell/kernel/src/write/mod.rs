@@ -140,13 +140,32 @@ fn carry_out_run(kernel: &Kernel, run: &[Step], stop: bool) -> Failures {
     match class(first) {
         Class::Namespace => carry_out_namespaces(kernel, run, stop),
         Class::Setting => setting::carry_out(kernel, run, stop),
-        Class::Route(_) => by_netns(run, stop, |netns, steps| {
-            route::carry_out(kernel, netns, steps, stop)
-        }),
+        Class::Route(_) => carry_out_routes(kernel, run, stop),
         Class::Filter => by_netns(run, stop, |netns, steps| {
             filter::carry_out(kernel, netns, steps, stop)
         }),
     }
+}
+
+/// Links over others are born in sandboxes, between veth pairs that are the host's: where there are
+/// some, all links come first, in their order, so that their indexes follow it.
+fn carry_out_routes(kernel: &Kernel, run: &[Step], stop: bool) -> Failures {
+    let work = |netns: Netns, steps: &[Step]| route::carry_out(kernel, netns, steps, stop);
+    let born = |(_, change): &&Step| matches!(change, Change::Create(Key::Link(..), _));
+    let in_sandbox = |step: &Step| born(&step) && step.1.key().netns() != Netns::Host;
+    if !run.iter().any(in_sandbox) {
+        return by_netns(run, stop, work);
+    }
+    let (links, rest): (Vec<Step>, Vec<Step>) = run.iter().partition(born);
+    let mut failures = Failures::new();
+    for chunk in links.chunk_by(|(_, one), (_, next)| one.key().netns() == next.key().netns()) {
+        failures.extend(work(chunk[0].1.key().netns(), chunk));
+        if stop && !failures.is_empty() {
+            return failures;
+        }
+    }
+    failures.extend(by_netns(&rest, stop, work));
+    failures
 }
 
 fn carry_out_namespaces(kernel: &Kernel, run: &[Step], stop: bool) -> Failures {

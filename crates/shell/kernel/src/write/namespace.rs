@@ -1,14 +1,17 @@
 //! Making and removing the network namespaces of sandboxes.
 
 use super::link;
+use super::settle::{is_absence, refuse};
 use crate::channel::Channel;
 use crate::fault;
 use crate::kernel::Kernel;
 use crate::netns::{Handle, leave, on_thread};
+use crate::read::link::{self as reading, Kind};
 use crate::sysctl;
 use rustix::mount::{UnmountFlags, mount_bind, unmount};
 use rustix::thread::UnshareFlags;
 use sealane_core::model::{InterfaceName, SandboxId};
+use sealane_core::plan::Netns;
 use std::fs::{self, File};
 use std::io;
 use std::path::Path;
@@ -52,9 +55,35 @@ pub(super) fn create(kernel: &Kernel, sandbox: &SandboxId) -> io::Result<()> {
 /// Removes a sandbox's namespace. Once the last process in it ends, the kernel removes its links,
 /// and with them the host ends of its veth pairs.
 pub(super) fn remove(kernel: &Kernel, sandbox: &SandboxId) -> io::Result<()> {
+    remove_uppers(kernel, sandbox)?;
     fault::point("namespace remove");
     kernel.forget(sandbox);
     unbind(&kernel.namespace_path(sandbox))
+}
+
+/// Removes the links of ours that sit on the host's. The kernel would do it some time after the
+/// namespace is released, and until then nobody else could have their addresses.
+fn remove_uppers(kernel: &Kernel, sandbox: &SandboxId) -> io::Result<()> {
+    let channel = match kernel.channel(Netns::Sandbox(*sandbox)) {
+        Ok(channel) => channel,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        Err(error) => return Err(error),
+    };
+    let replies = channel.route().dump(&reading::request_all())?;
+    for reply in &replies {
+        let found = reading::from_reply(reply)?;
+        let Ok(name) = InterfaceName::try_from(found.name.as_str()) else {
+            continue; // a name that its container gave it
+        };
+        if found.is_ours() && matches!(found.kind, Kind::Upper(_)) {
+            fault::point("rtnetlink link delete in a sandbox");
+            match refuse(&channel, &[link::delete(&name)]) {
+                Err(error) if !is_absence(&error) => return Err(error),
+                _ => {}
+            }
+        }
+    }
+    Ok(())
 }
 
 /// Takes away a bind mount of a namespace and the file under it.

@@ -141,15 +141,16 @@ impl<'a> Run<'a> {
         let mut elsewhere = None;
         let messages = match step.1 {
             Change::Create(Key::Link(_, name), Object::Link(link))
-                if !self.place.exists(name)? =>
+                if link.kind.parent().is_none() && !self.place.exists(name)? =>
             {
                 elsewhere = self.place.elsewhere(link)?;
                 let master = self.place.master(link)?;
                 let around = Surroundings {
                     master,
+                    parent: None,
                     elsewhere: elsewhere.as_deref(),
                 };
-                link::create(name, link, &around)
+                vec![link::create(name, link, &around), link::finish(name, link)]
             }
             Change::Create(Key::Link(_, name), Object::Link(link))
             | Change::Alter(Key::Link(_, name), _, Object::Link(link)) => {

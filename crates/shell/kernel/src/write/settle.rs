@@ -50,6 +50,17 @@ impl Place<'_> {
             LinkKind::Bridge if found.kind == Kind::Bridge => {
                 self.send("link alter", &link::alter(name, link, None, &found))
             }
+            LinkKind::Dummy if found.kind == Kind::Dummy => {
+                self.send("link alter", &link::alter(name, link, None, &found))
+            }
+            LinkKind::Upper { parent, kind } if found.kind == Kind::Upper(*kind) => {
+                match reading::parent_of(self.kernel, self.netns, &found)? {
+                    Some(present) if present == *parent => {
+                        self.send("link alter", &link::alter(name, link, None, &found))
+                    }
+                    _ => self.remake_link(name, link),
+                }
+            }
             LinkKind::Veth {
                 peer: (netns, peer),
                 ..
@@ -59,7 +70,9 @@ impl Place<'_> {
                     None => self.remake_link(name, link),
                 }
             }
-            LinkKind::Bridge | LinkKind::Veth { .. } => self.remake_link(name, link),
+            LinkKind::Bridge | LinkKind::Veth { .. } | LinkKind::Dummy | LinkKind::Upper { .. } => {
+                self.remake_link(name, link)
+            }
         }
     }
 
@@ -75,7 +88,7 @@ impl Place<'_> {
             peer_mac,
             ..
         } = &link.kind
-            && (there.mac != Some(*peer_mac) || there.mtu != link.mtu)
+            && (there.mac != Some(*peer_mac) || (link.mtu.is_some() && there.mtu != link.mtu))
         {
             fault::point("rtnetlink peer alter");
             let channel = self.kernel.channel(*netns)?;
@@ -94,12 +107,44 @@ impl Place<'_> {
     }
 
     fn make_link(&self, name: &InterfaceName, link: &Link) -> io::Result<()> {
+        if link.kind.parent().is_some() {
+            return self.make_upper(name, link);
+        }
         let elsewhere = self.elsewhere(link)?;
         let around = Surroundings {
             master: self.master(link)?,
+            parent: None,
             elsewhere: elsewhere.as_deref(),
         };
-        self.send("link create", &link::create(name, link, &around))
+        let messages = [link::create(name, link, &around), link::finish(name, link)];
+        self.send("link create", &messages)
+    }
+
+    /// Makes a link over one of the host's: the host is asked, and names where it is to be born.
+    pub(super) fn make_upper(&self, name: &InterfaceName, link: &Link) -> io::Result<()> {
+        let host = self.kernel.channel(Netns::Host)?;
+        let away = self.netns != Netns::Host;
+        let Some(parent) = link.kind.parent() else {
+            return Ok(());
+        };
+        let index = {
+            let socket = host.route();
+            host.index(&socket, parent.as_str())?
+        };
+        let missing = || {
+            explained(
+                libc::ENODEV,
+                format!("there is no link {parent} on the host"),
+            )
+        };
+        let around = Surroundings {
+            master: None,
+            parent: Some(index.ok_or_else(missing)?),
+            elsewhere: away.then_some(&*self.channel),
+        };
+        fault::point_at(|| format!("rtnetlink {:?} link create", self.netns));
+        refuse(&host, &[link::create(name, link, &around)])?;
+        self.send("link finish", &[link::finish(name, link)])
     }
 
     /// An IPv6 address is told from others without its prefix length.
@@ -141,7 +186,10 @@ impl Place<'_> {
                 master: Some(master),
                 ..
             } => self.index(master).map(Some),
-            LinkKind::Veth { master: None, .. } | LinkKind::Bridge => Ok(None),
+            LinkKind::Veth { master: None, .. }
+            | LinkKind::Bridge
+            | LinkKind::Dummy
+            | LinkKind::Upper { .. } => Ok(None),
         }
     }
 
@@ -151,7 +199,9 @@ impl Place<'_> {
             LinkKind::Veth {
                 peer: (netns, _), ..
             } if *netns != self.netns => self.kernel.channel(*netns).map(Some),
-            LinkKind::Veth { .. } | LinkKind::Bridge => Ok(None),
+            LinkKind::Veth { .. } | LinkKind::Bridge | LinkKind::Dummy | LinkKind::Upper { .. } => {
+                Ok(None)
+            }
         }
     }
 }

@@ -32,7 +32,7 @@ fn an_announcement_corrects_what_neighbors_know() {
                     netns,
                     name("eth0"),
                     announced,
-                    mac(2),
+                    Some(mac(2)),
                     once,
                 ))
                 .unwrap();

@@ -143,7 +143,7 @@ fn a_link_takes_other_settings_and_stays_the_same_link() {
         let index = || ip(&["link", "show", "veth-web"])[0]["ifindex"].clone();
         let before = index();
         let wanted = with(&veth("web", 3), |link| {
-            link.mtu = 1300;
+            link.mtu = Some(1300);
             let LinkKind::Veth { isolated, .. } = &mut link.kind else {
                 panic!()
             };

@@ -17,4 +17,5 @@ mod refusals;
 mod support;
 mod tables;
 mod translation;
+mod uppers;
 mod watching;

@@ -151,7 +151,7 @@ pub(crate) fn attached(text: &str, last: u8) -> Vec<(Key, Object)> {
 pub(crate) fn bridged() -> Vec<(Key, Object)> {
     let br0 = || name("br0");
     let bridge = Link {
-        mtu: 1400,
+        mtu: Some(1400),
         mac: Some(mac(1)),
         kind: LinkKind::Bridge,
     };
@@ -173,7 +173,7 @@ pub(crate) fn bridged() -> Vec<(Key, Object)> {
 /// A veth to the `eth0` of a sandbox, a hairpin port of `br0`.
 pub(crate) fn veth(text: &str, last: u8) -> Object {
     Object::Link(Link {
-        mtu: 1400,
+        mtu: Some(1400),
         mac: None,
         kind: LinkKind::Veth {
             peer: (inside(text), name("eth0")),

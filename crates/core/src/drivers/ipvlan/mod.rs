@@ -1,0 +1,67 @@
+//! Ipvlan driver: endpoints on the wire of a parent, behind its hardware address.
+//!
+//! Reads the model; writes nothing; returns a [`Plan`]. In mode l2 links switch, and neighbors find
+//! the parent's hardware address under each endpoint's address; in l3 and l3s they route.
+//! Invariant: equal arguments give equal plans.
+//! Start at [`plan_endpoint`]. The parent is the host's: [`Parent`](super::parent::Parent).
+
+pub mod options;
+
+pub use options::{InvalidOption, IpvlanOptions};
+
+use crate::model::{Endpoint, SandboxId};
+use crate::plan::{Effect, Key, Link, LinkKind, Netns, Object, Plan, Repeat, Upper};
+
+/// How often new addresses are announced, as on a bridge.
+const ANNOUNCE: Repeat = Repeat {
+    times: 3,
+    interval_ms: 1000,
+};
+
+/// Returns the kernel objects of an ipvlan network: none.
+pub fn plan_network(_options: &IpvlanOptions) -> Plan {
+    Plan::default()
+}
+
+/// Returns the kernel objects that join one endpoint to an ipvlan network.
+pub fn plan_endpoint(options: &IpvlanOptions, sandbox: &SandboxId, endpoint: &Endpoint) -> Plan {
+    let mut plan = Plan::default();
+    let inside = Netns::Sandbox(*sandbox);
+    let interface = &endpoint.interface;
+    plan.add(
+        Key::Link(inside, interface.clone()),
+        Object::Link(Link {
+            mtu: None,
+            mac: None, // the parent's
+            kind: over(options),
+        }),
+    );
+    for address in endpoint.prefixes() {
+        plan.add(
+            Key::Address(inside, interface.clone(), address),
+            Object::Present,
+        );
+    }
+    plan.add(Key::Up(inside, interface.clone()), Object::Present);
+    plan.effect(Effect::SyncLink(inside, interface.clone()));
+    for address in endpoint.addresses().filter(|_| !options.routes()) {
+        plan.effect(Effect::Announce(
+            inside,
+            interface.clone(),
+            address,
+            None,
+            ANNOUNCE,
+        ));
+    }
+    plan
+}
+
+fn over(options: &IpvlanOptions) -> LinkKind {
+    LinkKind::Upper {
+        parent: options.parent.name().clone(),
+        kind: Upper::Ipvlan(options.mode, options.flag),
+    }
+}
+
+#[cfg(test)]
+mod tests;

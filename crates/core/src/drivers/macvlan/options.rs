@@ -1,0 +1,61 @@
+//! The options of a macvlan network (`docker network create -o`), checked.
+
+use crate::drivers::parent::{InvalidParent, Parent, shim};
+use crate::model::{InterfaceName, Network};
+use crate::plan::MacvlanMode;
+use thiserror::Error;
+
+/// `macvlan_mode`: how endpoints on one parent reach each other.
+pub const MODE: &str = "macvlan_mode";
+
+/// The options of a macvlan network.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MacvlanOptions {
+    /// The link of the host that endpoints sit on.
+    pub parent: Parent,
+    /// How endpoints on one parent reach each other.
+    pub mode: MacvlanMode,
+    /// The link by which the host reaches the endpoints, if it is to.
+    pub shim: Option<InterfaceName>,
+}
+
+/// An option that cannot be read; the words are Docker's.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+pub enum InvalidOption {
+    /// No mode is called so.
+    #[error(
+        "requested macvlan mode '{0}' is not valid, 'bridge' mode is the macvlan driver default"
+    )]
+    Mode(String),
+    /// The host cannot have a share in what one endpoint has to itself.
+    #[error(
+        "host_access needs another link on the parent, and in mode passthru an endpoint has it to \
+         itself: choose mode bridge"
+    )]
+    HostAccess,
+    /// The parent.
+    #[error(transparent)]
+    Parent(#[from] InvalidParent),
+}
+
+impl MacvlanOptions {
+    /// Reads the options of a network.
+    pub fn of(network: &Network) -> Result<Self, InvalidOption> {
+        let mode = match network.option(MODE).unwrap_or_default() {
+            "" | "bridge" => MacvlanMode::Bridge,
+            "private" => MacvlanMode::Private,
+            "vepa" => MacvlanMode::Vepa,
+            "passthru" => MacvlanMode::Passthru,
+            other => return Err(InvalidOption::Mode(other.into())),
+        };
+        let shim = shim(network)?;
+        if shim.is_some() && mode == MacvlanMode::Passthru {
+            return Err(InvalidOption::HostAccess);
+        }
+        Ok(Self {
+            parent: Parent::of(network, "macvlan", "dm-")?,
+            mode,
+            shim,
+        })
+    }
+}

@@ -1,0 +1,218 @@
+//! The links of the host that macvlan and ipvlan networks sit on: whose they are, who shares them,
+//! and what happens when one is missing.
+
+use crate::locks::LockIgnoringPoison;
+use crate::state::State;
+use crate::{CreateNetwork, Engine, EngineError, NetworkAction, NetworkEvent};
+use sealane_core::drivers::parent::{PARENT, Parent};
+use sealane_core::model::{DriverKind, EndpointSpec, InterfaceName, Network, NetworkSpec, Sandbox};
+use sealane_core::plan::{MacvlanMode, Plan};
+use sealane_core::scopes::{DriverOptions, plan_parent};
+use sealane_executor::WithoutParent;
+use std::collections::BTreeSet;
+
+impl Engine {
+    /// Of the links that a new network may sit on, those that are there. Asked before the state is
+    /// locked: the kernel may take its time.
+    pub(crate) fn links_to_sit_on(
+        &self,
+        request: &CreateNetwork,
+    ) -> Result<BTreeSet<InterfaceName>, EngineError> {
+        let mut named: Vec<String> = request.options.get(PARENT).cloned().into_iter().collect();
+        let defaults = self.config.default_network_options.values();
+        named.extend(defaults.filter_map(|options| options.get(PARENT).cloned()));
+        if let Some(source) = &request.config_from {
+            let source = self.find_network(source).ok();
+            named.extend(source.and_then(|source| Some(source.option(PARENT)?.to_owned())));
+        }
+        let below = |name: &String| Some(name.split_once('.')?.0.to_owned());
+        named.extend(named.iter().filter_map(below).collect::<Vec<_>>());
+        let mut links = BTreeSet::new();
+        for name in named {
+            // A name that no link can have is refused when the options are read.
+            if let Ok(name) = InterfaceName::try_from(name.as_str())
+                && self.exists(&name)?
+            {
+                links.insert(name);
+            }
+        }
+        Ok(links)
+    }
+
+    /// Refuses an endpoint whose network's parent is gone, or that wants what a driver cannot give.
+    pub(crate) fn check_endpoint_parent(
+        &self,
+        options: &DriverOptions,
+        spec: &EndpointSpec,
+    ) -> Result<(), EngineError> {
+        if matches!(options, DriverOptions::Ipvlan(_)) && spec.mac.is_some() {
+            return Err(failed(
+                "ipvlan interfaces do not support custom mac address assignment",
+            ));
+        }
+        match options.parent().map(Parent::name) {
+            Some(parent) if !self.exists(parent)? => Err(failed(format!(
+                "the requested parent interface {parent} was not found on the Docker host"
+            ))),
+            Some(_) | None => Ok(()),
+        }
+    }
+
+    /// What the host need no longer have once this network is gone: a parent of ours that no other
+    /// one uses.
+    pub(crate) fn parent_only_of(&self, network: &Network) -> Result<Plan, EngineError> {
+        let plan = plan_parent(network).map_err(EngineError::option)?;
+        let state = self.state();
+        let shared =
+            parents(&state).any(|(other, parent)| other.id != network.id && parent.plan() == plan);
+        Ok(if shared { Plan::default() } else { plan })
+    }
+
+    /// Whether a link of the host carries networks.
+    pub(crate) fn is_parent(&self, name: &str) -> bool {
+        let state = self.state();
+        let mut parents = parents(&state);
+        parents.any(|(_, parent)| {
+            parent.name().as_str() == name || parent.given().is_some_and(|n| n.as_str() == name)
+        })
+    }
+
+    /// Whether something could not be made for want of this link.
+    pub(crate) fn waits_for_parent(&self, name: &str) -> bool {
+        let waiting = self.waiting.lock_ignoring_poison();
+        waiting.iter().any(|parent| parent.as_str() == name)
+    }
+
+    /// Says which links are gone with their parents, once for each parent that goes.
+    pub(crate) fn note_without_parent(&self, refused: &[WithoutParent]) {
+        let now: BTreeSet<InterfaceName> = refused.iter().map(|r| r.parent.clone()).collect();
+        let before = std::mem::replace(&mut *self.waiting.lock_ignoring_poison(), now);
+        for WithoutParent {
+            key,
+            parent,
+            source,
+        } in refused
+        {
+            if before.contains(parent) {
+                continue;
+            }
+            let text = format!(
+                "{key} is gone with its parent {parent}, and comes back when that does: {source}"
+            );
+            tracing::warn!("{text}");
+            (self.events)(NetworkEvent {
+                action: NetworkAction::Warn(text),
+                network: None,
+                name: "host".into(),
+                driver: DriverKind::Host,
+            });
+        }
+    }
+
+    /// Says that ports which were asked for are not published.
+    pub(crate) fn warn_of_unpublished(&self, sandbox: &Sandbox) {
+        let networks = self.state().joined(sandbox);
+        for network in networks.values().filter(|n| has_parent(n.spec.driver)) {
+            tracing::warn!(
+                container = sandbox.name,
+                network = network.spec.name,
+                "{} driver does not support port mappings",
+                network.spec.driver
+            );
+        }
+    }
+
+    fn exists(&self, name: &InterfaceName) -> Result<bool, EngineError> {
+        let found = self.executor.kernel().link_is_ours(name);
+        let found = found.map_err(|error| {
+            EngineError::failed(format!("cannot look for a link named {name}"), error)
+        });
+        Ok(found?.is_some())
+    }
+}
+
+/// Whether the parent that a new network names is there and not made by us.
+pub(crate) fn is_parent_given(
+    spec: &NetworkSpec,
+    links: &BTreeSet<InterfaceName>,
+    state: &State,
+) -> bool {
+    let Some(name) = spec.options.get(PARENT).filter(|_| has_parent(spec.driver)) else {
+        return false;
+    };
+    let made = parents(state).any(|(_, parent)| {
+        matches!(parent, Parent::Vlan { .. } | Parent::Dummy(_)) && parent.name().as_str() == name
+    });
+    !made && links.iter().any(|link| link.as_str() == name)
+}
+
+/// Refuses a new network whose parent is missing, or not to be shared.
+pub(crate) fn check_parent(
+    network: &Network,
+    options: &DriverOptions,
+    links: &BTreeSet<InterfaceName>,
+    state: &State,
+) -> Result<(), EngineError> {
+    let Some(parent) = options.parent() else {
+        return Ok(());
+    };
+    if let Some(missing) = parent.given().filter(|given| !links.contains(given)) {
+        return Err(failed(format!(
+            "-o parent interface was not found on the host: {missing}"
+        )));
+    }
+    let mut same = parents(state).filter(|(_, theirs)| theirs.name() == parent.name());
+    same.try_for_each(|(other, _)| check_shared(network, options, other))
+}
+
+/// Whether networks of a driver sit on a link of the host.
+fn has_parent(driver: DriverKind) -> bool {
+    match driver {
+        DriverKind::Macvlan | DriverKind::Ipvlan => true,
+        DriverKind::Bridge | DriverKind::Host | DriverKind::Null => false,
+    }
+}
+
+/// The networks that have a parent, with it.
+fn parents(state: &State) -> impl Iterator<Item = (&Network, Parent)> {
+    let networks = state.networks.values().map(|state| &*state.network);
+    let networks = networks.filter(|network| has_parent(network.spec.driver));
+    networks.filter_map(|network| {
+        let options = DriverOptions::of(network).ok()?;
+        Some((network, options.parent()?.clone()))
+    })
+}
+
+/// Whether two networks can share a parent, in Docker's words.
+fn check_shared(
+    network: &Network,
+    options: &DriverOptions,
+    other: &Network,
+) -> Result<(), EngineError> {
+    let passthru = |options: &DriverOptions| matches!(options, DriverOptions::Macvlan(own) if own.mode == MacvlanMode::Passthru);
+    let theirs = DriverOptions::of(other).map_err(EngineError::option)?;
+    let parent = options.parent().map(Parent::name);
+    let (driver, id) = (other.spec.driver, other.id);
+    let parent = parent.map(ToString::to_string).unwrap_or_default();
+    match (network.spec.driver, driver) {
+        (DriverKind::Ipvlan, DriverKind::Ipvlan) => Err(failed(format!(
+            "network di-{} is already using parent interface {parent}",
+            id.short(12)
+        ))),
+        (DriverKind::Macvlan, DriverKind::Macvlan) if passthru(options) => Err(failed(format!(
+            "cannot use mode passthru, macvlan network {id} is already using parent interface \
+             {parent}"
+        ))),
+        (DriverKind::Macvlan, DriverKind::Macvlan) if passthru(&theirs) => Err(failed(format!(
+            "macvlan network {id} is already using parent interface {parent} in mode passthru"
+        ))),
+        (_, _) => Ok(()),
+    }
+}
+
+fn failed(message: impl Into<String>) -> EngineError {
+    EngineError::Failed {
+        message: message.into(),
+        source: None,
+    }
+}
