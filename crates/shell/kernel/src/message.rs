@@ -89,6 +89,12 @@ impl Message {
 pub(crate) struct Attributes(Vec<u8>);
 
 impl Attributes {
+    /// More of a head that is longer than four bytes; before any attribute.
+    pub(crate) fn head(&mut self, bytes: &[u8]) -> &mut Self {
+        self.0.extend_from_slice(bytes);
+        self
+    }
+
     /// An attribute of raw bytes.
     pub(crate) fn bytes(&mut self, kind: u16, value: &[u8]) -> &mut Self {
         self.open(kind, |attributes| attributes.0.extend_from_slice(value))

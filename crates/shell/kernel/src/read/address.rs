@@ -108,6 +108,10 @@ pub(crate) struct Found {
     pub(crate) on_link: bool,
     /// Whether a router advertised it.
     pub(crate) advertised: bool,
+    /// The source of the host's own packets, if the route names one.
+    pub(crate) source: Option<IpAddr>,
+    /// The lower, the better.
+    pub(crate) metric: u32,
 }
 
 /// The unicast routes of the main table, of one family.
@@ -153,12 +157,16 @@ fn route(message: &RouteMessage, ipv6: bool) -> Option<Found> {
     if header.kind != RouteType::Unicast || header.table != RouteHeader::RT_TABLE_MAIN {
         return None;
     }
-    let (mut link, mut via) = (None, None);
+    let (mut link, mut via, mut source, mut metric) = (None, None, None, 0);
     for attribute in &message.attributes {
         if let RouteAttribute::Gateway(address) = attribute {
             via = of_route(address);
         } else if let RouteAttribute::Oif(index) = attribute {
             link = Some(*index);
+        } else if let RouteAttribute::PrefSource(address) = attribute {
+            source = of_route(address);
+        } else if let RouteAttribute::Priority(priority) = attribute {
+            metric = *priority;
         }
     }
     let on_link = via.is_none() && (ipv6 || header.scope == RouteScope::Link);
@@ -168,6 +176,8 @@ fn route(message: &RouteMessage, ipv6: bool) -> Option<Found> {
         via,
         on_link,
         advertised: header.protocol == RouteProtocol::Ra,
+        source,
+        metric,
     })
 }
 

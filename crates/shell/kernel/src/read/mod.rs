@@ -8,9 +8,11 @@ mod counters;
 pub(crate) mod facts;
 mod inventory;
 pub(crate) mod link;
+mod listening;
 pub(crate) mod observe;
 mod owned;
 pub(crate) mod passage;
+mod surroundings;
 pub(crate) mod table;
 
 pub use counters::LinkCounters;

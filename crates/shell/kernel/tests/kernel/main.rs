@@ -15,6 +15,7 @@ mod namespaces;
 mod passages;
 mod refusals;
 mod support;
+mod surroundings;
 mod tables;
 mod translation;
 mod uppers;
