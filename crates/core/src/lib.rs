@@ -7,6 +7,7 @@
 
 pub mod dns;
 pub mod drivers;
+pub mod explain;
 pub mod ipam;
 pub mod model;
 pub mod nft;

@@ -10,6 +10,7 @@ mod call;
 mod containers;
 mod error;
 mod exec;
+mod explain;
 mod filters;
 mod frames;
 mod hijack;

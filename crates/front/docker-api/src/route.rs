@@ -149,6 +149,8 @@ pub(crate) enum OwnRoute {
     Firewall,
     /// What the doctor has to know.
     Health,
+    /// Whether a packet passes, and what decides it.
+    Explain,
     /// Whether repair is paused.
     Repair,
     /// Pause or resume it.
@@ -275,6 +277,7 @@ fn own(method: &str, path: &[&str]) -> Option<Route> {
         ("POST", ["sealane", "plan"]) => OwnRoute::Plan,
         ("GET", ["sealane", "firewall"]) => OwnRoute::Firewall,
         ("GET", ["sealane", "health"]) => OwnRoute::Health,
+        ("GET", ["sealane", "explain"]) => OwnRoute::Explain,
         ("GET", ["sealane", "repair"]) => OwnRoute::Repair,
         ("POST", ["sealane", "repair"]) => OwnRoute::SetRepair,
         _ => return None,

@@ -12,7 +12,7 @@ use crate::route::{
     ContainerRoute, ExecRoute, ImageRoute, NetworkRoute, OwnRoute, Route, SystemRoute, find,
 };
 use crate::version::ApiVersion;
-use crate::{containers, exec, images, networks, own, system};
+use crate::{containers, exec, explain, images, networks, own, system};
 use futures_util::FutureExt;
 use hyper::header::{HeaderName, HeaderValue, SERVER, UPGRADE};
 use hyper::{Request, StatusCode};
@@ -157,6 +157,7 @@ async fn own_route(route: OwnRoute, call: Call) -> Result<Response, ApiError> {
         OwnRoute::Plan => own::plan(call).await,
         OwnRoute::Firewall => own::firewall(call).await,
         OwnRoute::Health => own::health(call).await,
+        OwnRoute::Explain => explain::explain(call).await,
         OwnRoute::Repair => own::repair(call).await,
         OwnRoute::SetRepair => own::set_repair(call).await,
     }

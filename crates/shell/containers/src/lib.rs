@@ -206,6 +206,11 @@ impl Containers {
         self.change(reference, request, ports)
     }
 
+    /// The id of the container whose network stack a container has: its own, or the one it shares.
+    pub fn stack_id(&self, reference: &str) -> Result<Id> {
+        self.stack_owner(reference)
+    }
+
     /// The id that a reference stands for.
     pub fn resolve(&self, reference: &str) -> Result<Id> {
         self.registry.find(reference).map(|container| container.id)

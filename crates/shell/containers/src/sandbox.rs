@@ -4,7 +4,7 @@ use crate::container::Container;
 use crate::network_mode::NetworkMode;
 use crate::record::Record;
 use crate::{ContainerError, Containers, endpoint, ports, settings};
-use sealane_core::model::{EndpointSpec, NameserverConfig, PortRequest};
+use sealane_core::model::{EndpointSpec, Id, NameserverConfig, PortRequest};
 use sealane_engine::{HostTarget, SandboxSpec};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -104,6 +104,17 @@ impl Containers {
                     other.name,
                     other.state.word()
                 )))
+            }
+        }
+    }
+
+    /// Whose network stack a container has.
+    pub(crate) fn stack_owner(&self, reference: &str) -> Result<Id, ContainerError> {
+        let record = self.registry.find(reference)?.record();
+        match record.network_mode() {
+            NetworkMode::Container(target) => Ok(self.registry.find(target)?.id),
+            NetworkMode::Bridge | NetworkMode::Host | NetworkMode::None | NetworkMode::User(_) => {
+                Ok(record.id)
             }
         }
     }

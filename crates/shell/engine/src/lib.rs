@@ -11,6 +11,7 @@ mod counters;
 mod defaults;
 mod error;
 mod event;
+mod explain;
 mod files;
 mod firewall;
 mod host;
@@ -45,6 +46,7 @@ pub use view::{NetworkView, SubnetUsage};
 
 use locks::Locks;
 use sealane_core::dns::ResolvConf;
+use sealane_core::explain::{Report, Sender, Target};
 use sealane_core::ipam::AddressPools;
 use sealane_core::model::{
     Endpoint, EndpointSpec, Facts, InterfaceName, Network, NetworkId, PortRequest, Sandbox,
@@ -279,6 +281,17 @@ impl Engine {
     /// Whether foreign firewalls that drop are met.
     pub fn meets_firewalls(&self) -> bool {
         self.config.firewall_integration
+    }
+
+    /// Whether a packet passes, and what decides it; nothing is sent. `container` is whom the
+    /// target's name means to people, whether or not the sender knows the name.
+    pub fn explain(
+        &self,
+        from: Sender,
+        to: &Target,
+        container: Option<SandboxId>,
+    ) -> Result<Report, EngineError> {
+        self.explain_packet(from, to, container)
     }
 
     /// Our firewall as `nft` would list it, from the live kernel, or the way iptables would say it.

@@ -98,7 +98,8 @@ impl Engine {
         servers
     }
 
-    fn view_of(&self, sandbox: &Sandbox) -> (Arc<View>, UpstreamConfig) {
+    /// What the resolver of a sandbox sees, and whom it asks.
+    pub(crate) fn view_of(&self, sandbox: &Sandbox) -> (Arc<View>, UpstreamConfig) {
         let networks = self.state().joined(sandbox);
         let host = self.host_resolv_conf();
         let asked = self.nameserver_of(sandbox);

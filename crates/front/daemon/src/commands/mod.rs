@@ -5,6 +5,7 @@
 
 mod completion;
 mod doctor;
+mod explain;
 mod firewall;
 mod form;
 mod man;
@@ -37,6 +38,7 @@ pub(crate) const ALL: &[Entry] = &[
     entry(plan::command, plan::run),
     entry(publish::command, publish::run),
     entry(network::command, network::run),
+    entry(explain::command, explain::run),
     entry(firewall::command, firewall::run),
     entry(doctor::command, doctor::run),
     entry(status::command, status::run),

@@ -1,0 +1,486 @@
+//! An interpreter of our firewall: what the rules of a table do to a packet, and which did it.
+//!
+//! It reads the very [`Table`] and elements that are written to the kernel, so that a rule added
+//! there is explained here without another word. Start at [`Ruleset::pass`].
+
+use super::packet::{Packet, Transport};
+use crate::model::InterfaceName;
+use crate::nft::{
+    Chain, ChainKind, Data, Datum, Field, HookPoint, Match, Rule, Statement, Table, Verdict,
+};
+use crate::plan::{Key, Object, Plan};
+use ipnet::IpNet;
+use serde::Serialize;
+use std::collections::BTreeMap;
+use std::net::{IpAddr, SocketAddr};
+use std::ops::RangeBounds;
+
+/// A table with the elements of its sets.
+pub(super) struct Ruleset<'a> {
+    table: &'a Table,
+    elements: BTreeMap<&'a str, BTreeMap<&'a [Datum], &'a Data>>,
+}
+
+/// What the kernel knows of a packet at a hook, besides what is in it.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Passing<'a> {
+    /// The link it came by; empty for the host's own.
+    pub(super) input: &'a str,
+    /// The link it leaves by; empty before that is decided.
+    pub(super) output: &'a str,
+    /// Whether it belongs to a connection that was let through.
+    pub(super) established: bool,
+    /// Whether the destination of its connection was translated.
+    pub(super) translated: bool,
+    /// Whether its destination is an address of the host.
+    pub(super) to_host: bool,
+}
+
+/// One rule that had a say, named as `nft list` names it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Step {
+    /// The chain.
+    pub chain: String,
+    /// The rule.
+    pub rule: String,
+    /// The element of a set or map that applied.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub element: Option<Element>,
+}
+
+/// An element of a set or map, as `nft list` prints it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Element {
+    /// The set or map.
+    pub set: String,
+    /// The element: `"br-1" : drop`.
+    pub element: String,
+}
+
+/// What became of a packet in one base chain.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Decision {
+    /// What was done.
+    pub(super) deed: Deed,
+    /// The rules that led there; the last one did it.
+    pub(super) steps: Vec<Step>,
+}
+
+/// What a chain can do to a packet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Deed {
+    /// It may pass.
+    Accept,
+    /// It ends here.
+    Drop,
+    /// It goes elsewhere.
+    Translate(SocketAddr),
+    /// It leaves with the address of its outgoing link.
+    Masquerade,
+    /// It leaves with this address.
+    Source(IpAddr),
+    /// One of its ports was changed.
+    SetPort,
+}
+
+/// How the walk through a chain ended.
+enum Flow {
+    /// Nothing decided.
+    Through,
+    /// Something did.
+    Decided(Decision),
+}
+
+/// What a field of a packet holds.
+enum Value {
+    /// The packet has no such field: the rule does not apply.
+    Absent,
+    /// A value that equals none a rule can name.
+    Unnamed,
+    /// A value.
+    Is(Datum),
+}
+
+impl<'a> Ruleset<'a> {
+    /// The table as a plan has it.
+    pub(super) fn of(plan: &'a Plan, table: &Key) -> Option<Self> {
+        let Some(Object::Table(table)) = plan.objects().get(table) else {
+            return None;
+        };
+        let mut elements: BTreeMap<&str, BTreeMap<&[Datum], &Data>> = BTreeMap::new();
+        for (key, object) in plan.objects() {
+            if let (Key::Element(set, fields), Object::Element(data)) = (key, object) {
+                elements.entry(set).or_default().insert(fields, data);
+            }
+        }
+        Some(Self { table, elements })
+    }
+
+    /// Takes a packet through the chains at a point whose priority is among `priorities`, and
+    /// returns what they decided, in their order. The first packet of a connection passes the
+    /// chains that translate, later ones do not.
+    pub(super) fn pass(
+        &self,
+        point: HookPoint,
+        priorities: impl RangeBounds<i32>,
+        packet: &mut Packet,
+        passing: Passing<'_>,
+    ) -> Vec<Decision> {
+        let mut chains: Vec<(&Chain, i32)> = self
+            .table
+            .chains
+            .iter()
+            .filter_map(|chain| Some((chain, chain.hook.as_ref()?)))
+            .filter(|(_, hook)| hook.point == point && priorities.contains(&hook.priority))
+            .filter(|(_, hook)| hook.kind == ChainKind::Filter || !passing.established)
+            .map(|(chain, hook)| (chain, hook.priority))
+            .collect();
+        chains.sort_by_key(|(_, priority)| *priority);
+        let mut decisions = Vec::new();
+        for (chain, _) in chains {
+            let mut walk = Walk {
+                ruleset: self,
+                packet,
+                passing,
+                steps: Vec::new(),
+            };
+            let Flow::Decided(decision) = walk.chain(chain) else {
+                continue;
+            };
+            let dropped = decision.deed == Deed::Drop;
+            decisions.push(decision);
+            if dropped {
+                break;
+            }
+        }
+        decisions
+    }
+
+    fn chain(&self, name: &str) -> Option<&'a Chain> {
+        self.table.chains.iter().find(|chain| chain.name == name)
+    }
+
+    /// The element of a set that a key meets. Keys that are intervals are tried one by one.
+    fn find(&self, set: &str, key: &[Datum]) -> Option<(&'a [Datum], &'a Data)> {
+        let elements = self.elements.get(set)?;
+        if let Some((found, data)) = elements.get_key_value(key) {
+            return Some((found, data));
+        }
+        let covers = |element: &[Datum]| {
+            element.len() == key.len() && element.iter().zip(key).all(|(e, k)| holds(e, k))
+        };
+        let mut found = elements.iter().filter(|(element, _)| covers(element));
+        found.next().map(|(element, data)| (*element, *data))
+    }
+}
+
+/// Whether a field of an element, perhaps a range, holds a value.
+fn holds(element: &Datum, value: &Datum) -> bool {
+    match (element, value) {
+        (Datum::Ports(first, last), Datum::Port(port)) => (first..=last).contains(&port),
+        (element, value) => element == value,
+    }
+}
+
+/// A packet on its way through one base chain and those it jumps to.
+struct Walk<'w, 'a> {
+    ruleset: &'w Ruleset<'a>,
+    packet: &'w mut Packet,
+    passing: Passing<'w>,
+    steps: Vec<Step>,
+}
+
+impl Walk<'_, '_> {
+    fn chain(&mut self, chain: &Chain) -> Flow {
+        for rule in &chain.rules {
+            let depth = self.steps.len();
+            let Some(element) = self.applies(rule) else {
+                continue;
+            };
+            for statement in &rule.statements {
+                match self.statement(chain, rule, statement, element.clone()) {
+                    Outcome::Next => {}
+                    Outcome::RuleEnds => break,
+                    Outcome::ChainEnds => {
+                        self.steps.truncate(depth);
+                        return Flow::Through;
+                    }
+                    Outcome::Decided(decision) => return Flow::Decided(decision),
+                }
+            }
+            self.steps.truncate(depth);
+        }
+        Flow::Through
+    }
+
+    /// Whether all conditions of a rule hold, and the last element of a set that one was met by.
+    fn applies(&self, rule: &Rule) -> Option<Option<Element>> {
+        let mut met = None;
+        for condition in &rule.matches {
+            if !self.holds(condition, &mut met)? {
+                return None;
+            }
+        }
+        Some(met)
+    }
+
+    /// Whether a condition holds; `None` where the packet has no such field.
+    fn holds(&self, condition: &Match, met: &mut Option<Element>) -> Option<bool> {
+        Some(match condition {
+            Match::Is(field, datum) => self.equals(*field, datum)?,
+            Match::IsNot(field, datum) => !self.equals(*field, datum)?,
+            Match::Within(field, net) => self.within(*field, net)?,
+            Match::NotWithin(field, net) => !self.within(*field, net)?,
+            Match::InSet(fields, set) => match self.look_up(fields, set)? {
+                Some((key, data)) => {
+                    *met = Some(Element::of(set, key, data));
+                    true
+                }
+                None => false,
+            },
+            Match::NotInSet(fields, set) => self.look_up(fields, set)?.is_none(),
+            Match::Established => self.passing.established,
+            Match::Translated => self.passing.translated,
+            Match::ToHost => self.passing.to_host,
+            Match::Icmp(ipv6) => {
+                self.packet.transport == Transport::Icmp && self.packet.is_ipv6() == *ipv6
+            }
+            // Whoever marks packets, these bear no mark.
+            Match::Marked(mark) => mark.value == 0,
+        })
+    }
+
+    fn equals(&self, field: Field, datum: &Datum) -> Option<bool> {
+        match self.value(field) {
+            Value::Absent => None,
+            Value::Unnamed => Some(false),
+            Value::Is(value) => Some(holds(datum, &value)),
+        }
+    }
+
+    fn within(&self, field: Field, net: &IpNet) -> Option<bool> {
+        match self.value(field) {
+            Value::Is(Datum::Ipv4(ip)) => Some(net.contains(&IpAddr::V4(ip))),
+            Value::Is(Datum::Ipv6(ip)) => Some(net.contains(&IpAddr::V6(ip))),
+            Value::Is(_) | Value::Absent | Value::Unnamed => None,
+        }
+    }
+
+    /// The element that fields meet. The outer `None`: the packet lacks one of them.
+    fn look_up(&self, fields: &[Field], set: &str) -> Option<Option<(&[Datum], &Data)>> {
+        let mut key = Vec::with_capacity(fields.len());
+        for field in fields {
+            match self.value(*field) {
+                Value::Absent => return None,
+                Value::Unnamed => return Some(None),
+                Value::Is(datum) => key.push(datum),
+            }
+        }
+        Some(self.ruleset.find(set, &key))
+    }
+
+    fn value(&self, field: Field) -> Value {
+        let Packet {
+            transport,
+            source,
+            destination,
+        } = *self.packet;
+        let (v4, v6) = (
+            |ip| match ip {
+                IpAddr::V4(ip) => Value::Is(Datum::Ipv4(ip)),
+                IpAddr::V6(_) => Value::Absent,
+            },
+            |ip| match ip {
+                IpAddr::V6(ip) => Value::Is(Datum::Ipv6(ip)),
+                IpAddr::V4(_) => Value::Absent,
+            },
+        );
+        let protocol = transport.protocol();
+        let port = |port| protocol.map_or(Value::Absent, |_| Value::Is(Datum::Port(port)));
+        match field {
+            Field::NfProto => Value::Is(Datum::NfProto(self.packet.is_ipv6())),
+            Field::L4Proto => protocol.map_or(Value::Unnamed, |protocol| {
+                Value::Is(Datum::Protocol(protocol))
+            }),
+            Field::InputInterface => interface(self.passing.input),
+            Field::OutputInterface => interface(self.passing.output),
+            Field::Ip4Source => v4(source.ip()),
+            Field::Ip4Destination => v4(destination.ip()),
+            Field::Ip6Source => v6(source.ip()),
+            Field::Ip6Destination => v6(destination.ip()),
+            Field::SourcePort => port(source.port()),
+            Field::DestinationPort => port(destination.port()),
+        }
+    }
+
+    fn statement(
+        &mut self,
+        chain: &Chain,
+        rule: &Rule,
+        statement: &Statement,
+        element: Option<Element>,
+    ) -> Outcome {
+        match statement {
+            Statement::Verdict(verdict) => {
+                self.note(chain, rule, element);
+                self.verdict(verdict)
+            }
+            Statement::VerdictMap(fields, map) => {
+                let Some(Some((key, Data::Verdict(verdict)))) = self.look_up(fields, map) else {
+                    return Outcome::RuleEnds;
+                };
+                let verdict = verdict.clone();
+                let element = Element::of(map, key, &Data::Verdict(verdict.clone()));
+                self.note(chain, rule, Some(element));
+                self.verdict(&verdict)
+            }
+            Statement::DnatMap {
+                ipv6,
+                fields,
+                map,
+                port: _,
+            } => self.translate(chain, rule, *ipv6, fields, map),
+            Statement::Masquerade => {
+                self.note(chain, rule, element);
+                self.decided(Deed::Masquerade)
+            }
+            Statement::SnatMap { ipv6, fields, map } => {
+                self.translate_source(chain, rule, *ipv6, fields, map)
+            }
+            Statement::SetPort(field, port) => {
+                self.note(chain, rule, element);
+                self.set_port(*field, *port);
+                self.decided(Deed::SetPort)
+            }
+            Statement::NoTrack | Statement::Counter => Outcome::Next,
+        }
+    }
+
+    fn verdict(&mut self, verdict: &Verdict) -> Outcome {
+        match verdict {
+            Verdict::Accept => self.decided(Deed::Accept),
+            Verdict::Drop => self.decided(Deed::Drop),
+            Verdict::Return => Outcome::ChainEnds,
+            Verdict::Jump(name) => match self.follow(name) {
+                Flow::Through => Outcome::Next,
+                Flow::Decided(decision) => Outcome::Decided(decision),
+            },
+            Verdict::Goto(name) => match self.follow(name) {
+                Flow::Through => Outcome::ChainEnds,
+                Flow::Decided(decision) => Outcome::Decided(decision),
+            },
+        }
+    }
+
+    fn follow(&mut self, name: &str) -> Flow {
+        match self.ruleset.chain(name) {
+            Some(chain) => self.chain(chain),
+            None => Flow::Through,
+        }
+    }
+
+    fn translate(
+        &mut self,
+        chain: &Chain,
+        rule: &Rule,
+        ipv6: bool,
+        fields: &[Field],
+        map: &str,
+    ) -> Outcome {
+        if ipv6 != self.packet.is_ipv6() {
+            return Outcome::RuleEnds;
+        }
+        let Some(Some((key, data))) = self.look_up(fields, map) else {
+            return Outcome::RuleEnds;
+        };
+        let to = match data {
+            Data::Address(ip) => SocketAddr::new(*ip, self.packet.destination.port()),
+            Data::Socket(ip, port) => SocketAddr::new(*ip, *port),
+            Data::None | Data::Verdict(_) => return Outcome::RuleEnds,
+        };
+        let element = Element::of(map, key, data);
+        self.note(chain, rule, Some(element));
+        self.packet.destination = to;
+        self.decided(Deed::Translate(to))
+    }
+
+    fn translate_source(
+        &mut self,
+        chain: &Chain,
+        rule: &Rule,
+        ipv6: bool,
+        fields: &[Field],
+        map: &str,
+    ) -> Outcome {
+        if ipv6 != self.packet.is_ipv6() {
+            return Outcome::RuleEnds;
+        }
+        let Some(Some((key, data @ Data::Address(source)))) = self.look_up(fields, map) else {
+            return Outcome::RuleEnds;
+        };
+        let (source, element) = (*source, Element::of(map, key, data));
+        self.note(chain, rule, Some(element));
+        self.packet.source.set_ip(source);
+        self.decided(Deed::Source(source))
+    }
+
+    fn set_port(&mut self, field: Field, port: u16) {
+        match field {
+            Field::SourcePort => self.packet.source.set_port(port),
+            Field::DestinationPort => self.packet.destination.set_port(port),
+            Field::NfProto
+            | Field::L4Proto
+            | Field::InputInterface
+            | Field::OutputInterface
+            | Field::Ip4Source
+            | Field::Ip4Destination
+            | Field::Ip6Source
+            | Field::Ip6Destination => {}
+        }
+    }
+
+    fn note(&mut self, chain: &Chain, rule: &Rule, element: Option<Element>) {
+        self.steps.push(Step {
+            chain: chain.name.clone(),
+            rule: rule.to_string(),
+            element,
+        });
+    }
+
+    fn decided(&self, deed: Deed) -> Outcome {
+        Outcome::Decided(Decision {
+            deed,
+            steps: self.steps.clone(),
+        })
+    }
+}
+
+/// What follows a statement.
+enum Outcome {
+    /// The next statement.
+    Next,
+    /// The next rule.
+    RuleEnds,
+    /// The rule after the jump that led here.
+    ChainEnds,
+    /// Nothing in this base chain.
+    Decided(Decision),
+}
+
+/// A link's name as rules compare it. What is not a name for us is in no set of ours.
+fn interface(name: &str) -> Value {
+    InterfaceName::try_from(name).map_or(Value::Unnamed, |name| Value::Is(Datum::Interface(name)))
+}
+
+impl Element {
+    fn of(set: &str, key: &[Datum], data: &Data) -> Self {
+        let fields: Vec<String> = key.iter().map(Datum::to_string).collect();
+        let key = fields.join(" . ");
+        let element = match data {
+            Data::None => key,
+            Data::Address(_) | Data::Socket(..) | Data::Verdict(_) => format!("{key} : {data}"),
+        };
+        let set = set.into();
+        Self { set, element }
+    }
+}

@@ -1,0 +1,172 @@
+//! The scene: the plan and the host's facts, arranged the way a packet meets them.
+
+use super::host::{HostFacts, Listening};
+use super::ruleset::Ruleset;
+use super::stack::Stack;
+use crate::model::{InterfaceName, Network, NetworkId, Sandbox, SandboxId};
+use crate::plan::{Key, LinkKind, Netns, Object, Plan};
+use crate::scopes::{DriverOptions, TABLE};
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+use std::sync::Arc;
+
+/// Everything an explanation is made from.
+#[derive(Clone, Copy)]
+pub struct World<'a> {
+    /// The plan of all scopes together: what the kernel looks like.
+    pub plan: &'a Plan,
+    /// What else is on the host.
+    pub facts: &'a HostFacts,
+    /// The sandboxes that exist.
+    pub sandboxes: &'a BTreeMap<SandboxId, Arc<Sandbox>>,
+    /// The networks that exist.
+    pub networks: &'a BTreeMap<NetworkId, Arc<Network>>,
+    /// Whether the daemon relays what the kernel cannot translate.
+    pub relays: bool,
+    /// Whether something receives at an address.
+    pub listening: &'a Listening<'a>,
+}
+
+/// A world with its indices.
+pub(super) struct Scene<'a> {
+    pub(super) world: World<'a>,
+    pub(super) rules: Option<Ruleset<'a>>,
+    stacks: BTreeMap<Netns, Stack>,
+    /// The host's end of each link in a sandbox.
+    ports: BTreeMap<(SandboxId, &'a str), Port<'a>>,
+    /// What the networks' devices are called by people.
+    devices: BTreeMap<String, &'a Network>,
+}
+
+/// The port of a bridge that a sandbox's link is plugged into.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Port<'a> {
+    pub(super) sandbox: SandboxId,
+    pub(super) link: &'a str,
+    pub(super) bridge: &'a str,
+    pub(super) isolated: bool,
+}
+
+impl<'a> Scene<'a> {
+    pub(super) fn new(world: World<'a>) -> Self {
+        let table = Key::Table(Netns::Host, TABLE.into());
+        Self {
+            rules: Ruleset::of(world.plan, &table),
+            stacks: Stack::all(world.plan, world.facts),
+            ports: ports(world.plan),
+            devices: devices(world.networks),
+            world,
+        }
+    }
+
+    /// The host's stack.
+    pub(super) fn host(&self) -> &Stack {
+        &self.stacks[&Netns::Host]
+    }
+
+    /// A sandbox's stack; `None` if it has no addresses.
+    pub(super) fn stack(&self, id: SandboxId) -> Option<&Stack> {
+        self.stacks.get(&Netns::Sandbox(id))
+    }
+
+    /// The port that a link of a sandbox is plugged into.
+    pub(super) fn port(&self, id: SandboxId, link: &str) -> Option<Port<'a>> {
+        let mut own = self.ports.values().filter(|port| port.sandbox == id);
+        own.find(|port| port.link == link).copied()
+    }
+
+    /// The port behind which somebody answers for an address on a bridge. IPv4 answers for every
+    /// address of its namespace, IPv6 for those of the link.
+    pub(super) fn port_with(&self, bridge: &str, address: IpAddr) -> Option<Port<'a>> {
+        let has = |port: &&Port<'a>| {
+            let stack = self.stack(port.sandbox);
+            stack.is_some_and(|stack| match address {
+                IpAddr::V4(_) => stack.is_local(address),
+                IpAddr::V6(_) => stack.has(port.link, address),
+            })
+        };
+        let mut on_bridge = self.ports.values().filter(|port| port.bridge == bridge);
+        on_bridge.find(has).copied()
+    }
+
+    /// Whether a link of the host is a bridge of ours.
+    pub(super) fn is_bridge(&self, link: &str) -> bool {
+        self.devices.contains_key(link)
+    }
+
+    /// The network of a device, or of a link in a sandbox.
+    pub(super) fn network(&self, device: &str) -> Option<&'a Network> {
+        self.devices.get(device).copied()
+    }
+
+    /// A device as people know it: `br-1 (network blue)`.
+    pub(super) fn device(&self, link: &str) -> String {
+        match self.network(link) {
+            Some(network) => format!("{link} (network {})", network.spec.name),
+            None => link.to_owned(),
+        }
+    }
+
+    /// What a place is called.
+    pub(super) fn place(&self, sandbox: Option<SandboxId>) -> String {
+        let Some(id) = sandbox else {
+            return "host".into();
+        };
+        let sandbox = self.world.sandboxes.get(&id);
+        sandbox.map_or_else(|| id.short(12), |sandbox| sandbox.name.clone())
+    }
+
+    /// A setting of the host as planned.
+    pub(super) fn setting(&self, path: String) -> Option<&'a str> {
+        match self
+            .world
+            .plan
+            .objects()
+            .get(&Key::Setting(Netns::Host, path))
+        {
+            Some(Object::Setting(value)) => Some(value),
+            Some(_) | None => None,
+        }
+    }
+
+    /// Whether a chain that drops by policy was told to let a bridge of ours pass.
+    pub(super) fn has_passage(&self, link: &str, ipv6: bool) -> bool {
+        InterfaceName::try_from(link).is_ok_and(|name| {
+            let key = Key::Passage(name, ipv6);
+            self.world.plan.objects().contains_key(&key)
+        })
+    }
+}
+
+fn ports(plan: &Plan) -> BTreeMap<(SandboxId, &str), Port<'_>> {
+    let mut ports = BTreeMap::new();
+    for object in plan.objects().values() {
+        if let Object::Link(link) = object
+            && let LinkKind::Veth {
+                peer: (Netns::Sandbox(sandbox), name),
+                master: Some(bridge),
+                isolated,
+                ..
+            } = &link.kind
+        {
+            let port = Port {
+                sandbox: *sandbox,
+                link: name.as_str(),
+                bridge: bridge.as_str(),
+                isolated: *isolated,
+            };
+            ports.insert((*sandbox, name.as_str()), port);
+        }
+    }
+    ports
+}
+
+fn devices(networks: &BTreeMap<NetworkId, Arc<Network>>) -> BTreeMap<String, &Network> {
+    let mut devices = BTreeMap::new();
+    for network in networks.values() {
+        if let Ok(DriverOptions::Bridge(options)) = DriverOptions::of(network) {
+            devices.insert(options.device.to_string(), network.as_ref());
+        }
+    }
+    devices
+}

@@ -1,0 +1,35 @@
+//! `GET /sealane/explain?from=WHO&to=WHOM`: whether a packet passes, and what decides it.
+
+use crate::api::Api;
+use crate::call::Call;
+use crate::error::ApiError;
+use crate::respond::{self, Response};
+use sealane_core::explain::{Report, Sender, Target};
+use std::net::IpAddr;
+
+/// Answers with the whole report.
+pub(crate) async fn explain(call: Call) -> Result<Response, ApiError> {
+    let asked = |name: &str| {
+        let text = call.query.text(name).map(str::to_owned);
+        text.ok_or_else(|| ApiError::invalid(format!("say {name} whom: ?from=WHO&to=WHOM:PORT")))
+    };
+    let (from, to) = (asked("from")?, asked("to")?);
+    let to: Target = to
+        .parse()
+        .map_err(|error| ApiError::invalid(format!("{error}")))?;
+    let report = call.blocking(move |api| report(api, &from, &to)).await?;
+    Ok(respond::ok(&report))
+}
+
+fn report(api: &Api, from: &str, to: &Target) -> Result<Report, ApiError> {
+    let from = match (from, from.parse::<IpAddr>()) {
+        ("host", _) => Sender::Host,
+        ("lan", _) => Sender::Lan,
+        (_, Ok(address)) => Sender::Outside(address),
+        (reference, Err(_)) => Sender::Sandbox(api.containers.stack_id(reference)?),
+    };
+    // Whether somebody is called so is for the sender to know; this is whom people mean.
+    let container = api.containers.stack_id(&to.name).ok();
+    let running = container.filter(|id| api.engine.sandbox(id).is_some());
+    Ok(api.engine.explain(from, to, running)?)
+}
