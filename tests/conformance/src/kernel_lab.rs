@@ -28,30 +28,52 @@ struct Run {
 /// When it fails there, or the lab cannot run.
 #[track_caller]
 pub fn in_kernel_lab<T: FnOnce()>(test: T) {
-    if env::var_os("LAB_NODE").is_some() {
+    if is_kernel_lab() {
         return test();
     }
     static RUN: OnceLock<Run> = OnceLock::new();
-    let run = RUN.get_or_init(boot);
+    let run = RUN.get_or_init(|| boot(filters()));
     // A closure is called after the function it stands in; a thread not always after its test.
     let path = type_name::<T>();
     let name = path.rsplit("::").nth(1).unwrap_or(path);
-    assert!(
-        run.passed.get(name) == Some(&true),
-        "{name} did not pass in the kernel lab, which printed:\n{}",
-        run.output
-    );
+    run.verdict(name)
+        .unwrap_or_else(|failure| panic!("{failure}"));
 }
 
-/// Boots the lab, and there runs the tests of this binary that the caller asked for.
-fn boot() -> Run {
+/// Runs one test of this binary under the lab's kernel, for harnesses of another make.
+///
+/// # Errors
+/// When it fails there, or the lab cannot run.
+pub fn run_in_kernel_lab(name: &str) -> Result<(), String> {
+    boot(["--exact".to_owned(), name.to_owned()]).verdict(name)
+}
+
+/// Whether this is the lab.
+pub fn is_kernel_lab() -> bool {
+    env::var_os("LAB_NODE").is_some()
+}
+
+impl Run {
+    fn verdict(&self, name: &str) -> Result<(), String> {
+        match self.passed.get(name) {
+            Some(true) => Ok(()),
+            Some(false) | None => Err(format!(
+                "{name} did not pass in the kernel lab, which printed:\n{}",
+                self.output
+            )),
+        }
+    }
+}
+
+/// Boots the lab, and there runs those tests of this binary that the arguments name.
+fn boot(tests: impl IntoIterator<Item = String>) -> Run {
     let root = repository();
     let binary = env::current_exe().expect("a test knows its binary");
     let mut command = Command::new(root.join("tools/kernel-lab/kernel-lab"));
     command
         .args(["run", "--timeout", LIMIT, "--"])
         .arg(binary)
-        .args(filters())
+        .args(tests)
         .args(["--test-threads=2", "--color=never"])
         .current_dir(root)
         .stdin(Stdio::null())

@@ -10,7 +10,7 @@ mod upstream;
 mod world;
 
 pub use http::{Refused, create_network, encoded, filtered, refused};
-pub use kernel_lab::in_kernel_lab;
+pub use kernel_lab::{in_kernel_lab, is_kernel_lab, run_in_kernel_lab};
 pub use traffic::{
     Conversation, accept_one, connects, sctp_init, to_loopback_by_cable, udp_server,
 };

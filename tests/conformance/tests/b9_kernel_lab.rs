@@ -346,3 +346,36 @@ fn b5_8_an_sctp_association_by_a_published_port() {
         assert_eq!(asked.ok(), "enalaes");
     });
 }
+
+#[test]
+fn c_10_the_host_reaches_ipvlan_containers_and_they_reach_it() {
+    in_kernel_lab(|| {
+        let world = World::new();
+        for (mode, subnet) in [
+            ("l2", wire()),
+            ("l3", json!([{"Subnet": "10.98.1.0/24"}])),
+            ("l3s", json!([{"Subnet": "10.98.1.0/24"}])),
+        ] {
+            let options = json!({"parent": "eth0", "ipvlan_mode": mode});
+            network(&world, "apart", "ipvlan", options, subnet.clone());
+            world.idle("--name c --network apart");
+            let address = world.address("c", "apart");
+            assert!(!world.host().pings(&address), "{mode}: kept apart");
+            remove(&world, "/containers/c?force=1");
+            remove(&world, "/networks/apart");
+
+            let options = json!({"parent": "eth0", "ipvlan_mode": mode, "host_access": "true"});
+            let id = network(&world, "wire", "ipvlan", options, subnet);
+            world.idle("--name c --network wire");
+            let address = world.address("c", "wire");
+            assert!(world.host().pings(&address), "{mode}: from the host");
+            assert!(world.sandbox("c").pings(lan::HOST), "{mode}: to the host");
+            let shim = format!("sh-{}", id.get(..12).expect("an id"));
+            let made = host_link(&world, &shim).expect("a link of the host");
+            assert_eq!(made["linkinfo"]["info_data"]["mode"], mode);
+            remove(&world, "/containers/c?force=1");
+            remove(&world, "/networks/wire");
+            assert_eq!(host_link(&world, &shim), None);
+        }
+    });
+}

@@ -386,3 +386,74 @@ fn b9_3_inspect_shows_the_options_and_the_members() {
         .ok();
     assert_eq!(listed, "wire macvlan");
 }
+
+#[test]
+fn c_10_the_host_and_its_containers_reach_each_other_where_it_is_asked_for() {
+    let mut world = World::new();
+    let host = world.host().clone();
+    let before = Snapshot::take(&host);
+    let mac = host.ip_json("link show eth0")[0]["address"].clone();
+    world.network(&format!("{WIRE} plain"));
+    world.idle("--name apart --network plain");
+    assert!(!host.pings("10.99.0.64"), "the kernel keeps them apart");
+    world.docker("rm -f apart").ok();
+    world.docker("network rm plain").ok();
+
+    let arp = Capture::start(world.peer(), "eth0", "arp");
+    world.network(&format!(
+        "{WIRE} --gateway 10.99.0.100 -o host_access=true wire"
+    ));
+    world.serve("--name c --network wire");
+    world.idle("--name d --network wire");
+    let both_ways = |world: &World| {
+        for (container, address) in [("c", "10.99.0.64"), ("d", "10.99.0.65")] {
+            assert!(host.pings(address), "from the host to {container}");
+            assert!(
+                world.sandbox(container).pings(lan::HOST),
+                "from {container} to the host"
+            );
+            assert!(world.peer().pings(address));
+        }
+        assert_eq!(host.fetch("10.99.0.64").as_deref(), Some(HELLO));
+    };
+    both_ways(&world);
+    // To the LAN the host stays where it was: whoever asks gets one answer.
+    world.peer().sh("ip neigh flush all").ok();
+    assert!(world.peer().pings(lan::HOST));
+    assert_eq!(
+        world.peer().ip_json(&format!("neigh show {}", lan::HOST))[0]["lladdr"],
+        mac
+    );
+    let mac = mac.as_str().expect("a MAC address");
+    let told = arp.stop();
+    let of_host =
+        |line: &&String| line.contains("10.99.0.1 is-at") || line.contains("tell 10.99.0.1,");
+    assert!(told.iter().any(|line| of_host(&line)), "{told:#?}");
+    let others = told
+        .iter()
+        .filter(of_host)
+        .filter(|line| !line.contains(mac));
+    assert_eq!(others.collect::<Vec<_>>(), Vec::<&String>::new());
+
+    world.kill9();
+    host.sh("ip -o link show type macvlan | cut -d: -f2 | cut -d@ -f1 | xargs -n1 ip link delete")
+        .ok();
+    world.launch();
+    both_ways(&world);
+    world.docker("rm -f c d").ok();
+    assert_eq!(host.sh("ip route show 10.99.0.64").ok(), "");
+    world.docker("network rm wire").ok();
+    let difference = before.difference(&Snapshot::take(&host));
+    assert!(
+        !difference.contains("sh-") && !difference.contains("macvlan"),
+        "{difference}"
+    );
+
+    for mode in ["private", "passthru"] {
+        world
+            .docker(&format!(
+                "network create {WIRE} -o host_access=1 -o macvlan_mode={mode} bad"
+            ))
+            .fails_with(1, "host_access needs macvlan_mode=bridge");
+    }
+}

@@ -20,7 +20,8 @@ pub enum Object {
     Table(Table),
     /// What a map leads to; [`Data::None`] for a set.
     Element(Data),
-    /// The hardware address of a neighbor, permanent.
+    /// The hardware address of a neighbor, permanent; [`Mac::NONE`] for that of the link it is
+    /// reached by.
     Neighbor(Mac),
     /// Where a route leads.
     Route(Route),
@@ -92,6 +93,7 @@ impl Object {
     pub fn satisfied_by(&self, found: &Object) -> bool {
         match (self, found) {
             (Self::Link(wanted), Self::Link(found)) => wanted.satisfied_by(found),
+            (Self::Neighbor(Mac::NONE), Self::Neighbor(_)) => true,
             _ => self == found,
         }
     }

@@ -1,6 +1,7 @@
 //! A plan as an operator reads it: one object a line, in the order it is made.
 
 use super::{Change, Effect, Key, Link, LinkKind, Netns, Object, Plan};
+use crate::model::Mac;
 use std::fmt;
 
 impl fmt::Display for Netns {
@@ -60,6 +61,7 @@ impl fmt::Display for Object {
             }
             Self::Element(crate::nft::Data::None) => Ok(()),
             Self::Element(data) => write!(f, " : {data}"),
+            Self::Neighbor(Mac::NONE) => f.write_str(" is at its own"),
             Self::Neighbor(mac) => write!(f, " is at {mac}"),
             Self::Route(route) => match route.via {
                 Some(via) => write!(f, " via {via} dev {}", route.interface),

@@ -29,16 +29,18 @@ fn trials() -> Vec<Trial> {
     files.sort();
     let guides = files.into_iter().map(|path| {
         let name = path.file_stem().unwrap_or_default().to_string_lossy();
-        Trial::test(format!("guide_{}", name.replace('-', "_")), move || {
-            follow(&path)
-        })
+        let name = format!("guide_{}", name.replace('-', "_"));
+        Trial::test(name.clone(), move || follow(&name, &path))
     });
     guides.chain(tests_of_our_own()).collect()
 }
 
-/// Who follows one guide to its end.
-fn follow(path: &Path) -> Result<(), Failed> {
+/// Who follows one guide to its end, under a kernel of its own where the guide needs one.
+fn follow(name: &str, path: &Path) -> Result<(), Failed> {
     let text = fs::read_to_string(path)?;
+    if text.contains("\n<!-- kernel-lab -->\n") && !is_kernel_lab() {
+        return Ok(run_in_kernel_lab(name)?);
+    }
     let file = format!(
         "docs/guides/{}",
         path.file_name().unwrap_or_default().to_string_lossy()

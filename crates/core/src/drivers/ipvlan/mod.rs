@@ -9,8 +9,9 @@ pub mod options;
 
 pub use options::{InvalidOption, IpvlanOptions};
 
-use crate::model::{Endpoint, SandboxId};
-use crate::plan::{Effect, Key, Link, LinkKind, Netns, Object, Plan, Repeat, Upper};
+use crate::model::{Endpoint, InterfaceName, Mac, SandboxId};
+use crate::plan::{Effect, Key, Link, LinkKind, Netns, Object, Plan, Repeat, Route, Upper};
+use ipnet::IpNet;
 
 /// How often new addresses are announced, as on a bridge.
 const ANNOUNCE: Repeat = Repeat {
@@ -18,9 +19,20 @@ const ANNOUNCE: Repeat = Repeat {
     interval_ms: 1000,
 };
 
-/// Returns the kernel objects of an ipvlan network: none.
-pub fn plan_network(_options: &IpvlanOptions) -> Plan {
-    Plan::default()
+/// Returns the kernel objects of an ipvlan network: none but the host's own way to the endpoints.
+pub fn plan_network(options: &IpvlanOptions) -> Plan {
+    let mut plan = Plan::default();
+    let Some(shim) = &options.shim else {
+        return plan;
+    };
+    let link = Link {
+        mtu: None,
+        mac: None, // the parent's
+        kind: over(options),
+    };
+    plan.add(Key::Link(Netns::Host, shim.clone()), Object::Link(link));
+    plan.add(Key::Up(Netns::Host, shim.clone()), Object::Present);
+    plan
 }
 
 /// Returns the kernel objects that join one endpoint to an ipvlan network.
@@ -53,7 +65,34 @@ pub fn plan_endpoint(options: &IpvlanOptions, sandbox: &SandboxId, endpoint: &En
             ANNOUNCE,
         ));
     }
+    if let Some(shim) = &options.shim {
+        plan_host_access(shim, options, endpoint, &mut plan);
+    }
     plan
+}
+
+/// The host's route to an endpoint. The answer to a question would reach the parent and not the
+/// shim, so what switches has to know from the start.
+fn plan_host_access(
+    shim: &InterfaceName,
+    options: &IpvlanOptions,
+    endpoint: &Endpoint,
+    plan: &mut Plan,
+) {
+    for address in endpoint.addresses() {
+        if !options.routes() {
+            let key = Key::Neighbor(Netns::Host, shim.clone(), address);
+            plan.add(key, Object::Neighbor(Mac::NONE));
+        }
+        let route = Route {
+            interface: shim.clone(),
+            via: None,
+        };
+        plan.add(
+            Key::Route(Netns::Host, IpNet::from(address)),
+            Object::Route(route),
+        );
+    }
 }
 
 fn over(options: &IpvlanOptions) -> LinkKind {

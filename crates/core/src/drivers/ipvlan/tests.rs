@@ -1,6 +1,6 @@
 use super::*;
 use crate::drivers::bridge::tests::{endpoint, network as bridge};
-use crate::drivers::parent::PARENT;
+use crate::drivers::parent::{HOST_ACCESS, PARENT};
 use crate::model::{DriverKind, Network, UsersDevice, derive_id};
 use expect_test::expect;
 
@@ -18,7 +18,13 @@ fn network(options: &[(&str, &str)]) -> Network {
 fn planned(options: &[(&str, &str)]) -> String {
     let (network, sandbox) = (network(options), derive_id(&[b"web"]));
     let options = IpvlanOptions::of(&network).unwrap();
-    plan_endpoint(&options, &sandbox, &endpoint(&network, &sandbox)).to_string()
+    let mut plan = plan_network(&options);
+    plan.merge(plan_endpoint(
+        &options,
+        &sandbox,
+        &endpoint(&network, &sandbox),
+    ));
+    plan.to_string()
 }
 
 #[test]
@@ -43,6 +49,22 @@ fn a_link_that_routes_announces_nothing() {
         );
         assert!(!plan.contains("announce"), "{plan}");
     }
+}
+
+#[test]
+fn with_host_access_the_host_has_a_link_of_the_same_kind_and_a_route_to_each_endpoint() {
+    expect![[r#"
+        link   host/sh-73a92000e74f ipvlan l2 bridge on eth0
+        link   cd7dafb18aa0/eth0 ipvlan l2 bridge on eth0
+        addr   cd7dafb18aa0/eth0 10.1.0.2/24
+        up     host/sh-73a92000e74f
+        up     cd7dafb18aa0/eth0
+        neigh  host/sh-73a92000e74f 10.1.0.2 is at its own
+        route  host 10.1.0.2/32 dev sh-73a92000e74f
+        then   wait for cd7dafb18aa0/eth0
+        then   announce 10.1.0.2 from cd7dafb18aa0/eth0
+    "#]]
+    .assert_eq(&planned(&[(HOST_ACCESS, "true")]));
 }
 
 #[test]

@@ -27,11 +27,8 @@ pub enum InvalidOption {
         "requested macvlan mode '{0}' is not valid, 'bridge' mode is the macvlan driver default"
     )]
     Mode(String),
-    /// The host cannot have a share in what one endpoint has to itself.
-    #[error(
-        "host_access needs another link on the parent, and in mode passthru an endpoint has it to \
-         itself: choose mode bridge"
-    )]
+    /// Links that cannot reach each other cannot reach the host's either.
+    #[error("host_access needs macvlan_mode=bridge: in another mode links on one parent are apart")]
     HostAccess,
     /// The parent.
     #[error(transparent)]
@@ -49,7 +46,7 @@ impl MacvlanOptions {
             other => return Err(InvalidOption::Mode(other.into())),
         };
         let shim = shim(network)?;
-        if shim.is_some() && mode == MacvlanMode::Passthru {
+        if shim.is_some() && mode != MacvlanMode::Bridge {
             return Err(InvalidOption::HostAccess);
         }
         Ok(Self {

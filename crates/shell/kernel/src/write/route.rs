@@ -183,7 +183,8 @@ impl<'a> Run<'a> {
             (Key::Address(_, link, net), _) if made => address::add(self.place.index(link)?, *net),
             (Key::Address(_, link, net), _) => address::remove(self.place.index(link)?, *net),
             (Key::Neighbor(_, link, to), Object::Neighbor(mac)) if made => {
-                address::add_neighbor(self.place.index(link)?, *to, *mac)
+                let index = self.place.index(link)?;
+                address::add_neighbor(index, *to, self.place.neighbor_address(link, *mac)?)
             }
             (Key::Neighbor(_, link, to), _) if !made => {
                 address::remove_neighbor(self.place.index(link)?, *to)

@@ -9,7 +9,7 @@ use crate::kernel::Kernel;
 use crate::message::Message;
 use crate::read::link::{self as reading, Found, Kind};
 use ipnet::IpNet;
-use sealane_core::model::InterfaceName;
+use sealane_core::model::{InterfaceName, Mac};
 use sealane_core::plan::{Change, Key, Link, LinkKind, Netns, Object};
 use std::io;
 use std::sync::Arc;
@@ -178,6 +178,16 @@ impl Place<'_> {
         self.channel
             .index(&socket, link.as_str())?
             .ok_or_else(|| explained(libc::ENODEV, format!("there is no link {link}")))
+    }
+
+    /// The hardware address to know a neighbor by: where it has none of its own, the link's.
+    pub(super) fn neighbor_address(&self, link: &InterfaceName, mac: Mac) -> io::Result<Mac> {
+        if mac != Mac::NONE {
+            return Ok(mac);
+        }
+        let found = reading::look(&self.channel, link)?.and_then(|found| found.mac);
+        let missing = || explained(libc::ENODEV, format!("there is no link {link}"));
+        found.ok_or_else(missing)
     }
 
     pub(super) fn master(&self, link: &Link) -> io::Result<Option<u32>> {
