@@ -51,17 +51,27 @@ fn go(
         Place::Host => relayed(scene, &received),
         Place::Sandbox(_) | Place::Outside(_) => None,
     };
+    let mut refusal = None;
     if relayed.is_none() {
         journey.arrives = Some(arrival(scene, &end, &received));
-        let delivered = deliver(scene, &end, &received);
-        let hop = delivered
-            .clone()
-            .unwrap_or_else(|lost| delivery(name_of(scene, &end), lost.reason));
-        journey.hops.push(hop);
-        delivered?;
+        refusal = deliver(scene, &end, &received, journey).err();
     }
-    come_back(scene, &mut walk, from, end.clone(), packet)
-        .inspect_err(|lost| journey.hops.push(answer(scene, &end, &lost.reason)))?;
+    if let Err(lost) = come_back(scene, &mut walk, from, end.clone(), packet) {
+        journey.hops.push(answer(scene, &end, &lost.reason));
+        return Err(match refusal {
+            Some(refusal) => Lost {
+                reason: format!(
+                    "{}, and the refusal does not arrive: {}",
+                    refusal.reason, lost.reason
+                ),
+                ..lost
+            },
+            None => lost,
+        });
+    }
+    if let Some(refusal) = refusal {
+        return Err(refusal);
+    }
     if let Some(chain) = walk.depends {
         return Err(Lost {
             verdict: Verdict::Depends,
@@ -181,27 +191,43 @@ fn leads_to(scene: &Scene<'_>, sandbox: &Sandbox, ipv6: bool) -> Option<IpAddr> 
     if ipv6 { v6.or(v4) } else { v4.or(v6) }
 }
 
-fn deliver(scene: &Scene<'_>, end: &Place, packet: &Packet) -> Result<Hop, Lost> {
-    let (place, target) = (name_of(scene, end), packet.target());
+/// Hands the packet over where it arrived, if something receives it there.
+fn deliver(
+    scene: &Scene<'_>,
+    end: &Place,
+    packet: &Packet,
+    journey: &mut Journey,
+) -> Result<(), Lost> {
+    let target = packet.target();
     let sandbox = match end {
         Place::Sandbox(id) => Some(*id),
-        Place::Host => None,
-        Place::Outside(link) => {
-            let text = format!(
-                "it leaves the host by {link}, as from {}",
-                packet.source.ip()
-            );
-            return Ok(delivery("outside".into(), text));
+        Place::Host | Place::Outside(_) => None,
+    };
+    let (text, refusal) = match (end, packet.transport.protocol()) {
+        (Place::Outside(link), _) => {
+            let source = packet.source.ip();
+            (
+                format!("it leaves the host by {link}, as from {source}"),
+                None,
+            )
+        }
+        (Place::Sandbox(_) | Place::Host, None) => {
+            (format!("it reaches {target}, which answers"), None)
+        }
+        (Place::Sandbox(_) | Place::Host, Some(protocol)) => {
+            match received(scene, sandbox, protocol, packet) {
+                Ok(()) => (format!("something listens on {target}/{protocol}"), None),
+                Err(lost) => (lost.reason.clone(), Some(lost)),
+            }
         }
     };
-    let text = match packet.transport.protocol() {
-        None => format!("it reaches {target}, which answers"),
-        Some(protocol) => {
-            received(scene, sandbox, protocol, packet)?;
-            format!("something listens on {target}/{protocol}")
-        }
-    };
-    Ok(delivery(place, text))
+    journey.hops.push(Hop {
+        kind: HopKind::Delivery,
+        place: name_of(scene, end),
+        text,
+        rules: vec![],
+    });
+    refusal.map_or(Ok(()), Err)
 }
 
 fn received(
@@ -227,15 +253,6 @@ fn received(
             packet.target()
         ),
     })
-}
-
-fn delivery(place: String, text: String) -> Hop {
-    Hop {
-        kind: HopKind::Delivery,
-        place,
-        text,
-        rules: vec![],
-    }
 }
 
 fn answer(scene: &Scene<'_>, end: &Place, reason: &str) -> Hop {

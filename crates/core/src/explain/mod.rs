@@ -155,8 +155,11 @@ fn origin(scene: &Scene<'_>, from: Sender, to: IpAddr) -> Result<(Place, IpAddr)
     if to.is_ipv4() && to.is_loopback() {
         return Ok((place, Ipv4Addr::LOCALHOST.into()));
     }
-    if to.is_loopback() || stack.is_some_and(|stack| stack.is_local(to)) {
+    if to.is_loopback() {
         return Ok((place, to));
+    }
+    if let Some(own) = stack.filter(|stack| stack.is_local(to)) {
+        return Ok((place, own.own_source(to)));
     }
     let route = stack.and_then(|stack| stack.route(to));
     let source = stack

@@ -80,6 +80,18 @@ impl Stack {
             .map(|(_, own)| own.addr())
     }
 
+    /// The source of a packet to an address of this very stack: for IPv4, the first one that the
+    /// link has of the same prefix.
+    pub(super) fn own_source(&self, to: IpAddr) -> IpAddr {
+        let own = self.addresses.iter().find(|(_, own)| own.addr() == to);
+        let Some((link, own)) = own.filter(|_| to.is_ipv4()) else {
+            return to;
+        };
+        let same = |(name, other): &&(String, IpNet)| name == link && other.trunc() == own.trunc();
+        let first = self.addresses.iter().find(same);
+        first.map_or(to, |(_, first)| first.addr())
+    }
+
     /// The next hop of the default route.
     pub(super) fn router(&self, ipv6: bool) -> Option<IpAddr> {
         let default =
