@@ -46,7 +46,7 @@ impl Reach {
 
     /// Who answers at the container's own address from the LAN: IPv4 port 80, 81, echo; IPv6 the
     /// same.
-    fn from_lan(&self, world: &World) -> [bool; 6] {
+    fn seen_by_lan(&self, world: &World) -> [bool; 6] {
         let peer = world.peer();
         let page = |authority: String| peer.fetch(&authority).is_some();
         [
@@ -85,7 +85,7 @@ fn b4_6_nat_opens_published_ports_of_the_host_only() {
     with_bridge_filter_off_and_on(|world| {
         let web = Reach::to_new(world, &format!("{MODE4}=nat {MODE6}=nat"));
         assert_eq!(published(world), [true, true]);
-        assert_eq!(web.from_lan(world), [false; 6]);
+        assert_eq!(web.seen_by_lan(world), [false; 6]);
         assert_eq!(source_seen(world, "web", "10.99.0.100:9999"), "10.99.0.1");
         assert_eq!(source_seen(world, "web", LISTEN6), "fd99::1");
         assert_eq!(
@@ -103,7 +103,7 @@ fn b4_6_nat_unprotected_opens_every_port_too() {
             &format!("{MODE4}=nat-unprotected {MODE6}=nat-unprotected"),
         );
         assert_eq!(published(world), [true, true]);
-        assert_eq!(web.from_lan(world), [true; 6]);
+        assert_eq!(web.seen_by_lan(world), [true; 6]);
         assert_eq!(source_seen(world, "web", "10.99.0.100:9999"), "10.99.0.1");
         assert_eq!(source_seen(world, "web", LISTEN6), "fd99::1");
     });
@@ -114,7 +114,10 @@ fn b4_6_routed_opens_published_ports_at_the_containers_own_address() {
     with_bridge_filter_off_and_on(|world| {
         let web = Reach::to_new(world, &format!("{MODE4}=routed {MODE6}=routed"));
         assert_eq!(published(world), [false, false]);
-        assert_eq!(web.from_lan(world), [true, false, true, true, false, true]);
+        assert_eq!(
+            web.seen_by_lan(world),
+            [true, false, true, true, false, true]
+        );
         assert_eq!(source_seen(world, "web", "10.99.0.100:9999"), web.v4);
         assert_eq!(source_seen(world, "web", LISTEN6), web.v6);
         assert_eq!(
@@ -145,7 +148,7 @@ fn b4_6_each_family_has_its_own_mode() {
         let web = Reach::to_new(world, &format!("{MODE4}=nat {MODE6}=routed"));
         assert_eq!(published(world), [true, false]);
         assert_eq!(
-            web.from_lan(world),
+            web.seen_by_lan(world),
             [false, false, false, true, false, true]
         );
         assert_eq!(source_seen(world, "web", "10.99.0.100:9999"), "10.99.0.1");
@@ -159,7 +162,7 @@ fn b4_6_each_family_has_its_own_mode() {
     let web = Reach::to_new(&world, &format!("{MODE4}=routed {MODE6}=nat"));
     assert_eq!(published(&world), [false, true]);
     assert_eq!(
-        web.from_lan(&world),
+        web.seen_by_lan(&world),
         [true, false, true, false, false, false]
     );
     assert_eq!(
@@ -219,7 +222,7 @@ fn b4_7_b5_7_a_trusted_link_leads_to_published_ports_directly() {
         let web = Reach::to_new(world, &format!("{trusted}=eth9:eth0"));
         assert_eq!(published(world), [true, true]);
         assert_eq!(
-            web.from_lan(world),
+            web.seen_by_lan(world),
             [true, false, false, true, false, false]
         );
         world.docker("rm -f web").ok();
@@ -230,7 +233,7 @@ fn b4_7_b5_7_a_trusted_link_leads_to_published_ports_directly() {
             .ok();
         // Another link is not trusted.
         let web = Reach::to_new(world, &format!("{trusted}=eth9"));
-        assert_eq!(web.from_lan(world), [false; 6]);
+        assert_eq!(web.seen_by_lan(world), [false; 6]);
     });
 }
 
@@ -240,7 +243,7 @@ fn b5_7_allow_direct_routing_leads_to_published_ports_directly() {
     let web = Reach::to_new(&world, "");
     assert_eq!(published(&world), [true, true]);
     assert_eq!(
-        web.from_lan(&world),
+        web.seen_by_lan(&world),
         [true, false, false, true, false, false]
     );
 }
@@ -337,4 +340,186 @@ fn b4_8_the_mtu_is_that_of_the_bridge_and_of_every_link() {
     let ping = |size: u32| sandbox.sh(&format!("ping -n -c 1 -W 1 -M do -s {size} 172.18.0.1"));
     assert!(ping(1372).succeeded());
     assert!(!ping(1373).succeeded());
+}
+
+#[test]
+fn b4_1_a_users_bridge_is_adopted_and_kept() {
+    with_bridge_filter_off_and_on(|world| {
+        let host = world.host();
+        host.sh(
+            "ip link add mybr type bridge; ip address add 192.0.2.1/24 dev mybr; \
+                 ip link add own type veth peer name other; ip link set own master mybr up; ip link set mybr up",
+        )
+        .ok();
+        let addresses = || {
+            let shown = host.ip_json("-4 address show dev mybr");
+            let list = shown[0]["addr_info"]
+                .as_array()
+                .cloned()
+                .unwrap_or_default();
+            let text = |info: &Value| format!("{}/{}", info["local"], info["prefixlen"]);
+            list.iter().map(text).collect::<Vec<_>>().join(" ")
+        };
+        let before = Snapshot::take(host);
+        world.network("--subnet 10.41.0.0/24 -o com.docker.network.bridge.name=mybr net");
+        world.serve("--network net --name web -p 8080:80");
+        assert_eq!(addresses(), "\"192.0.2.1\"/24 \"10.41.0.1\"/24");
+        assert_eq!(world.peer().fetch("10.99.0.1:8080").as_deref(), Some(HELLO));
+        let ports = host.sh("ip -o link show master mybr").ok();
+        assert!(ports.contains("veth") && ports.contains("own"), "{ports}");
+        assert_eq!(source_seen(world, "web", "10.99.0.100:9999"), "10.99.0.1");
+        world.docker("rm -f web").ok();
+        world.docker("network rm net").ok();
+        assert_eq!(addresses(), "\"192.0.2.1\"/24");
+        eventually_is(SOON, String::new(), || {
+            before
+                .without(|line| line.contains("forwarding"))
+                .difference(&Snapshot::take(host).without(|line| line.contains("forwarding")))
+        });
+
+        // A network on the bridge's own subnet takes its address for the gateway.
+        world.network(
+            "--subnet 192.0.2.0/24 --gateway 192.0.2.1 -o com.docker.network.bridge.name=mybr net",
+        );
+        world.idle("--network net --name c");
+        assert!(world.sandbox("c").pings("192.0.2.1"));
+        world.docker("rm -f c").ok();
+        world.docker("network rm net").ok();
+        assert_eq!(addresses(), "\"192.0.2.1\"/24", "it was not ours to take");
+    });
+}
+
+#[test]
+fn b4_1_the_name_is_the_devices_and_a_link_that_is_no_bridge_is_refused() {
+    let world = World::new();
+    world.network("-o com.docker.network.bridge.name=br41 net");
+    let link = world.host().ip_json("-d link show br41");
+    assert_eq!(link[0]["linkinfo"]["info_kind"], "bridge");
+    world
+        .host()
+        .sh("ip link add dum0 type veth peer name dum1")
+        .ok();
+    let before = Snapshot::take(world.host());
+    let refused = world.docker("network create -o com.docker.network.bridge.name=dum0 n");
+    refused.fails_with(1, "existing interface dum0 is not a bridge");
+    assert_eq!(before.difference(&Snapshot::take(world.host())), "");
+    world.docker("network rm net").ok();
+    assert!(!world.host().sh("ip link show br41").succeeded());
+}
+
+#[test]
+fn b4_1_an_adopted_bridge_that_went_away_does_not_keep_the_daemon_from_starting() {
+    let mut world = World::prepared(&["--live-restore"], |lab| {
+        lab.host(0)
+            .sh("ip link add mybr type bridge; ip link set mybr up")
+            .ok();
+    });
+    world.network("--subnet 10.41.0.0/24 -o com.docker.network.bridge.name=mybr net");
+    world.serve("--network net --name web -p 8080:80");
+    world.relaunch();
+    assert_eq!(world.peer().fetch("10.99.0.1:8080").as_deref(), Some(HELLO));
+    world.kill9();
+    world.host().sh("ip link del mybr").ok();
+    world.launch();
+    world.serve("--name other -p 8081:80");
+    assert_eq!(world.peer().fetch("10.99.0.1:8081").as_deref(), Some(HELLO));
+    // Made again, it is used again.
+    world
+        .host()
+        .sh("ip link add mybr type bridge; ip link set mybr up")
+        .ok();
+    world.docker("restart -t 0 web").ok();
+    eventually(SOON, || world.peer().fetch("10.99.0.1:8080"));
+}
+
+#[test]
+fn b4_3_siblings_are_kept_apart_but_for_published_ports() {
+    with_bridge_filter_off_and_on(|world| {
+        world.network(
+            "--ipv6 --subnet 10.43.0.0/24 --subnet fd43::/64 \
+                       -o com.docker.network.bridge.enable_icc=false net",
+        );
+        world.serve("--network net --name web -p 8080:80");
+        world.idle("--network net --name sibling");
+        let sibling = world.sandbox("sibling");
+        for authority in ["10.43.0.2:80", "[fd43::2]:80"] {
+            assert_eq!(sibling.fetch(authority), None, "{authority}");
+        }
+        assert!(!sibling.pings("10.43.0.2") && !sibling.pings("fd43::2"));
+        assert_eq!(sibling.fetch("10.99.0.1:8080").as_deref(), Some(HELLO));
+        assert!(sibling.pings("10.99.0.100"), "the way out is open");
+    });
+}
+
+#[test]
+fn b3_15_b4_3_links_open_the_ports_of_a_container_that_is_kept_apart() {
+    for on in [false, true] {
+        let lab = Lab::new();
+        lab.host(0).br_netfilter(on);
+        let world = World::of(
+            lab,
+            DaemonOptions {
+                flags: vec!["--icc=false".into()],
+                environment: vec![(
+                    "DOCKER_KEEP_DEPRECATED_LEGACY_LINKS_ENV_VARS".into(),
+                    "1".into(),
+                )],
+            },
+        );
+        world.serve("--name web --expose 80 -e COLOR=blue");
+        world.docker("exec -d web httpd -f -p 81 -h /www").ok();
+        world.idle("--name stranger");
+        world.idle("--name friend --link web:db");
+        let (friend, stranger) = (world.sandbox("friend"), world.sandbox("stranger"));
+        let to = |port: u16| format!("{}:{port}", world.address("web", "bridge"));
+        assert_eq!(friend.fetch(&to(80)).as_deref(), Some(HELLO));
+        assert_eq!(friend.fetch(&to(81)), None, "it is not exposed");
+        assert_eq!(stranger.fetch(&to(80)), None, "it has no link");
+        let back = format!("{}:80", world.address("friend", "bridge"));
+        assert!(!connects(&world.sandbox("web"), &back));
+
+        let address = world.address("web", "bridge");
+        let environment = world.docker("exec friend env").ok();
+        for variable in [
+            format!("DB_PORT=tcp://{address}:80"),
+            format!("DB_PORT_80_TCP=tcp://{address}:80"),
+            format!("DB_PORT_80_TCP_ADDR={address}"),
+            "DB_PORT_80_TCP_PORT=80".into(),
+            "DB_PORT_80_TCP_PROTO=tcp".into(),
+            "DB_NAME=/friend/db".into(),
+            "DB_ENV_COLOR=blue".into(),
+        ] {
+            assert!(environment.contains(&variable), "{variable}: {environment}");
+        }
+
+        // While the target does not run its ports are nobody's; then it has another address.
+        world.docker("stop -t 0 web").ok();
+        let open = world
+            .host()
+            .nft_json("list set inet sealane links4")
+            .to_string();
+        assert!(!open.contains(&address), "{open}");
+    }
+}
+
+#[test]
+fn b3_15_a_link_follows_its_target_to_another_address() {
+    let world = World::with_flags(&["--icc=false"]);
+    world.serve("--name web --expose 80");
+    world.idle("--name friend --link web:db");
+    let first = world.address("web", "bridge");
+    let hosts = || world.docker("exec friend cat /etc/hosts").ok();
+    assert!(hosts().contains(&format!("{first}\tdb")), "{}", hosts());
+    // Another container takes the address while the target is away from the network.
+    world.docker("network create other").ok();
+    world.docker("network disconnect bridge web").ok();
+    eventually_is(SOON, false, || hosts().contains(&first));
+    for n in 0..2 {
+        world.idle(&format!("--name more{n}"));
+    }
+    world.docker("network connect bridge web").ok();
+    let second = world.address("web", "bridge");
+    eventually_is(SOON, true, || hosts().contains(&format!("{second}\tdb")));
+    let fetched = world.docker("exec friend wget -q -O - http://db/");
+    assert_eq!(fetched.ok(), HELLO);
 }

@@ -27,6 +27,29 @@ pub struct EndpointSpec {
     pub gw_priority: i64,
 }
 
+/// `com.docker.network.endpoint.sysctls`: sysctls of the link, `net.ipv4.conf.IFNAME.NAME=VALUE`
+/// with a comma between them.
+pub const ENDPOINT_SYSCTLS: &str = "com.docker.network.endpoint.sysctls";
+
+impl EndpointSpec {
+    /// The sysctls asked for a link that is called `interface`, as paths below /proc/sys/net and
+    /// values. What names no sysctl of a link is left out: it was refused before.
+    pub fn sysctls(&self, interface: &InterfaceName) -> Vec<(String, String)> {
+        let asked = self.driver_opts.get(ENDPOINT_SYSCTLS);
+        let each = asked.into_iter().flat_map(|list| list.split(','));
+        each.filter_map(|sysctl| {
+            let (name, value) = sysctl.split_once('=')?;
+            let parts: Vec<&str> = name.splitn(5, '.').collect();
+            let [_, family, group, _, setting] = parts[..] else {
+                return None;
+            };
+            let path = format!("{family}/{group}/{interface}/{setting}");
+            Some((path, value.to_owned()))
+        })
+        .collect()
+    }
+}
+
 /// An endpoint with everything reserved: nothing is left to choose.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Endpoint {

@@ -12,7 +12,7 @@ mod network;
 mod port;
 mod sandbox;
 
-pub use endpoint::{Endpoint, EndpointSpec};
+pub use endpoint::{ENDPOINT_SYSCTLS, Endpoint, EndpointSpec};
 pub use error_class::ErrorClass;
 pub use facts::{Facts, Mark, Policy};
 pub use id::{Id, InvalidId, derive_id};
@@ -22,7 +22,7 @@ pub use network::{
     DNS, DriverKind, IpamSpec, Network, NetworkSpec, Scope, SubnetSpec, UsersDevice,
 };
 pub use port::{PortMapping, PortRequest, Protocol};
-pub use sandbox::{NameserverConfig, Sandbox};
+pub use sandbox::{LegacyLink, NameserverConfig, Sandbox};
 
 /// The id of a network: 64 lower-case hexadecimal digits.
 pub type NetworkId = Id;

@@ -1,6 +1,6 @@
 //! Sandboxes: one container's network stack.
 
-use super::{Endpoint, NetworkId, PortMapping, SandboxId};
+use super::{Endpoint, NetworkId, PortMapping, Protocol, SandboxId};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -15,6 +15,31 @@ pub struct NameserverConfig {
     pub search: Vec<String>,
     /// resolv.conf options asked for.
     pub options: Vec<String>,
+}
+
+/// A link on the default bridge: another sandbox, known by lines in /etc/hosts, whose ports are
+/// open to this one even where containers are kept apart.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LegacyLink {
+    /// The other sandbox.
+    pub target: SandboxId,
+    /// The network that both are on.
+    pub network: NetworkId,
+    /// What the other is called.
+    pub names: Vec<String>,
+    /// Its ports.
+    pub ports: Vec<(Protocol, u16)>,
+    /// Its addresses there now; none while it does not run.
+    pub addresses: Vec<IpAddr>,
+}
+
+impl LegacyLink {
+    /// The lines for /etc/hosts: name, address.
+    pub fn hosts(&self) -> impl Iterator<Item = (String, IpAddr)> {
+        self.addresses
+            .iter()
+            .flat_map(|address| self.names.iter().map(|name| (name.clone(), *address)))
+    }
 }
 
 /// A network stack with its endpoints. Everything in it is reserved: a plan leaves nothing open.
@@ -38,6 +63,9 @@ pub struct Sandbox {
     pub nameserver: NameserverConfig,
     /// Lines for /etc/hosts: name, address.
     pub extra_hosts: Vec<(String, IpAddr)>,
+    /// Links to others on the default bridge.
+    #[serde(default)]
+    pub links: Vec<LegacyLink>,
     /// The ports its resolver listens on, on 127.0.0.11: UDP, TCP. `None` without a resolver.
     pub resolver_ports: Option<(u16, u16)>,
     /// Whether IPv6 is switched off in it by the user's sysctls.

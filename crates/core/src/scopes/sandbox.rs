@@ -5,7 +5,7 @@ use super::publish::{address, plan_open, plan_publish, udp_ports};
 use super::{RESOLVER_TABLE, resolver_table, set};
 use crate::drivers::{bridge, ipvlan, macvlan};
 use crate::model::{DriverKind, Endpoint, Facts, Network, NetworkId, Protocol, Sandbox};
-use crate::nft::Data;
+use crate::nft::{Data, Datum};
 use crate::plan::{Effect, Key, Netns, Object, Plan, Route};
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 use std::cmp::Reverse;
@@ -122,11 +122,62 @@ pub fn plan_sandbox(
         let key = Key::Table(Netns::Sandbox(sandbox.id), RESOLVER_TABLE.into());
         plan.add(key, Object::Table(resolver_table(udp, tcp)));
     }
+    plan_sysctls(sandbox, &mut plan);
+    plan_links(sandbox, networks, &mut plan)?;
     let gateways = Gateways::choose(sandbox, networks);
     plan_default_routes(sandbox, gateways, networks, &mut plan);
     let publishing = gateways.publishing(networks);
     plan_ports(sandbox, networks, publishing, facts, &mut plan)?;
     Ok(plan)
+}
+
+/// Sysctls of links that the user asked for.
+fn plan_sysctls(sandbox: &Sandbox, plan: &mut Plan) {
+    let inside = Netns::Sandbox(sandbox.id);
+    for endpoint in sandbox.endpoints.values() {
+        for (path, value) in endpoint.spec.sysctls(&endpoint.interface) {
+            plan.add(Key::Setting(inside, path), Object::Setting(value));
+        }
+    }
+}
+
+/// Ports of links, where containers are kept apart otherwise. IPv4 only, as Docker has it.
+fn plan_links(
+    sandbox: &Sandbox,
+    networks: &BTreeMap<NetworkId, Arc<Network>>,
+    plan: &mut Plan,
+) -> Result<(), InvalidOption> {
+    for link in &sandbox.links {
+        let own = sandbox.endpoints.get(&link.network);
+        let (Some(own), Some(network)) =
+            (own.and_then(|own| own.ipv4), networks.get(&link.network))
+        else {
+            continue;
+        };
+        let apart = match DriverOptions::of(network)? {
+            DriverOptions::Bridge(options) => !options.icc,
+            DriverOptions::Host
+            | DriverOptions::Null
+            | DriverOptions::Macvlan(_)
+            | DriverOptions::Ipvlan(_) => false,
+        };
+        let theirs = link.addresses.iter().filter(|ip| apart && ip.is_ipv4());
+        for theirs in theirs {
+            for (protocol, port) in &link.ports {
+                let key = vec![
+                    address(IpAddr::V4(own.addr())),
+                    address(*theirs),
+                    Datum::Protocol(*protocol),
+                    Datum::Port(*port),
+                ];
+                plan.add(
+                    Key::Element(set::LINKS4.into(), key),
+                    Object::Element(Data::None),
+                );
+            }
+        }
+    }
+    Ok(())
 }
 
 fn plan_default_routes(

@@ -7,7 +7,7 @@ use std::fmt::Display;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 /// The driver option that sets sysctls of the endpoint's link.
-pub(crate) const SYSCTLS: &str = "com.docker.network.endpoint.sysctls";
+pub(crate) use sealane_core::model::ENDPOINT_SYSCTLS as SYSCTLS;
 
 /// What the engine is told, and what is wrong with it: a line each, in Docker's words.
 pub(crate) fn specify(

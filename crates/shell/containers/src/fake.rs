@@ -171,6 +171,7 @@ fn open(fake: &Arc<Fake>, root: &TempDir, events: &EventBus) -> Arc<Containers> 
         data_root: root.path().into(),
         live_restore: false,
         shutdown_timeout: Duration::from_secs(15),
+        link_environment: false,
         init: false,
     };
     Containers::with_parts(config, parts, events.clone()).unwrap()
@@ -359,6 +360,7 @@ impl Networks for Fake {
             endpoints,
             ports: ports.collect(),
             nameserver: spec.nameserver,
+            links: spec.links.clone(),
             extra_hosts: spec.extra_hosts.into_iter().filter_map(known).collect(),
             resolver_ports: None,
             files: spec.files,

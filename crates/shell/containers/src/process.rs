@@ -20,6 +20,8 @@ pub(crate) struct Place {
     pub(crate) hostname: String,
     /// The domain, likewise.
     pub(crate) domainname: String,
+    /// Variables that links give.
+    pub(crate) environment: Vec<String>,
     /// Whether an init runs unless the container says otherwise.
     pub(crate) init: bool,
 }
@@ -39,7 +41,7 @@ pub(crate) fn process_spec(record: &Record, place: Place) -> Result<ProcessSpec,
     spec.network = place.network;
     spec.hostname = Some(place.hostname).filter(|_| own_uts);
     spec.domainname = place.domainname;
-    spec.env = config.env.clone().unwrap_or_default();
+    spec.env = environment(place.environment, config.env.as_deref().unwrap_or_default());
     spec.cwd = config.working_dir.clone().unwrap_or_default();
     spec.user = config.user.clone().unwrap_or_default();
     spec.groups = host.group_add.clone().unwrap_or_default();
@@ -70,6 +72,16 @@ pub(crate) fn process_spec(record: &Record, place: Place) -> Result<ProcessSpec,
     let annotations = host.annotations.iter().flatten();
     spec.annotations = annotations.map(|(k, v)| (k.clone(), v.clone())).collect();
     Ok(spec)
+}
+
+/// The variables that links give, but for those that the container sets itself, then its own.
+fn environment(given: Vec<String>, own: &[String]) -> Vec<String> {
+    let name = |variable: &str| variable.split('=').next().unwrap_or_default().to_owned();
+    let names: Vec<String> = own.iter().map(|variable| name(variable)).collect();
+    let given = given
+        .into_iter()
+        .filter(|variable| !names.contains(&name(variable)));
+    given.chain(own.iter().cloned()).collect()
 }
 
 /// Height and width of a terminal; zeros say nothing.
@@ -180,6 +192,7 @@ mod tests {
 
     fn place() -> Place {
         Place {
+            environment: vec![],
             rootfs: "/r".into(),
             network: Some("/n".into()),
             files: "/f".into(),

@@ -238,6 +238,9 @@ pub struct ContainersConfig {
     pub shutdown_timeout: Duration,
     /// Whether containers have an init process unless they say otherwise (`--init`).
     pub init: bool,
+    /// Whether links on the default bridge set variables in the environment
+    /// (`DOCKER_KEEP_DEPRECATED_LEGACY_LINKS_ENV_VARS=1`).
+    pub link_environment: bool,
 }
 
 /// How many containers there are, by state (`GET /info`).

@@ -28,7 +28,8 @@ impl Containers {
             endpoints: self.endpoint_specs(record)?,
             ports: port_requests(record)?,
             nameserver: nameserver(record)?,
-            extra_hosts: [extra_hosts(record)?, self.link_hosts(record)?].concat(),
+            extra_hosts: extra_hosts(record)?,
+            links: self.legacy_links(record)?,
             ipv6_disabled: ipv6_disabled(record),
             files: self.files_of(record),
         }))

@@ -121,6 +121,7 @@ impl Containers {
             files: self.files_of(&record),
             hostname: hostname.clone(),
             domainname: stack.owner.config.domainname.clone().unwrap_or_default(),
+            environment: self.link_environment(&record)?,
             init: self.config.init,
         };
         let process = self
@@ -164,7 +165,7 @@ impl Containers {
             return self.shared_stack(record, target);
         }
         // Docker looks at the links before the network, and words their faults as they are.
-        self.link_hosts(record)?;
+        self.legacy_links(record)?;
         let networking = |error: ContainerError| error.prefixed(NETWORKING);
         let Some(spec) = self.sandbox_spec(record).map_err(networking)? else {
             return Err(ContainerError::internal(

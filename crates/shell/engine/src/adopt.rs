@@ -1,5 +1,6 @@
 //! Bridges of the user's, which networks may use: found, checked, and known again.
 
+use crate::locks::LockIgnoringPoison;
 use crate::{Engine, EngineError};
 use sealane_core::drivers::bridge::BridgeOptions;
 use sealane_core::model::{DriverKind, InterfaceName, Network, UsersDevice};
@@ -48,7 +49,10 @@ impl Engine {
             .kernel()
             .link_exists(Netns::Host, &options.device);
         let there = there.unwrap_or(true);
-        if !there {
+        let mut missing = self.missing_devices.lock_ignoring_poison();
+        if there {
+            missing.remove(options.device.as_str());
+        } else if missing.insert(options.device.to_string()) {
             tracing::warn!(
                 network = network.spec.name,
                 "bridge {} is gone; make it again, and the network works again",
@@ -56,5 +60,10 @@ impl Engine {
             );
         }
         there
+    }
+
+    /// Whether a link is a bridge of the user's that was missed.
+    pub(crate) fn misses(&self, name: &str) -> bool {
+        self.missing_devices.lock_ignoring_poison().contains(name)
     }
 }

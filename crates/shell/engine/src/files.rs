@@ -5,7 +5,7 @@
 
 use crate::{Engine, EngineError};
 use sealane_core::dns::{HostsFile, render_host, render_internal, render_legacy};
-use sealane_core::model::{Endpoint, Sandbox};
+use sealane_core::model::{Endpoint, LegacyLink, Sandbox};
 use std::fs::{self, OpenOptions};
 use std::io::{self, Write};
 use std::net::IpAddr;
@@ -115,20 +115,23 @@ fn hosts(sandbox: &Sandbox) -> String {
         .values()
         .flat_map(Endpoint::addresses)
         .collect();
+    let links = sandbox.links.iter().flat_map(LegacyLink::hosts);
+    let extra: Vec<(String, IpAddr)> = sandbox.extra_hosts.iter().cloned().chain(links).collect();
     HostsFile {
         hostname: &sandbox.hostname,
         domainname: &sandbox.domainname,
-        extra: &sandbox.extra_hosts,
+        extra: &extra,
         addresses: &addresses,
         ipv6: !sandbox.ipv6_disabled,
     }
     .render()
 }
 
-/// The lines of a sandbox's own addresses.
+/// The lines of a sandbox's own addresses and of its links.
 fn own_lines(sandbox: &Sandbox) -> Vec<String> {
     let bare = Sandbox {
         endpoints: Default::default(),
+        links: vec![],
         ..sandbox.clone()
     };
     let without = hosts(&bare);

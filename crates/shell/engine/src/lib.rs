@@ -15,6 +15,7 @@ mod explain;
 mod files;
 mod firewall;
 mod host;
+mod links;
 mod locks;
 mod names;
 mod networks;
@@ -93,6 +94,8 @@ pub struct Engine {
     resolver_watch: Mutex<Option<HostWatch>>,
     /// Held for reading by operations, for writing by a sweep, which must see nothing half made.
     operations: RwLock<()>,
+    /// Bridges of the user's that networks use and that are not there.
+    missing_devices: Mutex<BTreeSet<String>>,
     /// Held by the one prune that may run.
     pruning: Mutex<()>,
     /// The links without which a sweep could not make what sits on them.
@@ -187,13 +190,17 @@ impl Engine {
     /// Makes a sandbox with all its endpoints and ports, in one operation: its namespace, links,
     /// addresses, routes, published ports, resolver, and the files hosts, hostname and resolv.conf.
     pub fn create_sandbox(&self, spec: SandboxSpec) -> Result<Arc<Sandbox>, EngineError> {
-        self.make_sandbox(spec)
+        let sandbox = self.make_sandbox(spec)?;
+        self.follow_target(&sandbox.id);
+        Ok(sandbox)
     }
 
     /// Removes a sandbox and releases all that was reserved for it. One that does not exist is
     /// no error.
     pub fn remove_sandbox(&self, id: &SandboxId) -> Result<(), EngineError> {
-        self.drop_sandbox(id)
+        let dropped = self.drop_sandbox(id);
+        self.follow_target(id);
+        dropped
     }
 
     /// A sandbox that exists.
@@ -229,12 +236,16 @@ impl Engine {
         network: &str,
         spec: EndpointSpec,
     ) -> Result<Endpoint, EngineError> {
-        self.join(sandbox, network, spec)
+        let endpoint = self.join(sandbox, network, spec)?;
+        self.follow_target(sandbox);
+        Ok(endpoint)
     }
 
     /// Detaches a running sandbox from a network.
     pub fn detach(&self, sandbox: &SandboxId, network: &str) -> Result<(), EngineError> {
-        self.leave(sandbox, network)
+        self.leave(sandbox, network)?;
+        self.follow_target(sandbox);
+        Ok(())
     }
 
     /// Publishes just these ports of a running sandbox: those that are published already stay as

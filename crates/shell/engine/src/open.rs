@@ -84,6 +84,7 @@ pub(crate) fn open(
         host_resolver: Mutex::new(ResolvConf::parse(&resolver)),
         resolver_watch: Mutex::new(None),
         operations: RwLock::new(()),
+        missing_devices: Mutex::default(),
         pruning: Mutex::new(()),
         waiting: Mutex::default(),
         locks: Locks::default(),

@@ -44,6 +44,7 @@ impl Engine {
                 self.resume(&sandbox);
             }
         }
+        self.follow_lost_targets(&kept);
         self.follow_host_resolver()?;
         self.watch()
     }

@@ -1,6 +1,8 @@
 //! What a face asks of the engine.
 
-use sealane_core::model::{EndpointSpec, NameserverConfig, NetworkId, PortRequest, SandboxId};
+use sealane_core::model::{
+    EndpointSpec, LegacyLink, NameserverConfig, NetworkId, PortRequest, SandboxId,
+};
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::path::PathBuf;
@@ -105,6 +107,8 @@ pub struct SandboxSpec {
     pub nameserver: NameserverConfig,
     /// Further names: name, target.
     pub extra_hosts: Vec<(String, HostTarget)>,
+    /// Links to others on the default bridge; where those are is found out.
+    pub links: Vec<LegacyLink>,
     /// Whether IPv6 is switched off in it by the user's sysctls.
     pub ipv6_disabled: bool,
     /// The folder that the files hosts, hostname and resolv.conf are written to.

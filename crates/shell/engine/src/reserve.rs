@@ -3,6 +3,7 @@
 use crate::state::{NetworkState, State};
 use crate::{Engine, EngineError};
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
+use sealane_core::drivers::bridge::options::PREFIX;
 use sealane_core::ipam::ReserveError;
 use sealane_core::model::{
     Endpoint, EndpointSpec, InterfaceName, Mac, Network, Sandbox, SandboxId,
@@ -44,7 +45,7 @@ impl Engine {
         if let Some(fault) = faults(&network, &spec).into_iter().next() {
             return Err(EngineError::Invalid(fault));
         }
-        let interface = interface(sandbox, &spec)?;
+        let interface = interface(sandbox, &network, &spec)?;
         let Some(found) = state.networks.get_mut(&network.id) else {
             return Err(EngineError::NotFound(format!(
                 "network {reference} not found"
@@ -254,8 +255,12 @@ fn exhausted(network: &Network, ipv6: bool) -> EngineError {
     }
 }
 
-/// The name asked for, or the first `eth` that is free.
-fn interface(sandbox: &Sandbox, spec: &EndpointSpec) -> Result<InterfaceName, EngineError> {
+/// The name asked for, or the first that is free with the network's prefix.
+fn interface(
+    sandbox: &Sandbox,
+    network: &Network,
+    spec: &EndpointSpec,
+) -> Result<InterfaceName, EngineError> {
     let taken: BTreeSet<&str> = sandbox
         .endpoints
         .values()
@@ -271,8 +276,10 @@ fn interface(sandbox: &Sandbox, spec: &EndpointSpec) -> Result<InterfaceName, En
         }
         return InterfaceName::try_from(name.as_str()).map_err(invalid);
     }
+    let prefix = network.option(PREFIX).filter(|prefix| !prefix.is_empty());
+    let prefix = prefix.unwrap_or("eth");
     let free = (0..=taken.len())
-        .map(|n| format!("eth{n}"))
+        .map(|n| format!("{prefix}{n}"))
         .find(|name| !taken.contains(&**name));
     InterfaceName::try_from(free.unwrap_or_default()).map_err(invalid)
 }

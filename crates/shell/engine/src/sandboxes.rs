@@ -73,6 +73,7 @@ impl Engine {
             ports: vec![],
             nameserver: spec.nameserver.clone(),
             extra_hosts: extra_hosts.collect(),
+            links: self.resolved(&spec.links),
             resolver_ports: None,
             files: spec.files.clone(),
             ipv6_disabled: spec.ipv6_disabled,
@@ -233,7 +234,11 @@ impl Engine {
     ///
     /// What goes away is forgotten before the kernel loses it, what comes is saved after the kernel
     /// has it: in between, the saved sandbox has only what both have.
-    fn change_sandbox(&self, old: &Arc<Sandbox>, new: &Arc<Sandbox>) -> Result<(), EngineError> {
+    pub(crate) fn change_sandbox(
+        &self,
+        old: &Arc<Sandbox>,
+        new: &Arc<Sandbox>,
+    ) -> Result<(), EngineError> {
         let (from, to) = (self.plan_of_sandbox(old)?, self.plan_of_sandbox(new)?);
         let shrinks = new.endpoints.len() < old.endpoints.len();
         if shrinks {

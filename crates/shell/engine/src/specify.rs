@@ -18,6 +18,9 @@ const ENABLE: [&str; 2] = [
     "com.docker.network.enable_ipv6",
 ];
 
+/// The IPAM driver that gives no addresses.
+const NO_ADDRESSES: &str = "null";
+
 /// What a specification depends on besides the request.
 pub(crate) struct Surroundings<'a> {
     /// What there is already.
@@ -36,6 +39,14 @@ pub(crate) fn specify(
     around: &Surroundings<'_>,
 ) -> Result<NetworkSpec, EngineError> {
     check_name(&request.name, around.state)?;
+    let of_operators = request.ingress || request.internal || request.attachable;
+    if request.config_only && (of_operators || !request.scope.is_empty()) {
+        return Err(EngineError::Forbidden(
+            "configuration network can only contain network specific fields. Network operator \
+             fields like [ ingress | internal | attachable | scope ] are not supported."
+                .into(),
+        ));
+    }
     if let Some(source) = request
         .config_from
         .as_deref()
@@ -136,11 +147,23 @@ fn from_configuration(
     if request.config_only {
         return forbidden("a configuration network cannot depend on another configuration network");
     }
-    let own = !request.subnets.is_empty() || !request.options.is_empty();
-    if own || request.enable_ipv4.is_some() || request.enable_ipv6 == Some(true) {
+    let ipam = !["", "default"].contains(&request.ipam_driver.as_str())
+        || !request.subnets.is_empty()
+        || request
+            .ipam_options
+            .as_ref()
+            .is_some_and(|options| !options.is_empty());
+    let families = request.enable_ipv4 == Some(false) || request.enable_ipv6 == Some(true);
+    if ipam || families || !request.labels.is_empty() {
         return forbidden(
             "user-specified configurations are not supported if the network depends on a \
              configuration network",
+        );
+    }
+    if !request.options.is_empty() {
+        return forbidden(
+            "network driver options are not supported if the network depends on a configuration \
+             network",
         );
     }
     let found = state.named(source).map(|found| &found.network.spec);
@@ -155,6 +178,7 @@ fn from_configuration(
         ipam_options: spec.ipam.options.clone(),
         subnets: spec.ipam.subnets.iter().map(as_asked).collect(),
         options: spec.options.clone(),
+        labels: spec.labels.clone(),
         ..request.clone()
     })
 }
@@ -177,7 +201,7 @@ fn driver(request: &CreateNetwork) -> Result<DriverKind, EngineError> {
         return Ok(DriverKind::Null); // it holds settings for any
     }
     let ipam = request.ipam_driver.as_str();
-    if !["", "default"].contains(&ipam) {
+    if !["", "default", NO_ADDRESSES].contains(&ipam) {
         return Err(EngineError::NotFound(format!(
             "plugin \"{ipam}\" not found"
         )));
@@ -235,6 +259,9 @@ fn subnets(
     (ipv4, ipv6): (bool, bool),
     around: &Surroundings<'_>,
 ) -> Result<Vec<SubnetSpec>, EngineError> {
+    if request.ipam_driver == NO_ADDRESSES && !request.config_only {
+        return no_addresses(request, ipv4).map(|()| vec![]);
+    }
     let mut subnets = Vec::new();
     let mut taken: Vec<IpNet> = subnets_of_all(around.state);
     for asked in &request.subnets {
@@ -276,6 +303,19 @@ fn subnets(
         }
     }
     Ok(subnets)
+}
+
+/// What can be asked of a network without addresses: a bridge cannot be one.
+fn no_addresses(request: &CreateNetwork, ipv4: bool) -> Result<(), EngineError> {
+    let invalid = |text: &str| Err(EngineError::Invalid(text.into()));
+    if !request.subnets.is_empty() {
+        return invalid("null ipam driver does not handle specific address pool requests");
+    }
+    match (request.driver.as_str(), ipv4) {
+        ("" | "bridge" | "default", true) => invalid("ipv4 pool is empty"),
+        ("" | "bridge" | "default", false) => invalid("ipv6 pool is empty"),
+        (_, _) => Ok(()),
+    }
 }
 
 /// The subnets of all networks.

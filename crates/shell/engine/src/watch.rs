@@ -78,7 +78,7 @@ impl Engine {
     fn concerned(&self, noticed: &Noticed) -> bool {
         match noticed {
             Noticed::Link { name, gone: true } => self.wants_link(name) || self.is_parent(name),
-            Noticed::Link { name, gone: false } => self.waits_for_parent(name),
+            Noticed::Link { name, gone: false } => self.waits_for_parent(name) || self.misses(name),
             Noticed::Address(prefix) | Noticed::Route(prefix) => self.has_subnet(*prefix),
             Noticed::Nftables | Noticed::Overrun => true,
         }

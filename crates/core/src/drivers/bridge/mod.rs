@@ -29,6 +29,11 @@ pub fn plan_network(network: &Network, options: &BridgeOptions, facts: &Facts) -
         let path = format!("ipv4/conf/{bridge}/route_localnet");
         plan.add(Key::Setting(Netns::Host, path), Object::Setting("1".into()));
     }
+    if options.default_bridge && isolates(options, facts) {
+        // A link leads to a container whose port of the bridge is isolated: by way of the host.
+        let path = format!("ipv4/conf/{bridge}/proxy_arp_pvlan");
+        plan.add(Key::Setting(Netns::Host, path), Object::Setting("1".into()));
+    }
     plan_filter(network, options, facts, &mut plan);
     plan_passage(network, bridge, facts, &mut plan);
     plan
@@ -162,6 +167,12 @@ pub fn opens_directly(options: &BridgeOptions, facts: &Facts, ipv6: bool) -> boo
     }
 }
 
+/// Whether the bridge itself keeps containers apart. With br_netfilter the filter sees bridged
+/// packets; isolation would also cut published ports between siblings then.
+fn isolates(options: &BridgeOptions, facts: &Facts) -> bool {
+    !options.icc && !facts.bridge_netfilter
+}
+
 /// Whether the bridge shall have no address at all, not even one of its own making.
 fn silent(network: &Network, options: &BridgeOptions) -> bool {
     let speaks = |ipv6| network.enables(ipv6) && options.mode(ipv6) != GatewayMode::Isolated;
@@ -215,9 +226,7 @@ pub fn plan_endpoint(
                 peer_mac: endpoint.mac,
                 master: Some(options.device.clone()),
                 hairpin: true, // so that a container reaches its own published port
-                // With br_netfilter the filter sees bridged packets; isolation would also cut
-                // published ports between siblings then.
-                isolated: !options.icc && !facts.bridge_netfilter,
+                isolated: isolates(options, facts),
             },
         }),
     );

@@ -20,6 +20,7 @@ fn sandbox(networks: &[&Network]) -> Sandbox {
         ports: vec![],
         nameserver: NameserverConfig::default(),
         extra_hosts: vec![],
+        links: vec![],
         resolver_ports: None,
         ipv6_disabled: false,
         files: "/files".into(),

@@ -87,12 +87,18 @@ impl Parts {
     }
 }
 
+/// Docker's own switch for what it has given up.
+fn link_environment() -> bool {
+    std::env::var("DOCKER_KEEP_DEPRECATED_LEGACY_LINKS_ENV_VARS").is_ok_and(|value| value == "1")
+}
+
 fn containers_config(config: &Config) -> ContainersConfig {
     ContainersConfig {
         data_root: config.data_root().into(),
         // A reload may change the flag, so that whoever ends the daemon looks at it then.
         live_restore: false,
         shutdown_timeout: config.shutdown_timeout,
+        link_environment: link_environment(),
         init: config.init,
     }
 }

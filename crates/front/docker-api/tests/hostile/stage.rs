@@ -157,6 +157,7 @@ fn api(folder: &Path) -> Arc<Api> {
             data_root,
             live_restore: false,
             shutdown_timeout: Duration::from_secs(1),
+            link_environment: false,
             init: false,
         },
         Arc::clone(&engine),

@@ -55,7 +55,11 @@ pub(super) fn allow_ipv6(
 fn write(setting: &str, value: &str) -> io::Result<()> {
     fault::point_at(|| format!("sysctl {setting}"));
     std::fs::write(sysctl::file(setting)?, value).map_err(|error| {
-        let why = format!("writing \"{value}\" to /proc/sys/net/{setting}: {error}");
+        let why = if error.kind() == io::ErrorKind::NotFound {
+            format!("/proc/sys/net/{setting} is not a sysctl file")
+        } else {
+            format!("writing \"{value}\" to /proc/sys/net/{setting}: {error}")
+        };
         io::Error::new(error.kind(), why)
     })
 }
