@@ -25,7 +25,7 @@ pub use host::{Background, Host};
 pub use http::{Reply, Stream, request};
 pub use lab::{Lab, repository};
 pub use outcome::Outcome;
-pub use raw::send_raw;
+pub use raw::{send_raw, send_to_neighbors};
 pub use sandbox::Sandbox;
 pub use snapshot::Snapshot;
 pub use wait::{eventually, eventually_is, never};

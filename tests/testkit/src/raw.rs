@@ -1,6 +1,9 @@
 //! Packets of protocols for which there are no sockets.
 
-use rustix::net::{AddressFamily, Protocol, SendFlags, SocketAddrV4, SocketType, sendto, socket};
+use rustix::net::{
+    AddressFamily, Protocol, SendFlags, SocketAddrV4, SocketAddrV6, SocketType, sendto, socket,
+    sockopt,
+};
 use std::net::Ipv4Addr;
 use std::num::NonZeroU32;
 
@@ -18,5 +21,19 @@ pub fn send_raw(protocol: u32, to: Ipv4Addr, payload: &[u8]) {
         SendFlags::empty(),
         &SocketAddrV4::new(to, 0),
     );
+    assert_eq!(sent.expect("the packet is sent"), payload.len());
+}
+
+/// Sends an IPv6 packet with any payload to the neighbors on a link, from the network namespace of
+/// the calling thread, with the hop limit by which they know that it is from one of them.
+///
+/// # Panics
+/// When the kernel refuses it.
+pub fn send_to_neighbors(protocol: u32, to: SocketAddrV6, payload: &[u8]) {
+    let number = NonZeroU32::new(protocol).expect("IP has a protocol number");
+    let raw = Some(Protocol::from_raw(number));
+    let socket = socket(AddressFamily::INET6, SocketType::RAW, raw).expect("a raw socket, as root");
+    sockopt::set_ipv6_multicast_hops(&socket, 255).expect("a limit");
+    let sent = sendto(&socket, payload, SendFlags::empty(), &to);
     assert_eq!(sent.expect("the packet is sent"), payload.len());
 }

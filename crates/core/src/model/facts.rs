@@ -1,6 +1,8 @@
 //! What was found on the host, gathered once in the shell and passed in.
 
+use super::InterfaceName;
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeSet;
 
 /// Properties of the host that plans depend on. The sweep reads them again.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -18,6 +20,13 @@ pub struct Facts {
     pub ipv4_forward_drops: bool,
     /// The same for IPv6.
     pub ipv6_forward_drops: bool,
+    /// The links that take addresses and routes from routers as long as this host is none itself
+    /// (`accept_ra` 1).
+    #[serde(default)]
+    pub advertised: BTreeSet<InterfaceName>,
+    /// The bridges of others.
+    #[serde(default)]
+    pub foreign_bridges: BTreeSet<InterfaceName>,
     /// What the operator's flags say of the firewall.
     #[serde(default)]
     pub policy: Policy,

@@ -52,7 +52,9 @@ pub enum Phase {
     /// Filters and translations, in one transaction. Before the settings, because a guard must
     /// stand before `route_localnet` or forwarding are switched on.
     Filter,
-    /// Sysctls.
+    /// Sysctls that keep what a later one would take away.
+    Caution,
+    /// All other sysctls.
     Setting,
     /// Addresses.
     Address,
@@ -70,6 +72,7 @@ impl Key {
         match self {
             Self::Namespace(_) => Phase::Namespace,
             Self::Link(..) => Phase::Link,
+            Self::Setting(_, path) if path.ends_with("/accept_ra") => Phase::Caution,
             Self::Setting(..) => Phase::Setting,
             Self::Table(..) | Self::Element(..) | Self::Passage(..) => Phase::Filter,
             Self::Address(..) => Phase::Address,

@@ -45,6 +45,11 @@ pub fn plan_host(facts: &Facts, forward: (bool, bool)) -> Plan {
             ["ipv6/conf/all/forwarding", "ipv6/conf/default/forwarding"],
         ),
     ];
+    if forward.1 && facts.ipv6 && !facts.ipv6_forwarding {
+        for link in &facts.advertised {
+            plan.add(accept_advertisements(link), Object::Setting("2".into()));
+        }
+    }
     for (wanted, ipv6, was_on, settings) in families {
         if !wanted {
             continue;
@@ -61,9 +66,51 @@ pub fn plan_host(facts: &Facts, forward: (bool, bool)) -> Plan {
                 Key::Element(set::FOREIGN.into(), vec![Datum::NfProto(ipv6)]),
                 Object::Element(Data::Verdict(Verdict::Drop)),
             );
+            plan_within_foreign_bridges(facts, &mut plan);
         }
     }
     plan
+}
+
+/// What stays within a bridge is not forwarded, but with br_netfilter it looks as if it were.
+fn plan_within_foreign_bridges(facts: &Facts, plan: &mut Plan) {
+    for bridge in facts
+        .foreign_bridges
+        .iter()
+        .filter(|_| facts.bridge_netfilter)
+    {
+        let both = vec![
+            Datum::Interface(bridge.clone()),
+            Datum::Interface(bridge.clone()),
+        ];
+        let key = Key::Element(set::WITHIN.into(), both);
+        plan.add(key, Object::Element(Data::Verdict(Verdict::Accept)));
+    }
+}
+
+/// Returns the settings of the host as they were before us, from the facts of that time.
+pub fn plan_before_us(first: &Facts) -> Plan {
+    let mut plan = Plan::default();
+    let mut set = |key, value: &str| plan.add(key, Object::Setting(value.into()));
+    if !first.ipv4_forwarding {
+        set(Key::Setting(Netns::Host, "ipv4/ip_forward".into()), "0");
+    }
+    if first.ipv6 && !first.ipv6_forwarding {
+        set(
+            Key::Setting(Netns::Host, "ipv6/conf/all/forwarding".into()),
+            "0",
+        );
+        for link in &first.advertised {
+            set(accept_advertisements(link), "1");
+        }
+    }
+    plan
+}
+
+/// A host that forwards is a router, and by default (1) a router takes no routes from others; 2 is
+/// to take them all the same.
+fn accept_advertisements(link: &InterfaceName) -> Key {
+    Key::Setting(Netns::Host, format!("ipv6/conf/{link}/accept_ra"))
 }
 
 /// The table of a host whose operator decided nothing of the firewall.

@@ -11,7 +11,7 @@ mod resolver;
 mod sandbox;
 
 pub use firewall::{firewall_as_iptables, firewall_as_nft};
-pub use host::{TABLE, host_table, host_table_of, plan_host};
+pub use host::{TABLE, host_table, host_table_of, plan_before_us, plan_host};
 pub use network::{DriverOptions, InvalidOption, plan_network, plan_parent};
 pub use publish::{PUBLISH_SETS, forget_changed};
 pub use resolver::{RESOLVER_ADDRESS, RESOLVER_TABLE, resolver_table};

@@ -63,7 +63,7 @@ use state::State;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Condvar, Mutex, OnceLock, RwLock};
+use std::sync::{Arc, Condvar, Mutex, RwLock};
 use std::time::Instant;
 
 /// The engine: every network, sandbox and endpoint of one daemon. All calls block; all may be made
@@ -85,7 +85,7 @@ pub struct Engine {
     host_plan: Mutex<Plan>,
     facts: RwLock<Facts>,
     /// The facts of the first start of this boot: what the host was like before us.
-    first_facts: OnceLock<Facts>,
+    first_facts: Mutex<Option<Facts>>,
     /// What an earlier run left, until [`Engine::recover`] decides about it.
     saved: Mutex<BTreeMap<String, Sandbox>>,
     /// What an earlier run had claimed.
@@ -317,7 +317,8 @@ impl Engine {
         let swept = self.executor.sweep(&nothing);
         swept
             .and_then(|_| self.executor.sweep_namespaces(&nothing))
-            .map_err(|error| EngineError::failed("not everything could be removed", error))
+            .map_err(|error| EngineError::failed("not everything could be removed", error))?;
+        self.restore_settings()
     }
 
     /// The namespace of a sandbox, for what has to be done inside.

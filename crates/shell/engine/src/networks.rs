@@ -11,7 +11,7 @@ use ipnet::IpNet;
 use sealane_core::drivers::bridge::BridgeOptions;
 use sealane_core::drivers::bridge::options::NAME;
 use sealane_core::ipam::Pool;
-use sealane_core::model::{DriverKind, Network, NetworkId, SandboxId, UsersDevice};
+use sealane_core::model::{DriverKind, InterfaceName, Network, NetworkId, SandboxId, UsersDevice};
 use sealane_core::plan::Plan;
 use sealane_core::scopes::{DriverOptions, plan_host, plan_network, plan_parent};
 use sealane_store::{Batch, StoreError, Table};
@@ -220,6 +220,15 @@ impl Engine {
             // As if forwarding had been on before us.
             (facts.ipv4_forwarding, facts.ipv6_forwarding) = (true, true);
         }
+        // What passes within an adopted bridge is for its network to say.
+        let adopted = |bridge: &InterfaceName| {
+            let mut networks = state.networks.values().map(|state| &state.network);
+            networks.any(|network| {
+                network.users_device.is_some()
+                    && BridgeOptions::of(network).is_ok_and(|options| options.device == *bridge)
+            })
+        };
+        facts.foreign_bridges.retain(|bridge| !adopted(bridge));
         let mut plan = plan_host(&facts, (forward.0 && wanted, forward.1 && wanted));
         for network in state.networks.values().map(|state| &state.network) {
             match plan_parent(network) {

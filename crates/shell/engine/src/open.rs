@@ -12,13 +12,14 @@ use sealane_kernel::Kernel;
 use sealane_nameserver::{Nameserver, OpenSocket, SocketKind, open_socket};
 use sealane_ports::Ports;
 use sealane_store::{BootId, Journal, Records, Store};
+use std::collections::BTreeSet;
 use std::error::Error;
 use std::fs;
 use std::io;
 use std::os::fd::OwnedFd;
 use std::path::Path;
 use std::sync::atomic::AtomicBool;
-use std::sync::{Arc, Condvar, Mutex, OnceLock, RwLock};
+use std::sync::{Arc, Condvar, Mutex, RwLock};
 use std::time::Instant;
 
 /// The host before anything was read.
@@ -29,6 +30,8 @@ const UNREAD: Facts = Facts {
     ipv6: true,
     ipv4_forward_drops: false,
     ipv6_forward_drops: false,
+    advertised: BTreeSet::new(),
+    foreign_bridges: BTreeSet::new(),
     policy: Policy {
         ipv4_unmanaged: false,
         ipv6_unmanaged: false,
@@ -74,11 +77,7 @@ pub(crate) fn open(
         made: Condvar::new(),
         host_plan: Mutex::new(Plan::default()),
         facts: RwLock::new(UNREAD),
-        first_facts: first
-            .records
-            .into_values()
-            .next()
-            .map_or_else(OnceLock::new, OnceLock::from),
+        first_facts: Mutex::new(first.records.into_values().next()),
         saved: Mutex::new(saved.records),
         claimed,
         host_resolver: Mutex::new(ResolvConf::parse(&resolver)),

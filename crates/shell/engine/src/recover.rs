@@ -4,9 +4,9 @@ use crate::locks::LockIgnoringPoison;
 use crate::networks::{NETWORKS, open_pools};
 use crate::state::NetworkState;
 use crate::{Engine, EngineError, NetworkAction, NetworkEvent};
-use sealane_core::model::{DriverKind, Facts, Network, Sandbox, SandboxId};
-use sealane_core::plan::{Change, Plan};
-use sealane_core::scopes::{plan_network, plan_sandbox};
+use sealane_core::model::{DriverKind, Facts, InterfaceName, Network, Sandbox, SandboxId};
+use sealane_core::plan::{Change, Netns, Plan};
+use sealane_core::scopes::{plan_before_us, plan_network, plan_sandbox};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, PoisonError};
 
@@ -55,12 +55,10 @@ impl Engine {
         let read = self.executor.kernel().facts();
         let mut facts =
             read.map_err(|error| EngineError::failed("cannot read facts of the host", error))?;
-        if self.first_facts.get().is_none() {
-            self.remember_facts(&facts)?;
-        }
-        let first = self.first_facts.get_or_init(|| facts.clone());
+        let first = self.first_facts(&facts)?;
         facts.ipv4_forwarding = first.ipv4_forwarding;
         facts.ipv6_forwarding = first.ipv6_forwarding;
+        facts.advertised = self.still_there(&first.advertised)?;
         if !self.config.firewall_integration {
             facts.ipv4_forward_drops = false;
             facts.ipv6_forward_drops = false;
@@ -68,6 +66,50 @@ impl Engine {
         facts.policy = self.config.policy.clone();
         *self.facts.write().unwrap_or_else(PoisonError::into_inner) = facts;
         Ok(())
+    }
+
+    /// The facts of the first start of this boot, with the links that came later: what a purge goes
+    /// back to.
+    fn first_facts(&self, now: &Facts) -> Result<Facts, EngineError> {
+        let mut first = self.first_facts.lock_ignoring_poison();
+        let known = first.as_ref();
+        if known.is_none_or(|known| !known.advertised.is_superset(&now.advertised)) {
+            let mut extended = known.unwrap_or(now).clone();
+            extended.advertised.extend(now.advertised.iter().cloned());
+            self.remember_facts(&extended)?;
+            *first = Some(extended);
+        }
+        Ok(first.clone().unwrap_or_else(|| now.clone()))
+    }
+
+    /// Those of these links that the host still has.
+    fn still_there(
+        &self,
+        links: &BTreeSet<InterfaceName>,
+    ) -> Result<BTreeSet<InterfaceName>, EngineError> {
+        let mut there = BTreeSet::new();
+        for link in links {
+            let exists = self.executor.kernel().link_exists(Netns::Host, link);
+            if exists.map_err(|error| EngineError::failed("cannot look for a link", error))? {
+                there.insert(link.clone());
+            }
+        }
+        Ok(there)
+    }
+
+    /// Gives the host the settings back that it had before us. What another has set since is not
+    /// known; it will have to set it again.
+    pub(crate) fn restore_settings(&self) -> Result<(), EngineError> {
+        let Some(mut first) = self.first_facts.lock_ignoring_poison().clone() else {
+            return Ok(());
+        };
+        first.advertised = self.still_there(&first.advertised)?;
+        let restored = self
+            .executor
+            .apply(&Plan::default(), &plan_before_us(&first));
+        restored.map(drop).map_err(|error| {
+            EngineError::failed("the host's settings could not be restored", error)
+        })
     }
 
     fn remember_facts(&self, facts: &Facts) -> Result<(), EngineError> {

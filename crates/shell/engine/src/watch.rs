@@ -78,7 +78,11 @@ impl Engine {
     fn concerned(&self, noticed: &Noticed) -> bool {
         match noticed {
             Noticed::Link { name, gone: true } => self.wants_link(name) || self.is_parent(name),
-            Noticed::Link { name, gone: false } => self.waits_for_parent(name) || self.misses(name),
+            // It may also be a bridge within which packets are to pass.
+            Noticed::Link { name, gone: false } => {
+                let may_be_bridge = self.facts().bridge_netfilter && !self.wants_link(name);
+                may_be_bridge || self.waits_for_parent(name) || self.misses(name)
+            }
             Noticed::Address(prefix) | Noticed::Route(prefix) => self.has_subnet(*prefix),
             Noticed::Nftables | Noticed::Overrun => true,
         }

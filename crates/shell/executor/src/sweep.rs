@@ -209,7 +209,7 @@ fn unwanted(wanted: &Plan, found: &BTreeMap<Key, Object>) -> Vec<Change> {
         .iter()
         .filter(|(key, _)| !wanted.objects().contains_key(*key));
     let mut removals: Vec<Change> = unwanted
-        .filter(|(key, _)| key.phase() != Phase::Setting)
+        .filter(|(key, _)| !matches!(key.phase(), Phase::Caution | Phase::Setting))
         .map(|(key, object)| Change::Delete(key.clone(), object.clone()))
         .collect();
     removals.sort_by_key(|change| change.key().phase());

@@ -11,7 +11,7 @@ use sealane_core::plan::{Change, Key, Netns, Object, Plan};
 use sealane_executor::{ApplyError, Executor};
 use sealane_kernel::fake::FakeKernel;
 use sealane_store::{BootId, Journal};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -22,6 +22,8 @@ const FACTS: Facts = Facts {
     ipv6: true,
     ipv4_forward_drops: false,
     ipv6_forward_drops: false,
+    advertised: BTreeSet::new(),
+    foreign_bridges: BTreeSet::new(),
     policy: Policy {
         ipv4_unmanaged: false,
         ipv6_unmanaged: false,

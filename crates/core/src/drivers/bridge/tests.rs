@@ -4,7 +4,7 @@ use crate::model::{
     derive_id,
 };
 use expect_test::expect;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 pub(crate) fn facts() -> Facts {
     Facts {
@@ -14,6 +14,8 @@ pub(crate) fn facts() -> Facts {
         ipv6: true,
         ipv4_forward_drops: false,
         ipv6_forward_drops: false,
+        advertised: BTreeSet::new(),
+        foreign_bridges: BTreeSet::new(),
         policy: Policy::default(),
     }
 }

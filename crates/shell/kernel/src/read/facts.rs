@@ -1,7 +1,7 @@
 //! Facts about the host that plans depend on.
 
 use super::passage::{FORWARD, TABLE as IPTABLES};
-use super::{address, link};
+use super::{HostLink, address, link};
 use crate::kernel::Kernel;
 use crate::mark::{PASSAGE_CHAIN, TABLE};
 use crate::nft::{decode, table};
@@ -10,7 +10,7 @@ use ipnet::IpNet;
 use sealane_core::model::{Facts, InterfaceName, Policy};
 use sealane_core::nft::Family;
 use sealane_core::plan::Netns;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::path::Path;
 
@@ -25,6 +25,9 @@ pub struct ForeignLink {
     /// Whether it is up.
     pub up: bool,
 }
+
+/// Kinds of links that lead out of the host; hardware has none.
+const CARDS: [&str; 4] = ["", "bond", "team", "vlan"];
 
 /// A base chain that others made, where packets for this host or through it may be dropped.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -67,6 +70,8 @@ impl Kernel {
             };
             forward.iter().any(by_iptables)
         };
+        let links = self.host_links()?;
+        let advertised = self.links_that_listen(&links)?;
         self.in_namespace(Netns::Host, || {
             let on = |setting| -> io::Result<bool> {
                 Ok(sysctl::read(setting)?.is_some_and(|value| value != "0"))
@@ -79,8 +84,32 @@ impl Kernel {
                 ipv6: Path::new("/proc/sys/net/ipv6").is_dir(),
                 ipv4_forward_drops: drops(Family::Ip),
                 ipv6_forward_drops: drops(Family::Ip6),
+                advertised,
+                foreign_bridges: foreign_bridges(&links),
             })
         })
+    }
+
+    /// The links that take what routers advertise as long as this host is none: network cards and
+    /// what stands for them, and any other link on which a router has advertised itself.
+    fn links_that_listen(&self, links: &[HostLink]) -> io::Result<BTreeSet<InterfaceName>> {
+        let mut listening = BTreeSet::new();
+        let ways = self.ways_out()?;
+        for link in links {
+            let advertised = ways
+                .iter()
+                .any(|way| way.advertised && way.link == link.name);
+            let card = CARDS.contains(&link.kind.as_str()) && link.name != "lo";
+            if link.ours || !(card || advertised) {
+                continue;
+            }
+            let setting = format!("ipv6/conf/{}/accept_ra", link.name);
+            let unless_router = self.host_setting(&setting)?.as_deref() == Some("1");
+            if unless_router && let Ok(name) = InterfaceName::try_from(link.name.as_str()) {
+                listening.insert(name);
+            }
+        }
+        Ok(listening)
     }
 
     /// The base chains of the forward and input hooks that are not ours and drop by policy.
@@ -185,6 +214,15 @@ impl Kernel {
             .map(|link| link.map(|link| (link.index, link.name)))
             .collect()
     }
+}
+
+fn foreign_bridges(links: &[HostLink]) -> BTreeSet<InterfaceName> {
+    let foreign = links
+        .iter()
+        .filter(|link| !link.ours && link.kind == "bridge");
+    foreign
+        .filter_map(|link| InterfaceName::try_from(link.name.as_str()).ok())
+        .collect()
 }
 
 fn drops(chain: &decode::Chain) -> bool {

@@ -109,7 +109,7 @@ fn class(change: &Change) -> Class {
     match change.key().phase() {
         Phase::Namespace => Class::Namespace,
         Phase::Filter => Class::Filter,
-        Phase::Setting => Class::Setting,
+        Phase::Caution | Phase::Setting => Class::Setting,
         Phase::Link | Phase::Address | Phase::Up | Phase::Neighbor | Phase::Route => {
             Class::Route(made)
         }
