@@ -3,94 +3,17 @@
 use crate::api::Client;
 use crate::error::{BenchError, Result};
 use crate::namespace::Namespace;
+use crate::wanted::{IMAGE, Port, Wanted, bindings};
 use sealane_testkit::Host;
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
+use std::net::Ipv4Addr;
 use std::path::PathBuf;
-
-/// The image that every daemon is given.
-pub(crate) const IMAGE: &str = "img";
 
 /// A daemon on a host, and a connection to it.
 #[derive(Debug)]
 pub(crate) struct Engine {
     client: Client,
     host: Host,
-}
-
-/// A container to be created.
-#[derive(Clone, Debug)]
-pub(crate) struct Wanted {
-    /// What its first network is.
-    pub(crate) network: String,
-    /// What it runs.
-    pub(crate) command: Vec<String>,
-    /// TCP ports: on the host, inside.
-    pub(crate) ports: Vec<(u16, u16)>,
-    /// Further names on its first network.
-    pub(crate) aliases: Vec<String>,
-}
-
-impl Wanted {
-    /// A container that stays.
-    pub(crate) fn lasting(network: &str) -> Self {
-        Self {
-            network: network.into(),
-            command: vec!["sleep".into(), "100000".into()],
-            ports: vec![],
-            aliases: vec![],
-        }
-    }
-
-    /// A container that ends at once.
-    pub(crate) fn brief(network: &str) -> Self {
-        Self {
-            command: vec!["true".into()],
-            ..Self::lasting(network)
-        }
-    }
-
-    /// The same with published ports.
-    pub(crate) fn publishing(self, ports: impl IntoIterator<Item = (u16, u16)>) -> Self {
-        Self {
-            ports: ports.into_iter().collect(),
-            ..self
-        }
-    }
-
-    /// The same with further names on its network.
-    pub(crate) fn called(self, names: &[String]) -> Self {
-        Self {
-            aliases: names.to_vec(),
-            ..self
-        }
-    }
-
-    fn body(&self) -> Value {
-        let exposed: Map<String, Value> = self
-            .ports
-            .iter()
-            .map(|(_, inside)| (format!("{inside}/tcp"), json!({})))
-            .collect();
-        let bindings: Map<String, Value> = self
-            .ports
-            .iter()
-            .map(|(outside, inside)| {
-                let binding = json!([{ "HostPort": outside.to_string() }]);
-                (format!("{inside}/tcp"), binding)
-            })
-            .collect();
-        let mut body = json!({
-            "Image": IMAGE,
-            "Cmd": self.command,
-            "ExposedPorts": exposed,
-            "HostConfig": { "NetworkMode": self.network, "PortBindings": bindings },
-        });
-        if !self.aliases.is_empty() {
-            let endpoint = json!({ (&self.network): { "Aliases": self.aliases } });
-            body["NetworkingConfig"] = json!({ "EndpointsConfig": endpoint });
-        }
-        body
-    }
 }
 
 impl Engine {
@@ -115,15 +38,34 @@ impl Engine {
 
     /// Creates a bridge network. Its gateway is the first address of the subnet.
     pub(crate) fn create_network(&mut self, name: &str, bridge: &str, subnet: &str) -> Result<()> {
+        let options = json!({ "com.docker.network.bridge.name": bridge });
+        self.create_network_of("bridge", name, subnet, &options)
+    }
+
+    /// Creates a network of any driver.
+    pub(crate) fn create_network_of(
+        &mut self,
+        driver: &str,
+        name: &str,
+        subnet: &str,
+        options: &Value,
+    ) -> Result<()> {
         let body = json!({
             "Name": name,
-            "Driver": "bridge",
+            "Driver": driver,
             "IPAM": { "Config": [{ "Subnet": subnet }] },
-            "Options": { "com.docker.network.bridge.name": bridge },
+            "Options": options,
         });
         self.client
             .call("POST", "/networks/create", &body)
             .map(drop)
+    }
+
+    /// Lists the networks and returns how many there are.
+    pub(crate) fn count_networks(&mut self) -> Result<usize> {
+        let list = self.client.call("GET", "/networks", &Value::Null)?;
+        let list = list.as_array().map(Vec::len);
+        list.ok_or_else(|| BenchError::Unexpected("GET /networks answers no list".into()))
     }
 
     /// Creates a container and returns its id.
@@ -172,10 +114,25 @@ impl Engine {
         self.client.call("POST", &path, &body).map(drop)
     }
 
+    /// Publishes just these ports of a running container.
+    pub(crate) fn publish(&mut self, container: &str, ports: &[Port]) -> Result<()> {
+        let path = format!("/containers/{container}/update");
+        let body = json!({ "PortBindings": bindings(ports) });
+        self.client.call("POST", &path, &body).map(drop)
+    }
+
+    /// The IPv4 address of a running container on a network.
+    pub(crate) fn address(&mut self, container: &str, network: &str) -> Result<Ipv4Addr> {
+        let networks = &self.inspect(container)?["NetworkSettings"]["Networks"];
+        let address = networks[network]["IPAddress"].as_str();
+        let address = address.and_then(|text| text.parse().ok());
+        let none = || BenchError::Unexpected(format!("{container} has no address on {network}"));
+        address.ok_or_else(none)
+    }
+
     /// The network namespace of a running container.
     pub(crate) fn namespace(&mut self, container: &str) -> Result<Namespace> {
-        let path = format!("/containers/{container}/json");
-        let inspected = self.client.call("GET", &path, &Value::Null)?;
+        let inspected = self.inspect(container)?;
         let pid = inspected["State"]["Pid"].as_u64().unwrap_or_default();
         if pid == 0 {
             let state = &inspected["State"];
@@ -188,6 +145,11 @@ impl Engine {
     /// The folder below /proc of a process of the host.
     pub(crate) fn process(&self, pid: u64) -> PathBuf {
         self.host.path(format!("/proc/{pid}"))
+    }
+
+    fn inspect(&mut self, container: &str) -> Result<Value> {
+        let path = format!("/containers/{container}/json");
+        self.client.call("GET", &path, &Value::Null)
     }
 
     fn post(&mut self, path: &str) -> Result<()> {

@@ -23,7 +23,7 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::os::fd::{AsFd, AsRawFd};
 
 /// The index of the interface inside; the loopback has 1.
-const INSIDE: u32 = 2;
+pub(crate) const INSIDE: u32 = 2;
 const PREFIX: u8 = 16;
 
 /// A bridge of the host, as netlink names it.
@@ -120,6 +120,16 @@ impl Endpoint {
         &self.namespace
     }
 
+    /// The namespace alone; the link stays as it is.
+    pub(crate) fn into_namespace(self) -> Namespace {
+        self.namespace
+    }
+
+    /// The address inside.
+    pub(crate) fn address(&self) -> Ipv4Addr {
+        self.address
+    }
+
     fn mac(&self) -> Vec<u8> {
         let [a, b, c, d] = self.address.octets();
         vec![0x02, 0x42, a, b, c, d]
@@ -152,19 +162,7 @@ impl Endpoint {
     }
 
     fn own_address(&self) -> Request {
-        let mut message = AddressMessage::default();
-        message.header.family = AddressFamily::Inet;
-        message.header.prefix_len = PREFIX;
-        message.header.index = INSIDE;
-        let address = IpAddr::V4(self.address);
-        message.attributes = vec![
-            AddressAttribute::Local(address),
-            AddressAttribute::Address(address),
-        ];
-        (
-            RouteNetlinkMessage::NewAddress(message),
-            NLM_F_CREATE | NLM_F_EXCL,
-        )
+        own_address(INSIDE, self.address)
     }
 
     /// The kernel does what it has put off for a link before it tells of it. Without this the
@@ -176,12 +174,31 @@ impl Endpoint {
     }
 }
 
-fn set_up(link: &mut LinkMessage) {
+/// Gives a link an address.
+pub(crate) fn own_address(index: u32, address: Ipv4Addr) -> Request {
+    let mut message = AddressMessage::default();
+    message.header.family = AddressFamily::Inet;
+    message.header.prefix_len = PREFIX;
+    message.header.index = index;
+    let address = IpAddr::V4(address);
+    message.attributes = vec![
+        AddressAttribute::Local(address),
+        AddressAttribute::Address(address),
+    ];
+    (
+        RouteNetlinkMessage::NewAddress(message),
+        NLM_F_CREATE | NLM_F_EXCL,
+    )
+}
+
+/// Adds to a message that its link shall be up.
+pub(crate) fn set_up(link: &mut LinkMessage) {
     link.header.flags = LinkFlags::Up;
     link.header.change_mask = LinkFlags::Up;
 }
 
-fn up(index: u32) -> Request {
+/// Sets a link up.
+pub(crate) fn up(index: u32) -> Request {
     let mut link = LinkMessage::default();
     link.header.index = index;
     set_up(&mut link);

@@ -18,7 +18,7 @@ const PATIENCE: Duration = Duration::from_millis(100);
 /// So far a client may lag behind its times.
 const LATE: Duration = Duration::from_millis(1);
 /// The client's core; servers have the other one.
-const CLIENT: usize = 0;
+pub(crate) const CLIENT: usize = 0;
 /// The core of what is measured.
 pub(crate) const SERVER: usize = 1;
 
@@ -213,7 +213,7 @@ fn pinned<T: Send>(core: usize, work: impl FnOnce() -> io::Result<T> + Send) -> 
 
 /// Gives the calling thread one core, and precedence on it: what others do on the machine is not
 /// what is measured. Where the kernel has no precedence to give, it is in the figure.
-fn pin(core: usize) -> io::Result<()> {
+pub(crate) fn pin(core: usize) -> io::Result<()> {
     let mut cores = CpuSet::new();
     cores.set(core);
     sched_setaffinity(None, &cores)?;

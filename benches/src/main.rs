@@ -15,10 +15,16 @@ mod machine;
 mod namespace;
 mod netlink;
 mod peer;
+mod population;
 mod report;
 mod samples;
 mod stage;
+mod stream;
 mod supervisor;
+mod talk;
+mod transactions;
+mod wanted;
+mod wire;
 
 use clap::{Parser, Subcommand};
 use figures::Extent;
@@ -37,7 +43,8 @@ struct Arguments {
     /// Write the table to this file, too.
     #[arg(long)]
     write: Option<PathBuf>,
-    /// Take only these figures: attach, start, life, ports, names, footprint, beside.
+    /// Take only these figures: attach, start, life, ports, publish,
+    /// crowd, names, paths, footprint, restart, beside, many.
     figures: Vec<String>,
     #[command(subcommand)]
     part: Option<Part>,

@@ -40,6 +40,11 @@ impl Namespace {
         self.0.visit(work).map_err(failed("visiting a namespace"))
     }
 
+    /// Moves the calling thread into it, for the rest of its life.
+    pub(crate) fn enter(&self) -> io::Result<()> {
+        self.0.enter()
+    }
+
     /// A socket for its links, addresses and routes.
     pub(crate) fn route(&self) -> Result<Route> {
         self.visit(Route::open)

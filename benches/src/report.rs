@@ -13,6 +13,8 @@ pub(crate) enum Reading {
     Time(Duration),
     /// So many of something in a second.
     Rate(f64),
+    /// So many bits in a second.
+    Throughput(f64),
     /// Memory.
     Bytes(u64),
     /// A number of things.
@@ -164,7 +166,7 @@ impl Reading {
         match self {
             Self::Times(samples) => samples.quantile(0.5).as_secs_f64(),
             Self::Time(duration) => duration.as_secs_f64(),
-            Self::Rate(rate) => *rate,
+            Self::Rate(rate) | Self::Throughput(rate) => *rate,
             Self::Bytes(bytes) => *bytes as f64,
             Self::Count(count) => *count as f64,
         }
@@ -175,6 +177,7 @@ impl Reading {
         match self {
             Self::Times(_) | Self::Time(_) => format_seconds(value),
             Self::Rate(_) => format!("{value:.0}/s"),
+            Self::Throughput(_) => format!("{:.1} Gbit/s", value / 1e9),
             Self::Bytes(_) => format!("{:.1} MiB", value / f64::from(1 << 20)),
             Self::Count(_) => format!("{value:.0}"),
         }
@@ -189,9 +192,11 @@ impl fmt::Display for Reading {
                     .map(|part| format_seconds(samples.quantile(part).as_secs_f64()));
                 write!(f, "{p50} / {p90} / {p99}")
             }
-            Self::Time(_) | Self::Rate(_) | Self::Bytes(_) | Self::Count(_) => {
-                f.write_str(&self.format(self.value()))
-            }
+            Self::Time(_)
+            | Self::Rate(_)
+            | Self::Throughput(_)
+            | Self::Bytes(_)
+            | Self::Count(_) => f.write_str(&self.format(self.value())),
         }
     }
 }

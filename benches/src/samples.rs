@@ -13,6 +13,11 @@ impl Samples {
         self.0.push(duration);
     }
 
+    /// Adds others.
+    pub(crate) fn extend(&mut self, others: Self) {
+        self.0.extend(others.0);
+    }
+
     /// How many there are.
     pub(crate) fn len(&self) -> usize {
         self.0.len()
@@ -33,6 +38,13 @@ impl Samples {
     pub(crate) fn sum(&self) -> Duration {
         self.0.iter().sum()
     }
+}
+
+/// The middle one of some readings; zero if there are none.
+pub(crate) fn median(mut readings: Vec<f64>) -> f64 {
+    readings.sort_unstable_by(f64::total_cmp);
+    let middle = readings.get(readings.len() / 2);
+    middle.copied().unwrap_or_default()
 }
 
 /// Does something and measures how long it takes.

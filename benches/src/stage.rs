@@ -6,10 +6,11 @@ use crate::error::{Result, failed};
 use sealane_testkit::{Daemon, Host, Lab};
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 use tempfile::TempDir;
 
 /// Where daemons listen, on their hosts.
-const SOCKET: &str = "/run/docker.sock";
+pub(crate) const SOCKET: &str = "/run/docker.sock";
 /// The data root of our daemon.
 const DATA_ROOT: &str = "/var/lib/sealane";
 
@@ -80,6 +81,17 @@ impl Stage {
 }
 
 impl Ours {
+    /// Kills the daemon and starts it again; returns how long it took from the start to its first
+    /// answer.
+    pub(crate) fn restart(&mut self) -> Result<Duration> {
+        self.daemon.kill9();
+        let begin = Instant::now();
+        self.daemon.launch();
+        let took = begin.elapsed();
+        self.engine = connect(self.daemon.host(), SOCKET)?;
+        Ok(took)
+    }
+
     /// The daemon's process id, as its host sees it.
     pub(crate) fn pid(&self) -> u64 {
         u64::from(self.daemon.pid())

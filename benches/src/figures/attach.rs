@@ -2,7 +2,7 @@
 
 use super::Extent;
 use crate::echo::Pinger;
-use crate::engine::{Engine, Wanted};
+use crate::engine::Engine;
 use crate::error::Result;
 use crate::floor::{Bridge, Endpoint};
 use crate::namespace::Namespace;
@@ -10,6 +10,7 @@ use crate::netlink::Route;
 use crate::report::{Reading, Row, Target};
 use crate::samples::{Samples, timed};
 use crate::stage::{Ours, Stage};
+use crate::wanted::Wanted;
 use std::net::Ipv4Addr;
 use std::thread;
 use std::time::Duration;

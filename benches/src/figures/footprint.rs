@@ -1,10 +1,11 @@
 //! The daemon's memory and its idle time, alone and with 500 endpoints and published ports.
 
 use super::Extent;
-use crate::engine::{Engine, Wanted};
 use crate::error::{BenchError, Result, failed};
+use crate::population::populate;
 use crate::report::{Reading, Row, Target};
-use crate::stage::{Ours, Stage};
+use crate::stage::Stage;
+use crate::wanted::Port;
 use std::fs;
 use std::path::Path;
 use std::thread;
@@ -14,44 +15,21 @@ const IDLE: Duration = Duration::from_secs(10);
 const MIB: f64 = 1_048_576.0;
 /// A thousandth of one core.
 const IDLE_LIMIT: f64 = 0.01;
-/// So many containers are on one network.
-const PER_NETWORK: u16 = 250;
 const FIRST_PORT: u16 = 22_000;
 
 /// Looks at an idle daemon, fills its host, and looks again.
 pub(crate) fn take(extent: Extent) -> Result<Vec<Row>> {
     let stage = Stage::new(1)?;
-    let mut ours = stage.start(0)?;
+    let ours = stage.start(0)?;
     let folder = ours.engine.process(ours.pid());
     let span = extent.size(IDLE, IDLE / 10);
     let mut rows = look(&folder, "idle", span, 30.0)?;
     let endpoints = extent.size(500, 20);
-    populate(&mut ours, endpoints)?;
+    let port = |number| vec![Port::tcp((FIRST_PORT + number, 80))];
+    populate(&stage, 0, endpoints, port)?;
     let with = format!("with {endpoints} endpoints and published ports");
     rows.extend(look(&folder, &with, span, 60.0)?);
     Ok(rows)
-}
-
-/// Runs containers, each with an endpoint and a published port.
-fn populate(ours: &mut Ours, endpoints: u16) -> Result<()> {
-    let engine = &mut ours.engine;
-    for number in 0..endpoints {
-        let network = format!("part{}", number / PER_NETWORK);
-        if number % PER_NETWORK == 0 {
-            create_network(engine, &network, number / PER_NETWORK)?;
-        }
-        let port = (FIRST_PORT + number, 80);
-        engine.run(&Wanted::lasting(&network).publishing([port]))?;
-    }
-    Ok(())
-}
-
-fn create_network(engine: &mut Engine, name: &str, index: u16) -> Result<()> {
-    engine.create_network(
-        name,
-        &format!("br-{name}"),
-        &format!("10.{}.0.0/16", 210 + index),
-    )
 }
 
 /// Memory, and the time on a processor while nothing is asked.

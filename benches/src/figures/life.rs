@@ -1,12 +1,13 @@
 //! A container's whole life by the API, against conmon and the OCI runtime alone.
 
 use super::Extent;
-use crate::engine::{Engine, Wanted};
+use crate::engine::Engine;
 use crate::error::Result;
 use crate::report::{Reading, Row, Target};
 use crate::samples::{Samples, timed};
 use crate::stage::Stage;
 use crate::supervisor::Supervisor;
+use crate::wanted::Wanted;
 use std::time::Duration;
 
 const SPAN: Duration = Duration::from_secs(60);

@@ -2,10 +2,15 @@
 
 pub(crate) mod attach;
 pub(crate) mod beside;
+pub(crate) mod crowd;
 pub(crate) mod footprint;
 pub(crate) mod life;
+pub(crate) mod many;
 pub(crate) mod names;
+pub(crate) mod paths;
 pub(crate) mod ports;
+pub(crate) mod publish;
+pub(crate) mod restart;
 pub(crate) mod start;
 
 use crate::error::{BenchError, Result, chain};
@@ -27,14 +32,20 @@ pub(crate) struct Extent {
 pub(crate) type Figure = (&'static str, fn(Extent) -> Result<Vec<Row>>);
 
 /// All of them, in the order of the table.
-pub(crate) const ALL: [Figure; 7] = [
+pub(crate) const ALL: [Figure; 12] = [
     ("attach", attach::take),
     ("start", start::take),
     ("life", life::take),
     ("ports", ports::take),
+    ("publish", publish::take),
+    ("crowd", crowd::take),
     ("names", names::take),
+    ("paths", paths::take),
     ("footprint", footprint::take),
+    ("restart", restart::take),
     ("beside", beside::take),
+    // Last: the kernel takes a while to be rid of so many links.
+    ("many", many::take),
 ];
 
 impl Extent {

@@ -1,12 +1,13 @@
 //! Names of siblings, asked inside a sandbox, against a bare UDP echo in the same place.
 
 use super::Extent;
-use crate::engine::Wanted;
 use crate::error::{BenchError, Result};
 use crate::load::{Client, Echo, SERVER};
 use crate::namespace::Namespace;
 use crate::report::{Reading, Row, Target};
+use crate::samples::median;
 use crate::stage::{Ours, Stage};
+use crate::wanted::Wanted;
 use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4, UdpSocket};
 use std::time::Duration;
 
@@ -105,12 +106,6 @@ fn in_turn(
         }
     }
     Ok(readings.map(median))
-}
-
-fn median(mut readings: Vec<f64>) -> f64 {
-    readings.sort_unstable_by(f64::total_cmp);
-    let middle = readings.get(readings.len() / 2);
-    middle.copied().unwrap_or_default()
 }
 
 impl Measured {

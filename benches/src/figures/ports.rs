@@ -3,21 +3,21 @@
 //! Two hosts, a daemon on each; the clients are the other members of their LANs.
 
 use super::Extent;
-use crate::engine::Wanted;
 use crate::error::Result;
 use crate::namespace::Namespace;
 use crate::report::{Reading, Row, Target};
 use crate::samples::{Samples, timed};
 use crate::stage::{Ours, Stage};
+use crate::wanted::{Port, Wanted};
 use std::io::{self, Read, Write};
 use std::net::{Ipv4Addr, SocketAddrV4, TcpListener, TcpStream};
 use std::time::{Duration, Instant};
 
 /// The published port that is used, the last one. Inside it is another one, so that no range can
 /// stand for all of them.
-const LAST: u16 = 30_000;
+pub(super) const LAST: u16 = 30_000;
 /// What the client connects to.
-const HOST: SocketAddrV4 = SocketAddrV4::new(Ipv4Addr::new(10, 99, 0, 1), LAST);
+pub(super) const HOST: SocketAddrV4 = SocketAddrV4::new(Ipv4Addr::new(10, 99, 0, 1), LAST);
 /// Connections through one host before it is the other's turn.
 const BLOCK: usize = 25;
 const SPAN: Duration = Duration::from_secs(60);
@@ -80,7 +80,7 @@ impl Side {
         let stage = Stage::new(1)?;
         let mut ours = stage.start(0)?;
         let first = LAST - count + 1;
-        let ports = (first..=LAST).zip(1..);
+        let ports = (first..=LAST).zip(1..).map(Port::tcp);
         let wanted = Wanted::lasting("bridge").publishing(ports);
         let id = ours.engine.run(&wanted)?;
         let namespace = ours.engine.namespace(&id)?;
@@ -94,7 +94,11 @@ impl Side {
     }
 
     fn block(&mut self) -> Result<()> {
-        let connections = || (0..BLOCK).map(|_| connection(&self.listener)).collect();
+        let connections = || {
+            (0..BLOCK)
+                .map(|_| connection(HOST, &self.listener))
+                .collect()
+        };
         let took: Vec<Duration> = self.client.visit(connections)?;
         took.into_iter().for_each(|took| self.samples.push(took));
         Ok(())
@@ -102,9 +106,9 @@ impl Side {
 }
 
 /// A connection with one byte each way. Both ends are in this thread: nobody has to be woken.
-fn connection(listener: &TcpListener) -> io::Result<Duration> {
+pub(crate) fn connection(to: SocketAddrV4, listener: &TcpListener) -> io::Result<Duration> {
     let begin = Instant::now();
-    let mut client = TcpStream::connect_timeout(&HOST.into(), Duration::from_secs(5))?;
+    let mut client = TcpStream::connect_timeout(&to.into(), Duration::from_secs(5))?;
     let (mut server, _) = listener.accept()?;
     let mut byte = [0];
     client.write_all(b"?")?;

@@ -1,11 +1,12 @@
 //! Starting a container on a bridge, with and without published ports, against none.
 
 use super::Extent;
-use crate::engine::{Engine, Wanted};
+use crate::engine::Engine;
 use crate::error::{Result, failed};
 use crate::report::{Reading, Row, Target};
 use crate::samples::{Samples, timed};
 use crate::stage::Stage;
+use crate::wanted::{Port, Wanted};
 use sealane_testkit::Host;
 use std::fs;
 use std::ops::Range;
@@ -20,7 +21,7 @@ pub(super) const PORTS: Range<u16> = 21_000..21_050;
 /// The kinds of containers that are compared.
 pub(super) fn kinds() -> [Wanted; 3] {
     let bridge = Wanted::lasting("bridge");
-    let published = PORTS.zip(1..);
+    let published = PORTS.zip(1..).map(Port::tcp);
     [
         Wanted::lasting("none"),
         bridge.clone(),
@@ -89,7 +90,7 @@ pub(super) fn start_once(engine: &mut Engine, wanted: &Wanted) -> Result<Once> {
 }
 
 /// How many processes a host has.
-fn processes(host: &Host) -> Result<u64> {
+pub(super) fn processes(host: &Host) -> Result<u64> {
     let entries = fs::read_dir(host.path("/proc")).map_err(failed("listing processes"))?;
     let names = entries.filter_map(|entry| entry.ok()?.file_name().into_string().ok());
     let numbers = names.filter(|name| name.bytes().all(|byte| byte.is_ascii_digit()));

@@ -1,0 +1,198 @@
+//! What each kind of network carries, against a bare veth pair, and ours against a bare bridge.
+//!
+//! One stream with its ends on two cores, and round trips within one thread, all ways in turn. A
+//! bridge is measured twice: its packets pass the host's IP filters or not (`br_netfilter`). Where
+//! they do, the bare one has a filter of one rule.
+
+use super::Extent;
+use crate::error::{BenchError, Result, chain, failed};
+use crate::namespace::Namespace;
+use crate::report::{Reading, Row, Target};
+use crate::samples::{Samples, median};
+use crate::stage::{Ours, Stage};
+use crate::stream::{PORT, Path};
+use crate::wanted::{Port, Wanted};
+use crate::wire::{bridge, loopback, veth};
+use sealane_testkit::lan;
+use serde_json::json;
+use std::io;
+use std::net::Ipv4Addr;
+use std::sync::Arc;
+use std::thread;
+use std::time::Duration;
+
+const NETWORK: &str = "wired";
+const SPAN: Duration = Duration::from_secs(60);
+/// For one stream.
+const BLOCK: Duration = Duration::from_millis(250);
+const ROUND_TRIPS: usize = 500;
+/// What ours may cost more than a bare one.
+const TOLERANCE: f64 = 1.1;
+const MIB: f64 = 1_048_576.0;
+
+// Names in the table.
+const BARE_BRIDGE: &str = "bare bridge";
+const BARE_FILTERED: &str = "bare bridge with br_netfilter and one rule";
+const BRIDGE: &str = "bridge";
+const FILTERED: &str = "bridge with br_netfilter";
+
+/// A way and what it gave.
+struct Measured {
+    path: Path,
+    throughput: Vec<f64>,
+    /// Seconds for a MiB.
+    processor: Vec<f64>,
+    round_trips: Samples,
+}
+
+/// Measures all ways in turn.
+pub(crate) fn take(extent: Extent) -> Result<Vec<Row>> {
+    let stage = Stage::new(2)?;
+    // Without and with the IP filters for what a bridge carries.
+    stage.host(0).br_netfilter(false);
+    stage.host(1).br_netfilter(true);
+    let (mut plain, mut filtered) = (stage.start(0)?, stage.start(1)?);
+    let mut paths = vec![
+        veth()?,
+        loopback()?,
+        bridge(BARE_BRIDGE, false)?,
+        ours(BRIDGE, &mut plain)?,
+        bridge(BARE_FILTERED, true)?,
+        ours(FILTERED, &mut filtered)?,
+        published(&stage, &mut plain)?,
+    ];
+    let mut missing = vec![Row::missing(
+        "ipvlan",
+        "this kernel has none; the tests of it run in the kernel lab",
+    )];
+    match macvlan(&mut plain) {
+        Ok(path) => paths.push(path),
+        Err(error) => missing.push(Row::missing("macvlan", chain(&error))),
+    }
+    let mut rows = rows(&measure(paths, extent)?);
+    rows.extend(missing);
+    Ok(rows)
+}
+
+/// Two containers on a bridge network of ours.
+fn ours(name: &'static str, ours: &mut Ours) -> Result<Path> {
+    let engine = &mut ours.engine;
+    engine.create_network(NETWORK, "br-wired", "10.230.0.0/16")?;
+    pair(name, NETWORK, ours)
+}
+
+/// From the LAN's other member to a container.
+fn published(stage: &Stage, ours: &mut Ours) -> Result<Path> {
+    let ports = [Port::tcp((PORT, PORT)), Port::udp((PORT, PORT))];
+    let wanted = Wanted::lasting(NETWORK).publishing(ports);
+    let id = ours.engine.run(&wanted)?;
+    let server = ours.engine.namespace(&id)?;
+    let client = Namespace::of_process(&stage.neighbor().path("/proc/1"))?;
+    let to = lan::HOST.parse::<Ipv4Addr>().map_err(io::Error::other);
+    let to = to.map_err(failed("reading the host's address"))?;
+    let name = "published port, from the LAN";
+    Ok(Path::new(name, Arc::new(client), Arc::new(server), to))
+}
+
+/// Two containers on a macvlan network of the host's uplink.
+fn macvlan(ours: &mut Ours) -> Result<Path> {
+    let options = json!({ "parent": "eth0" });
+    let engine = &mut ours.engine;
+    engine.create_network_of("macvlan", "maclike", "10.231.0.0/16", &options)?;
+    pair("macvlan", "maclike", ours)
+}
+
+/// Two containers on one network.
+fn pair(name: &'static str, network: &str, ours: &mut Ours) -> Result<Path> {
+    let engine = &mut ours.engine;
+    let wanted = Wanted::lasting(network);
+    let (client, server) = (engine.run(&wanted)?, engine.run(&wanted)?);
+    let to = engine.address(&server, network)?;
+    let client = Arc::new(engine.namespace(&client)?);
+    let server = Arc::new(engine.namespace(&server)?);
+    Ok(Path::new(name, client, server, to))
+}
+
+fn measure(paths: Vec<Path>, extent: Extent) -> Result<Vec<Measured>> {
+    let mut all: Vec<Measured> = paths.into_iter().map(Measured::nothing).collect();
+    let block = extent.size(BLOCK, BLOCK / 5);
+    for _ in extent.rounds(8, SPAN) {
+        for measured in &mut all {
+            measured.once(block)?;
+        }
+    }
+    Ok(all)
+}
+
+impl Measured {
+    fn nothing(path: Path) -> Self {
+        Self {
+            path,
+            throughput: vec![],
+            processor: vec![],
+            round_trips: Samples::default(),
+        }
+    }
+
+    fn once(&mut self, block: Duration) -> Result<()> {
+        let passed = self.path.stream(block)?;
+        let seconds = passed.span.as_secs_f64();
+        if passed.bytes == 0 {
+            let why = format!("nothing passed over {}", self.path.name());
+            return Err(BenchError::Unexpected(why));
+        }
+        let bytes = passed.bytes as f64;
+        self.throughput.push(8.0 * bytes / seconds);
+        self.processor
+            .push(passed.processor.as_secs_f64() * MIB / bytes);
+        self.round_trips.extend(self.path.round_trips(ROUND_TRIPS)?);
+        // Before others are starved for so long that the kernel takes the cores away.
+        thread::sleep(block / 5);
+        Ok(())
+    }
+
+    /// Throughput, round trip and cost.
+    fn readings(&self) -> [Reading; 3] {
+        let cost = Duration::from_secs_f64(median(self.processor.clone()));
+        [
+            Reading::Throughput(median(self.throughput.clone())),
+            Reading::Times(self.round_trips.clone()),
+            Reading::Time(cost),
+        ]
+    }
+}
+
+/// All against the bare veth pair, and ours against the bare bridge of its kind.
+fn rows(all: &[Measured]) -> Vec<Row> {
+    let told = [Target::Told; 3];
+    let goal = [
+        Target::AtLeastTimes(1.0 / TOLERANCE),
+        Target::AtMostTimes(TOLERANCE),
+        Target::AtMostTimes(TOLERANCE),
+    ];
+    let Some((veth, others)) = all.split_first() else {
+        return vec![];
+    };
+    let mut rows: Vec<Row> = others
+        .iter()
+        .flat_map(|one| compare(one, veth, told))
+        .collect();
+    let named = |name| all.iter().find(|one| one.path.name() == name);
+    for (ours, bare) in [(BRIDGE, BARE_BRIDGE), (FILTERED, BARE_FILTERED)] {
+        let found = named(ours).zip(named(bare));
+        let compared = found.map(|(ours, bare)| compare(ours, bare, goal));
+        rows.extend(compared.into_iter().flatten());
+    }
+    rows
+}
+
+fn compare(one: &Measured, other: &Measured, targets: [Target; 3]) -> Vec<Row> {
+    let figures = ["throughput", "round trip", "processor time for a MiB"];
+    let readings = one.readings().into_iter().zip(other.readings());
+    let parts = figures.into_iter().zip(readings).zip(targets);
+    let row = |((figure, (ours, theirs)), target)| {
+        let figure = format!("{figure}: {}", one.path.name());
+        Row::against(figure, ours, other.path.name(), theirs, target)
+    };
+    parts.map(row).collect()
+}
