@@ -523,3 +523,22 @@ fn b3_15_a_link_follows_its_target_to_another_address() {
     let fetched = world.docker("exec friend wget -q -O - http://db/");
     assert_eq!(fetched.ok(), HELLO);
 }
+
+#[test]
+fn b4_6_an_ipv4_network_that_is_routed_is_relayed_from_ipv6() {
+    let world = World::new();
+    world.network(&format!("--subnet 10.46.0.0/24 {MODE4}=routed net"));
+    world.serve("--network net --name web -p 8080:80");
+    world.serve("--network net --name any -p 80");
+    // The host's IPv6 addresses are no part of the network, so that its mode is not theirs.
+    assert_eq!(
+        world.docker("port web").ok(),
+        "80/tcp -> 0.0.0.0:\n80/tcp -> [::]:8080"
+    );
+    let any = world.docker("port any").ok();
+    assert!(
+        any.starts_with("80/tcp -> 0.0.0.0:\n80/tcp -> [::]:"),
+        "{any}"
+    );
+    assert_eq!(published(&world), [false, true]);
+}
