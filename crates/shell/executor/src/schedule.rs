@@ -13,6 +13,8 @@ pub(crate) struct Schedule {
     pub(crate) made: Vec<Change>,
     /// What is removed, backwards.
     pub(crate) removed: Vec<Change>,
+    /// What goes along with what is removed.
+    implied: Vec<Key>,
 }
 
 impl Schedule {
@@ -29,10 +31,14 @@ impl Schedule {
     }
 
     fn of(changes: Vec<Change>, dropped: impl Fn(Implied) -> bool) -> Self {
-        let changes = without_implied(changes, dropped);
+        let (changes, implied) = without_implied(changes, dropped);
         let removal = |change: &Change| matches!(change, Change::Delete(..));
         let (removed, made): (Vec<_>, Vec<_>) = changes.into_iter().partition(removal);
-        let mut schedule = Self { made, removed };
+        let mut schedule = Self {
+            made,
+            removed,
+            implied,
+        };
         schedule.join_filter();
         schedule
     }
@@ -58,7 +64,8 @@ impl Schedule {
         made.map(Change::key).filter(|key| outlives_namespace(key))
     }
 
-    /// The keys whose claims end, given what could not be removed.
+    /// The keys whose claims end, given what could not be removed. Somebody else may make a link,
+    /// an address or a route of the same name later, which must not be taken for ours then.
     pub(crate) fn released<'a>(&'a self, remaining: &[Refused]) -> impl Iterator<Item = &'a Key> {
         let remaining: BTreeSet<Key> = remaining
             .iter()
@@ -66,8 +73,12 @@ impl Schedule {
             .collect();
         let removed = self.removed.iter().chain(&self.made);
         let removed = removed.filter(|change| matches!(change, Change::Delete(..)));
+        // What a link would have taken along is still there if the link is.
+        let implied = self.implied.iter().filter(|_| remaining.is_empty());
+        let implied: Vec<&Key> = implied.collect();
         removed
             .map(Change::key)
+            .chain(implied)
             .filter(move |key| outlives_namespace(key) && !remaining.contains(*key))
     }
 
@@ -87,11 +98,14 @@ struct Implied {
     of_sandbox: bool,
 }
 
-/// Drops removals that follow from others: a namespace takes with it all that is inside and the
+/// Drops removals that follow from others, and tells their keys: a namespace takes with it all that is inside and the
 /// veth pairs that lead there, a link takes its addresses, neighbors and routes.
 ///
 /// Releasing a namespace costs a fraction of a millisecond, deleting a link waits 25.
-fn without_implied(mut changes: Vec<Change>, dropped: impl Fn(Implied) -> bool) -> Vec<Change> {
+fn without_implied(
+    changes: Vec<Change>,
+    dropped: impl Fn(Implied) -> bool,
+) -> (Vec<Change>, Vec<Key>) {
     let mut namespaces: BTreeSet<SandboxId> = BTreeSet::new();
     let mut links: BTreeSet<(Netns, InterfaceName)> = BTreeSet::new();
     for change in &changes {
@@ -106,18 +120,20 @@ fn without_implied(mut changes: Vec<Change>, dropped: impl Fn(Implied) -> bool) 
             Change::Create(..) | Change::Alter(..) | Change::Delete(..) => {}
         }
     }
-    changes.retain(|change| {
+    let goes_along = |change: &Change| {
         let Change::Delete(key, object) = change else {
-            return true;
+            return false;
         };
         let follows = follows(key, object, &namespaces, &links);
         let link_of_host = matches!(key, Key::Link(Netns::Host, _));
-        !dropped(Implied {
+        dropped(Implied {
             of_host: follows && link_of_host,
             of_sandbox: follows && !link_of_host,
         })
-    });
-    changes
+    };
+    let (implied, changes): (Vec<_>, Vec<_>) = changes.into_iter().partition(goes_along);
+    let implied = implied.iter().map(|change| change.key().clone());
+    (changes, implied.collect())
 }
 
 fn follows(

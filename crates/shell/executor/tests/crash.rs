@@ -157,6 +157,18 @@ fn a_refusal_takes_back_what_was_made_and_names_the_object() {
 }
 
 #[test]
+fn what_was_removed_is_claimed_no_more_nor_what_went_along_with_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let (executor, _) = executor(FakeKernel::new(), folder.path());
+    executor.apply(&Plan::default(), &plan()).unwrap();
+    executor.remove(&plan()).unwrap();
+    drop(executor);
+    let boot = BootId::named("this boot");
+    let (_, claimed) = Journal::<Key>::open(&folder.path().join("claims"), boot).unwrap();
+    assert_eq!(claimed, BTreeSet::new(), "others may make their own now");
+}
+
+#[test]
 fn applying_twice_changes_nothing() {
     let folder = tempfile::tempdir().unwrap();
     let (executor, kernel) = executor(FakeKernel::new(), folder.path());
