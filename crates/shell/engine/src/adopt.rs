@@ -4,7 +4,7 @@ use crate::locks::LockIgnoringPoison;
 use crate::{Engine, EngineError};
 use sealane_core::drivers::bridge::BridgeOptions;
 use sealane_core::model::{DriverKind, InterfaceName, Network, UsersDevice};
-use sealane_core::plan::{Key, Netns};
+use sealane_core::plan::Netns;
 
 impl Engine {
     /// What a bridge of this name that others made is like now; `None` if the name is free or the
@@ -17,8 +17,7 @@ impl Engine {
             |error| EngineError::failed(format!("cannot look for a link named {name}"), error);
         let kernel = self.executor.kernel();
         let link = kernel.foreign_link(name).map_err(failed)?;
-        let claimed = self.claimed.contains(&Key::Link(Netns::Host, name.clone()));
-        let Some(link) = link.filter(|_| !claimed) else {
+        let Some(link) = link else {
             return Ok(None);
         };
         if !link.bridge {

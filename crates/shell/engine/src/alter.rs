@@ -4,11 +4,11 @@
 //! with what to do instead.
 
 use crate::request::NetworkChange;
-use crate::specify::{Surroundings, choose_subnet, parse_subnet, subnets_of_all};
+use crate::specify::{Surroundings, choose_gateways, choose_subnet, parse_subnet, subnets_of_all};
 use crate::{EngineError, RequestedSubnet};
 use ipnet::IpNet;
 use sealane_core::drivers::bridge::options;
-use sealane_core::ipam::{check_overlap, default_gateway, validate};
+use sealane_core::ipam::{check_overlap, validate};
 use sealane_core::model::{DriverKind, Network, NetworkSpec, SubnetSpec};
 use sealane_core::scopes::DriverOptions;
 use std::collections::BTreeMap;
@@ -147,14 +147,11 @@ fn alter_subnets(
     }
     validate(&spec.ipam.subnets, spec.enable_ipv6)
         .map_err(|fault| EngineError::Invalid(fault.to_string()))?;
-    for subnet in &mut spec.ipam.subnets {
+    for subnet in &spec.ipam.subnets {
         check_overlap(subnet.subnet, &taken)
             .map_err(|overlap| EngineError::Forbidden(overlap.to_string()))?;
-        if subnet.gateway.is_none() {
-            subnet.gateway = default_gateway(subnet.subnet, subnet.ip_range);
-        }
     }
-    Ok(())
+    choose_gateways(spec)
 }
 
 /// Makes a subnet as large as asked; what it has of addresses stays valid.

@@ -21,7 +21,7 @@ impl Engine {
         let (plan, facts) = (self.everything()?, self.host_facts()?);
         let (sandboxes, networks) = {
             let state = self.state();
-            (state.sandboxes.clone(), state.all_networks())
+            (state.sandboxes.clone(), state.made_networks())
         };
         let sender = match from {
             Sender::Sandbox(id) => Some(self.existing(&id)?),

@@ -53,7 +53,7 @@ use sealane_core::model::{
     Endpoint, EndpointSpec, Facts, InterfaceName, Network, NetworkId, PortRequest, Sandbox,
     SandboxId,
 };
-use sealane_core::plan::{Key, Netns, Plan};
+use sealane_core::plan::{Netns, Plan};
 use sealane_executor::Executor;
 use sealane_kernel::Kernel;
 use sealane_nameserver::{HostWatch, Nameserver};
@@ -88,8 +88,6 @@ pub struct Engine {
     first_facts: Mutex<Option<Facts>>,
     /// What an earlier run left, until [`Engine::recover`] decides about it.
     saved: Mutex<BTreeMap<String, Sandbox>>,
-    /// What an earlier run had claimed.
-    claimed: BTreeSet<Key>,
     host_resolver: Mutex<ResolvConf>,
     resolver_watch: Mutex<Option<HostWatch>>,
     /// Held for reading by operations, for writing by a sweep, which must see nothing half made.

@@ -18,6 +18,35 @@ use sealane_store::{Batch, StoreError, Table};
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+/// A network that is being made. Dropped, it never was, and those who wait for it are told.
+pub(crate) struct Making<'a> {
+    engine: &'a Engine,
+    pub(crate) network: Arc<Network>,
+    done: bool,
+}
+
+impl<'a> Making<'a> {
+    fn of(engine: &'a Engine, network: Arc<Network>) -> Self {
+        Self {
+            engine,
+            network,
+            done: false,
+        }
+    }
+
+    /// It is there, for everybody.
+    fn finish(mut self) -> Arc<Network> {
+        self.done = true;
+        self.network.clone()
+    }
+}
+
+impl Drop for Making<'_> {
+    fn drop(&mut self) {
+        self.engine.end_making(&self.network, self.done);
+    }
+}
+
 /// Where networks are stored.
 pub(crate) const NETWORKS: Table = Table("networks");
 
@@ -27,11 +56,10 @@ impl Engine {
         request: &CreateNetwork,
     ) -> Result<CreatedNetwork, EngineError> {
         let _running = self.operations.read();
-        let network = self.reserve_network(request)?;
-        let warning = self.warning_for(&network);
-        let made = warning.and_then(|warning| self.realize_network(&network).map(|()| warning));
-        self.end_making(&network, made.is_ok());
-        let warning = made?;
+        let making = self.reserve_network(request)?;
+        let warning = self.warning_for(&making.network)?;
+        self.realize_network(&making.network)?;
+        let network = making.finish();
         self.tell(NetworkAction::Create, &network);
         Ok(CreatedNetwork {
             id: network.id,
@@ -39,15 +67,14 @@ impl Engine {
         })
     }
 
-    /// Chooses what is open and holds it against others, until [`Engine::end_making`].
+    /// Chooses what is open and holds it against others, until the making ends.
     pub(crate) fn reserve_network(
         &self,
         request: &CreateNetwork,
-    ) -> Result<Arc<Network>, EngineError> {
-        let network = self.hold_network(request)?;
-        self.adopt_device(&network).inspect_err(|_| {
-            self.state().networks.remove(&network.id);
-        })
+    ) -> Result<Making<'_>, EngineError> {
+        let mut making = Making::of(self, self.hold_network(request)?);
+        making.network = self.adopt_device(&making.network)?;
+        Ok(making)
     }
 
     /// Takes over the bridge that the network names, if the user made it.
@@ -103,10 +130,13 @@ impl Engine {
     /// crash leaves half made is swept.
     fn realize_network(&self, network: &Arc<Network>) -> Result<(), EngineError> {
         let plan = self.plan_of(network)?;
-        self.apply_with_host(&Plan::default(), &plan)?;
+        let mut host = self.lock_host_plan();
+        self.apply_beside(&mut host, Some(network), &Plan::default(), &plan)?;
         if let Err(error) = self.store_network(network) {
             let text = format!("network {} could not be stored", network.spec.name);
-            self.take_back(&plan);
+            if let Err(error) = self.apply_beside(&mut host, None, &plan, &Plan::default()) {
+                tracing::warn!(%error, "cannot take back a network; the next sweep will");
+            }
             return Err(EngineError::failed(text, error));
         }
         Ok(())
@@ -155,7 +185,8 @@ impl Engine {
             );
             return Err(EngineError::failed(text, error));
         }
-        let applied = self.apply_beside(&mut host, &self.plan_of(network)?, &Plan::default());
+        let old = self.plan_of(network)?;
+        let applied = self.apply_beside(&mut host, None, &old, &Plan::default());
         self.tell(NetworkAction::Destroy, network);
         applied
     }
@@ -190,11 +221,18 @@ impl Engine {
 
     /// Applies a network's plan together with what it changes for the host.
     pub(crate) fn apply_with_host(&self, old: &Plan, new: &Plan) -> Result<(), EngineError> {
-        self.apply_beside(&mut self.lock_host_plan(), old, new)
+        self.apply_beside(&mut self.lock_host_plan(), None, old, new)
     }
 
-    fn apply_beside(&self, host: &mut Plan, old: &Plan, new: &Plan) -> Result<(), EngineError> {
-        let wanted = self.host_plan();
+    /// The same, `making` being a network that is not there for others yet.
+    fn apply_beside(
+        &self,
+        host: &mut Plan,
+        making: Option<&Network>,
+        old: &Plan,
+        new: &Plan,
+    ) -> Result<(), EngineError> {
+        let wanted = self.host_plan(making);
         let (mut from, mut to) = (host.clone(), wanted.clone());
         from.merge(old.clone());
         to.merge(new.clone());
@@ -203,12 +241,16 @@ impl Engine {
         Ok(())
     }
 
-    /// What the host should be like, given the networks there are.
-    pub(crate) fn host_plan(&self) -> Plan {
+    /// What the host should be like, given the networks there are, and one that is being made.
+    pub(crate) fn host_plan(&self, making: Option<&Network>) -> Plan {
         let state = self.state();
+        let networks = || {
+            let others = state.networks.values().filter(|state| !state.in_making);
+            others.map(|state| &*state.network).chain(making)
+        };
         let bridges = || {
-            let networks = state.networks.values().map(|state| &state.network.spec);
-            networks.filter(|spec| spec.driver == DriverKind::Bridge && !spec.config_only)
+            let specs = networks().map(|network| &network.spec);
+            specs.filter(|spec| spec.driver == DriverKind::Bridge && !spec.config_only)
         };
         let forward = (
             bridges().any(|spec| spec.enable_ipv4),
@@ -230,7 +272,7 @@ impl Engine {
         };
         facts.foreign_bridges.retain(|bridge| !adopted(bridge));
         let mut plan = plan_host(&facts, (forward.0 && wanted, forward.1 && wanted));
-        for network in state.networks.values().map(|state| &state.network) {
+        for network in networks() {
             match plan_parent(network) {
                 Ok(parent) => plan.merge(parent),
                 // Its options were read when it was made.

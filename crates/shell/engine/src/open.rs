@@ -59,7 +59,7 @@ pub(crate) fn open(
     let (facts_record, first) =
         Records::<Facts>::open(&folder, boot.clone()).map_err(because("cannot open", &folder))?;
     let path = exec_root.join("claims");
-    let (journal, claimed) = Journal::open(&path, boot).map_err(because("cannot open", &path))?;
+    let (journal, _claimed) = Journal::open(&path, boot).map_err(because("cannot open", &path))?;
     let folder = exec_root.join("netns");
     let kernel = Arc::new(Kernel::open(folder.clone()).map_err(because("cannot use", &folder))?);
     let nameserver = start_nameserver(kernel.clone())?;
@@ -79,7 +79,6 @@ pub(crate) fn open(
         facts: RwLock::new(UNREAD),
         first_facts: Mutex::new(first.records.into_values().next()),
         saved: Mutex::new(saved.records),
-        claimed,
         host_resolver: Mutex::new(ResolvConf::parse(&resolver)),
         resolver_watch: Mutex::new(None),
         operations: RwLock::new(()),

@@ -9,7 +9,10 @@ use sealane_core::model::{DriverKind, EndpointSpec, InterfaceName, Network, Netw
 use sealane_core::plan::{MacvlanMode, Plan};
 use sealane_core::scopes::{DriverOptions, plan_parent};
 use sealane_executor::WithoutParent;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
+
+/// Links of the host that are there, and whether they are ours.
+pub(crate) type LinksThere = BTreeMap<InterfaceName, bool>;
 
 impl Engine {
     /// Of the links that a new network may sit on, those that are there. Asked before the state is
@@ -17,7 +20,7 @@ impl Engine {
     pub(crate) fn links_to_sit_on(
         &self,
         request: &CreateNetwork,
-    ) -> Result<BTreeSet<InterfaceName>, EngineError> {
+    ) -> Result<LinksThere, EngineError> {
         let mut named: Vec<String> = request.options.get(PARENT).cloned().into_iter().collect();
         let defaults = self.config.default_network_options.values();
         named.extend(defaults.filter_map(|options| options.get(PARENT).cloned()));
@@ -27,13 +30,13 @@ impl Engine {
         }
         let below = |name: &String| Some(name.split_once('.')?.0.to_owned());
         named.extend(named.iter().filter_map(below).collect::<Vec<_>>());
-        let mut links = BTreeSet::new();
+        let mut links = LinksThere::new();
         for name in named {
             // A name that no link can have is refused when the options are read.
             if let Ok(name) = InterfaceName::try_from(name.as_str())
-                && self.exists(&name)?
+                && let Some(ours) = self.find_link(&name)?
             {
-                links.insert(name);
+                links.insert(name, ours);
             }
         }
         Ok(links)
@@ -51,7 +54,7 @@ impl Engine {
             ));
         }
         match options.parent().map(Parent::name) {
-            Some(parent) if !self.exists(parent)? => Err(failed(format!(
+            Some(parent) if self.find_link(parent)?.is_none() => Err(failed(format!(
                 "the requested parent interface {parent} was not found on the Docker host"
             ))),
             Some(_) | None => Ok(()),
@@ -122,41 +125,39 @@ impl Engine {
         }
     }
 
-    fn exists(&self, name: &InterfaceName) -> Result<bool, EngineError> {
+    /// Whether a link of this name is ours; `None` if there is none.
+    fn find_link(&self, name: &InterfaceName) -> Result<Option<bool>, EngineError> {
         let found = self.executor.kernel().link_is_ours(name);
-        let found = found.map_err(|error| {
+        found.map_err(|error| {
             EngineError::failed(format!("cannot look for a link named {name}"), error)
-        });
-        Ok(found?.is_some())
+        })
     }
 }
 
 /// Whether the parent that a new network names is there and not made by us.
-pub(crate) fn is_parent_given(
-    spec: &NetworkSpec,
-    links: &BTreeSet<InterfaceName>,
-    state: &State,
-) -> bool {
+pub(crate) fn is_parent_given(spec: &NetworkSpec, links: &LinksThere, state: &State) -> bool {
     let Some(name) = spec.options.get(PARENT).filter(|_| has_parent(spec.driver)) else {
         return false;
     };
     let made = parents(state).any(|(_, parent)| {
         matches!(parent, Parent::Vlan { .. } | Parent::Dummy(_)) && parent.name().as_str() == name
     });
-    !made && links.iter().any(|link| link.as_str() == name)
+    // One of ours may be about to go with its network.
+    let foreign = |(link, ours): (&InterfaceName, &bool)| link.as_str() == name && !ours;
+    !made && links.iter().any(foreign)
 }
 
 /// Refuses a new network whose parent is missing, or not to be shared.
 pub(crate) fn check_parent(
     network: &Network,
     options: &DriverOptions,
-    links: &BTreeSet<InterfaceName>,
+    links: &LinksThere,
     state: &State,
 ) -> Result<(), EngineError> {
     let Some(parent) = options.parent() else {
         return Ok(());
     };
-    if let Some(missing) = parent.given().filter(|given| !links.contains(given)) {
+    if let Some(missing) = parent.given().filter(|given| !links.contains_key(given)) {
         return Err(failed(format!(
             "-o parent interface was not found on the host: {missing}"
         )));

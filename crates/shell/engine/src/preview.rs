@@ -1,7 +1,7 @@
 //! What an operation would change: the same reservations and the same plans, given back at once.
 
 use crate::{Engine, EngineError, PlannedOperation};
-use sealane_core::model::Sandbox;
+use sealane_core::model::{Sandbox, SandboxId};
 use sealane_core::plan::{Effect, Plan};
 use sealane_kernel::Kernel;
 
@@ -9,6 +9,10 @@ type Executor = sealane_executor::Executor<Kernel>;
 
 impl Engine {
     pub(crate) fn preview(&self, operation: &PlannedOperation) -> Result<String, EngineError> {
+        let _running = self.operations.read();
+        // What is reserved here for a moment is not taken for what an operation has.
+        let lock = sandbox_of(operation).map(|id| self.locks.of(id));
+        let _own = lock.as_ref().map(|lock| lock.lock());
         let (old, new) = match operation {
             PlannedOperation::CreateNetwork(request) => self.preview_network(request)?,
             PlannedOperation::RemoveNetwork(reference) => {
@@ -53,14 +57,23 @@ impl Engine {
     }
 
     fn preview_network(&self, request: &crate::CreateNetwork) -> Result<(Plan, Plan), EngineError> {
-        let network = self.reserve_network(request)?;
-        let plans = self.plan_of(&network).map(|plan| {
-            let (from, mut to) = (self.lock_host_plan().clone(), self.host_plan());
-            to.merge(plan);
-            (from, to)
-        });
-        self.end_making(&network, false);
-        plans
+        let making = self.reserve_network(request)?;
+        let plan = self.plan_of(&making.network)?;
+        let from = self.lock_host_plan().clone();
+        let mut to = self.host_plan(Some(&making.network));
+        to.merge(plan);
+        Ok((from, to))
+    }
+}
+
+/// The sandbox that an operation is about.
+fn sandbox_of(operation: &PlannedOperation) -> Option<SandboxId> {
+    match operation {
+        PlannedOperation::CreateNetwork(_) | PlannedOperation::RemoveNetwork(_) => None,
+        PlannedOperation::CreateSandbox(spec) => Some(spec.id),
+        PlannedOperation::RemoveSandbox(id)
+        | PlannedOperation::Attach(id, ..)
+        | PlannedOperation::Detach(id, _) => Some(*id),
     }
 }
 

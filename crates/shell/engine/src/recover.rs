@@ -164,7 +164,7 @@ impl Engine {
             .write()
             .unwrap_or_else(PoisonError::into_inner);
         let wanted = self.everything()?;
-        *self.lock_host_plan() = self.host_plan();
+        *self.lock_host_plan() = self.host_plan(None);
         let failed = |error| EngineError::failed("the host could not be brought in line", error);
         let swept = self.executor.sweep(&wanted).map_err(failed)?;
         self.executor.sweep_namespaces(&wanted).map_err(failed)?;
@@ -187,8 +187,8 @@ impl Engine {
     /// The plan of all scopes together.
     pub(crate) fn everything(&self) -> Result<Plan, EngineError> {
         let facts = self.facts();
-        let mut plan = self.host_plan();
-        let mut networks = self.state().all_networks();
+        let mut plan = self.host_plan(None);
+        let mut networks = self.state().made_networks();
         networks.retain(|_, network| self.has_device(network));
         let state = self.state();
         for network in networks.values() {

@@ -104,7 +104,7 @@ fn complete(
 }
 
 /// The first address of each subnet that needs a gateway and was given none.
-fn choose_gateways(spec: &mut NetworkSpec) -> Result<(), EngineError> {
+pub(crate) fn choose_gateways(spec: &mut NetworkSpec) -> Result<(), EngineError> {
     if spec.driver != DriverKind::Bridge || spec.config_only {
         return Ok(());
     }

@@ -115,10 +115,11 @@ impl State {
         sandbox.endpoints.keys().filter_map(network).collect()
     }
 
-    /// All networks, as plans want them.
-    pub(crate) fn all_networks(&self) -> BTreeMap<NetworkId, Arc<Network>> {
+    /// All networks that are there, as plans want them.
+    pub(crate) fn made_networks(&self) -> BTreeMap<NetworkId, Arc<Network>> {
         self.networks
             .iter()
+            .filter(|(_, state)| !state.in_making)
             .map(|(id, state)| (*id, state.network.clone()))
             .collect()
     }

@@ -82,7 +82,7 @@ impl Engine {
         before: &Plan,
     ) -> Result<Vec<Followed>, EngineError> {
         self.replace_network(new)?;
-        let followed = self.conforming(&BTreeSet::from([new.id]))?;
+        let followed = self.conforming(&BTreeSet::from([new.id]), |_, error| Err(error))?;
         for (_, sandbox) in &followed {
             self.state().sandboxes.insert(sandbox.id, sandbox.clone());
         }
@@ -107,18 +107,17 @@ impl Engine {
     /// stored first. What fails is told, and does not stop the others.
     pub(crate) fn conform_all(&self) -> Result<(), EngineError> {
         let networks: BTreeSet<NetworkId> = self.state().networks.keys().copied().collect();
-        for (old, new) in self.conforming(&networks)? {
+        let refused = |sandbox: &Sandbox, error: EngineError| {
+            not_followed(sandbox, &error);
+            Ok(())
+        };
+        for (old, new) in self.conforming(&networks, refused)? {
             let conformed = self.plan_of_sandbox(&old).and_then(|from| {
                 self.apply(&from, &self.plan_of_sandbox(&new)?)?;
                 self.save_sandbox(&new)
             });
             if let Err(error) = conformed {
-                let error = chain(&error);
-                tracing::error!(
-                    sandbox = old.name,
-                    error,
-                    "a network's change was not followed"
-                );
+                not_followed(&old, &error);
                 continue;
             }
             self.state().sandboxes.insert(new.id, new.clone());
@@ -130,8 +129,13 @@ impl Engine {
     }
 
     /// The sandboxes on some networks whose endpoints are not as the networks say, with what they
-    /// should be. New addresses are reserved.
-    fn conforming(&self, networks: &BTreeSet<NetworkId>) -> Result<Vec<Followed>, EngineError> {
+    /// should be. New addresses are reserved; of a sandbox that cannot have them, `refused` decides
+    /// whether the others go on.
+    fn conforming(
+        &self,
+        networks: &BTreeSet<NetworkId>,
+        refused: impl Fn(&Sandbox, EngineError) -> Result<(), EngineError>,
+    ) -> Result<Vec<Followed>, EngineError> {
         let now = self.uptime();
         let mut state = self.state();
         let mut sandboxes: Vec<Arc<Sandbox>> = state.sandboxes.values().cloned().collect();
@@ -145,14 +149,14 @@ impl Engine {
         let mut followed = Vec::new();
         for old in sandboxes {
             let mut new = Sandbox::clone(&old);
-            for (id, endpoint) in &mut new.endpoints {
+            let conformed = new.endpoints.iter_mut().try_for_each(|(id, endpoint)| {
                 let found = state.networks.get_mut(id).filter(|_| networks.contains(id));
-                if let Some(found) = found {
-                    conform(found, &old, endpoint, now)?;
-                }
-            }
-            if new != *old {
-                followed.push((old, Arc::new(new)));
+                found.map_or(Ok(()), |found| conform(found, &old, endpoint, now))
+            });
+            match conformed {
+                Ok(()) if new != *old => followed.push((old, Arc::new(new))),
+                Ok(()) => {}
+                Err(error) => refused(&old, error)?,
             }
         }
         Ok(followed)
@@ -204,6 +208,15 @@ impl Engine {
         let on = |sandbox: &&Arc<Sandbox>| sandbox.endpoints.contains_key(&network.id);
         state.sandboxes.values().filter(on).cloned().collect()
     }
+}
+
+fn not_followed(sandbox: &Sandbox, error: &EngineError) {
+    let error = chain(error);
+    tracing::error!(
+        sandbox = sandbox.name,
+        error,
+        "a network's change was not followed"
+    );
 }
 
 /// The pools of a network, with the addresses that its members have.
