@@ -25,6 +25,8 @@ const UDP: u16 = 5000;
 const OTHER: &str = "10.99.0.77";
 const LAN4: &str = "10.99.0.100";
 const LAN6: &str = "fd99::64";
+/// All that is there.
+const LAN: [&str; 4] = [LAN4, LAN6, "198.51.100.7", "2001:db8:7::7"];
 
 #[test]
 fn c_7_explain_says_what_packets_do() {
@@ -54,6 +56,11 @@ fn compare(bridge_filter: bool, seed: u64) {
     let mut wrong = Vec::new();
     for ((question, answer), seen) in questions.iter().zip(&answers).zip(&seen) {
         let said = said(answer);
+        if matches!(&said, Seen::Received { by, .. } if by == "outside")
+            && !is_lan(question.to.ip())
+        {
+            continue; // it leaves by the wire, and comes back perhaps: not for us to know
+        }
         passed += usize::from(matches!(seen, Seen::Received { .. }));
         if !agrees(&said, seen, question) {
             let outline = format!("{question}\n  said: {said:?}\n  seen: {seen:?}");
@@ -184,7 +191,8 @@ impl<'w> Matrix<'w> {
         ]
         .map(|(name, fields)| (name.to_owned(), fields))
         .into();
-        for number in 0..4 {
+        kinds.push(("wire".to_owned(), self.wire()));
+        for number in 0..3 {
             kinds.push((format!("chance{number}"), self.chance()));
         }
         let mut names = vec!["bridge".to_owned()];
@@ -194,6 +202,9 @@ impl<'w> Matrix<'w> {
             names.push(name);
         }
         for name in &names {
+            if name == "wire" {
+                continue; // the LAN is there already
+            }
             let network = self.world.get(&format!("/networks/{name}"));
             for pool in network["IPAM"]["Config"].as_array().into_iter().flatten() {
                 let subnet = pool["Subnet"].as_str().expect("a subnet");
@@ -207,6 +218,24 @@ impl<'w> Matrix<'w> {
             }
         }
         names
+    }
+
+    /// A macvlan network on the LAN.
+    fn wire(&mut self) -> Value {
+        let (mode, host_access) = *self.dice.pick(&[
+            ("bridge", "false"),
+            ("bridge", "true"),
+            ("private", "false"),
+        ]);
+        json!({
+            "Driver": "macvlan",
+            "EnableIPv6": true,
+            "Options": {"parent": "eth0", "macvlan_mode": mode, "host_access": host_access},
+            "IPAM": {"Config": [
+                {"Subnet": "10.99.0.0/24", "IPRange": "10.99.0.192/27", "Gateway": LAN4},
+                {"Subnet": "fd99::/64", "IPRange": "fd99::c0/122", "Gateway": LAN6},
+            ]},
+        })
     }
 
     /// Any options that go together.
@@ -320,7 +349,7 @@ impl<'w> Matrix<'w> {
             *self
                 .dice
                 .pick(&[(TCP, false), (TCP, false), (UDP, true), (CLOSED, false)]);
-        let address = match self.dice.below(10) {
+        let address: IpAddr = match self.dice.below(10) {
             0..4 => *self.dice.pick(&self.containers[any].addresses.clone()),
             4..8 => {
                 let (port, udp) = self.published()?;
@@ -329,8 +358,7 @@ impl<'w> Matrix<'w> {
             }
             8 => *self.dice.pick(&self.host.clone()),
             _ => {
-                let outside = ["10.99.0.100", "198.51.100.7", "fd99::64", "2001:db8:7::7"];
-                let address = self.dice.pick(&outside).parse().expect("an address");
+                let address = self.dice.pick(&LAN).parse().expect("an address");
                 return self.sensible(from, address, port, udp);
             }
         };
@@ -355,8 +383,7 @@ impl<'w> Matrix<'w> {
         port: u16,
         udp: bool,
     ) -> Option<(SocketAddr, bool)> {
-        let lan = ["10.99.0.100", "198.51.100.7", "fd99::64", "2001:db8:7::7"];
-        let own = lan.iter().any(|own| own.parse() == Ok(to));
+        let own = is_lan(to);
         let bad = *from == From::Lan && (own || to.is_loopback()) || own && port == CLOSED;
         (!bad).then(|| (SocketAddr::new(to, port), udp))
     }
@@ -538,6 +565,10 @@ fn received(text: &str) -> Option<Seen> {
         by: by.into(),
         source: source.parse().ok()?,
     })
+}
+
+fn is_lan(address: IpAddr) -> bool {
+    LAN.iter().any(|own| own.parse() == Ok(address))
 }
 
 /// Driver options, by what follows `com.docker.network.`

@@ -172,6 +172,9 @@ fn from_outside(scene: &Scene<'_>, address: IpAddr, to: IpAddr) -> Result<(Place
     if address.is_ipv6() != to.is_ipv6() {
         return Err(format!("{address} and {to} are of different families"));
     }
+    if let Some(parent) = scene.wire_of(to) {
+        return Ok((Place::Outside(parent.to_owned()), address));
+    }
     let Some(route) = scene.host().route(address) else {
         return Err(format!(
             "the host has no route to {address}, so nothing comes from there"

@@ -3,13 +3,13 @@
 //! It reads the very [`Table`] and elements that are written to the kernel, so that a rule added
 //! there is explained here without another word. Start at [`Ruleset::pass`].
 
-use super::packet::{Packet, Transport};
-use crate::model::InterfaceName;
+mod condition;
+
+use super::packet::Packet;
 use crate::nft::{
-    Chain, ChainKind, Data, Datum, Field, HookPoint, Match, Rule, Statement, Table, Verdict,
+    Chain, ChainKind, Data, Datum, Field, HookPoint, Rule, Statement, Table, Verdict,
 };
 use crate::plan::{Key, Object, Plan};
-use ipnet::IpNet;
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
@@ -89,16 +89,6 @@ enum Flow {
     Through,
     /// Something did.
     Decided(Decision),
-}
-
-/// What a field of a packet holds.
-enum Value {
-    /// The packet has no such field: the rule does not apply.
-    Absent,
-    /// A value that equals none a rule can name.
-    Unnamed,
-    /// A value.
-    Is(Datum),
 }
 
 impl<'a> Ruleset<'a> {
@@ -211,106 +201,6 @@ impl Walk<'_, '_> {
             self.steps.truncate(depth);
         }
         Flow::Through
-    }
-
-    /// Whether all conditions of a rule hold, and the last element of a set that one was met by.
-    fn applies(&self, rule: &Rule) -> Option<Option<Element>> {
-        let mut met = None;
-        for condition in &rule.matches {
-            if !self.holds(condition, &mut met)? {
-                return None;
-            }
-        }
-        Some(met)
-    }
-
-    /// Whether a condition holds; `None` where the packet has no such field.
-    fn holds(&self, condition: &Match, met: &mut Option<Element>) -> Option<bool> {
-        Some(match condition {
-            Match::Is(field, datum) => self.equals(*field, datum)?,
-            Match::IsNot(field, datum) => !self.equals(*field, datum)?,
-            Match::Within(field, net) => self.within(*field, net)?,
-            Match::NotWithin(field, net) => !self.within(*field, net)?,
-            Match::InSet(fields, set) => match self.look_up(fields, set)? {
-                Some((key, data)) => {
-                    *met = Some(Element::of(set, key, data));
-                    true
-                }
-                None => false,
-            },
-            Match::NotInSet(fields, set) => self.look_up(fields, set)?.is_none(),
-            Match::Established => self.passing.established,
-            Match::Translated => self.passing.translated,
-            Match::ToHost => self.passing.to_host,
-            Match::Icmp(ipv6) => {
-                self.packet.transport == Transport::Icmp && self.packet.is_ipv6() == *ipv6
-            }
-            // Whoever marks packets, these bear no mark.
-            Match::Marked(mark) => mark.value == 0,
-        })
-    }
-
-    fn equals(&self, field: Field, datum: &Datum) -> Option<bool> {
-        match self.value(field) {
-            Value::Absent => None,
-            Value::Unnamed => Some(false),
-            Value::Is(value) => Some(holds(datum, &value)),
-        }
-    }
-
-    fn within(&self, field: Field, net: &IpNet) -> Option<bool> {
-        match self.value(field) {
-            Value::Is(Datum::Ipv4(ip)) => Some(net.contains(&IpAddr::V4(ip))),
-            Value::Is(Datum::Ipv6(ip)) => Some(net.contains(&IpAddr::V6(ip))),
-            Value::Is(_) | Value::Absent | Value::Unnamed => None,
-        }
-    }
-
-    /// The element that fields meet. The outer `None`: the packet lacks one of them.
-    fn look_up(&self, fields: &[Field], set: &str) -> Option<Option<(&[Datum], &Data)>> {
-        let mut key = Vec::with_capacity(fields.len());
-        for field in fields {
-            match self.value(*field) {
-                Value::Absent => return None,
-                Value::Unnamed => return Some(None),
-                Value::Is(datum) => key.push(datum),
-            }
-        }
-        Some(self.ruleset.find(set, &key))
-    }
-
-    fn value(&self, field: Field) -> Value {
-        let Packet {
-            transport,
-            source,
-            destination,
-        } = *self.packet;
-        let (v4, v6) = (
-            |ip| match ip {
-                IpAddr::V4(ip) => Value::Is(Datum::Ipv4(ip)),
-                IpAddr::V6(_) => Value::Absent,
-            },
-            |ip| match ip {
-                IpAddr::V6(ip) => Value::Is(Datum::Ipv6(ip)),
-                IpAddr::V4(_) => Value::Absent,
-            },
-        );
-        let protocol = transport.protocol();
-        let port = |port| protocol.map_or(Value::Absent, |_| Value::Is(Datum::Port(port)));
-        match field {
-            Field::NfProto => Value::Is(Datum::NfProto(self.packet.is_ipv6())),
-            Field::L4Proto => protocol.map_or(Value::Unnamed, |protocol| {
-                Value::Is(Datum::Protocol(protocol))
-            }),
-            Field::InputInterface => interface(self.passing.input),
-            Field::OutputInterface => interface(self.passing.output),
-            Field::Ip4Source => v4(source.ip()),
-            Field::Ip4Destination => v4(destination.ip()),
-            Field::Ip6Source => v6(source.ip()),
-            Field::Ip6Destination => v6(destination.ip()),
-            Field::SourcePort => port(source.port()),
-            Field::DestinationPort => port(destination.port()),
-        }
     }
 
     fn statement(
@@ -465,11 +355,6 @@ enum Outcome {
     ChainEnds,
     /// Nothing in this base chain.
     Decided(Decision),
-}
-
-/// A link's name as rules compare it. What is not a name for us is in no set of ours.
-fn interface(name: &str) -> Value {
-    InterfaceName::try_from(name).map_or(Value::Unnamed, |name| Value::Is(Datum::Interface(name)))
 }
 
 impl Element {

@@ -4,7 +4,7 @@ use super::host::{HostFacts, Listening};
 use super::ruleset::Ruleset;
 use super::stack::Stack;
 use crate::model::{InterfaceName, Network, NetworkId, Sandbox, SandboxId};
-use crate::plan::{Key, LinkKind, Netns, Object, Plan};
+use crate::plan::{Key, LinkKind, Netns, Object, Plan, Upper};
 use crate::scopes::{DriverOptions, TABLE};
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -34,6 +34,8 @@ pub(super) struct Scene<'a> {
     stacks: BTreeMap<Netns, Stack>,
     /// The host's end of each link in a sandbox.
     ports: BTreeMap<(SandboxId, &'a str), Port<'a>>,
+    /// The links that sit on others.
+    pub(super) uppers: Vec<UpperLink<'a>>,
     /// What the networks' devices are called by people.
     devices: BTreeMap<String, &'a Network>,
 }
@@ -47,6 +49,15 @@ pub(super) struct Port<'a> {
     pub(super) isolated: bool,
 }
 
+/// A link on the wire of another one: a sandbox's, or the host's own beside them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct UpperLink<'a> {
+    pub(super) netns: Netns,
+    pub(super) link: &'a str,
+    pub(super) parent: &'a str,
+    pub(super) kind: Upper,
+}
+
 impl<'a> Scene<'a> {
     pub(super) fn new(world: World<'a>) -> Self {
         let table = Key::Table(Netns::Host, TABLE.into());
@@ -54,6 +65,7 @@ impl<'a> Scene<'a> {
             rules: Ruleset::of(world.plan, &table),
             stacks: Stack::all(world.plan, world.facts),
             ports: ports(world.plan),
+            uppers: uppers(world.plan),
             devices: devices(world.networks),
             world,
         }
@@ -87,6 +99,18 @@ impl<'a> Scene<'a> {
         };
         let mut on_bridge = self.ports.values().filter(|port| port.bridge == bridge);
         on_bridge.find(has).copied()
+    }
+
+    /// The parent on whose wire a sandbox has an address: who is outside reaches it there.
+    pub(super) fn wire_of(&self, address: IpAddr) -> Option<&'a str> {
+        let has = |upper: &&UpperLink<'a>| match upper.netns {
+            Netns::Host => false,
+            Netns::Sandbox(id) => {
+                let stack = self.stack(id);
+                stack.is_some_and(|stack| stack.has(upper.link, address))
+            }
+        };
+        self.uppers.iter().find(has).map(|upper| upper.parent)
     }
 
     /// Whether a link of the host is a bridge of ours.
@@ -159,6 +183,23 @@ fn ports(plan: &Plan) -> BTreeMap<(SandboxId, &str), Port<'_>> {
         }
     }
     ports
+}
+
+fn uppers(plan: &Plan) -> Vec<UpperLink<'_>> {
+    let mut uppers = Vec::new();
+    for (key, object) in plan.objects() {
+        if let (Key::Link(netns, name), Object::Link(link)) = (key, object)
+            && let LinkKind::Upper { parent, kind } = &link.kind
+        {
+            uppers.push(UpperLink {
+                netns: *netns,
+                link: name.as_str(),
+                parent: parent.as_str(),
+                kind: *kind,
+            });
+        }
+    }
+    uppers
 }
 
 fn devices(networks: &BTreeMap<NetworkId, Arc<Network>>) -> BTreeMap<String, &Network> {

@@ -2,8 +2,8 @@ use super::*;
 use crate::drivers::bridge::options;
 use crate::drivers::bridge::tests::{endpoint, facts, network};
 use crate::model::{
-    Endpoint, EndpointSpec, Facts, InterfaceName, NameserverConfig, Network, NetworkId,
-    PortMapping, Protocol, Sandbox, SandboxId, derive_id,
+    DriverKind, Endpoint, EndpointSpec, Facts, InterfaceName, NameserverConfig, Network, NetworkId,
+    PortMapping, Protocol, Sandbox, SandboxId, UsersDevice, derive_id,
 };
 use crate::nft::{Family, HookPoint};
 use crate::plan::{Key, Plan};
@@ -71,6 +71,7 @@ impl Town {
             ports: ports.to_vec(),
             nameserver: NameserverConfig::default(),
             extra_hosts: vec![],
+            links: vec![],
             resolver_ports: None,
             ipv6_disabled: false,
             files: "/files".into(),
@@ -372,5 +373,37 @@ fn an_address_that_nobody_has_is_told() {
     assert_eq!(
         town.verdict(container("api"), "10.1.0.2:81"),
         Verdict::NothingListens
+    );
+}
+
+#[test]
+fn a_parent_and_the_links_on_it_are_apart() {
+    let macvlan = |network: &mut Network| {
+        network.spec.driver = DriverKind::Macvlan;
+        network.spec.options = BTreeMap::from([("parent".into(), "eth0".into())]);
+        network.users_device = Some(UsersDevice::default());
+    };
+    let mut town = Town::new().with("green", macvlan);
+    town.host.routes.push(HostRoute {
+        to: "10.2.0.0/24".parse().unwrap(),
+        via: None,
+        link: "eth0".into(),
+        source: None,
+        metric: 0,
+    });
+    let report = town.explain(Sender::Host, "10.2.0.2:80");
+    assert_eq!(report.verdict, Verdict::Dropped);
+    assert!(report.reason.contains("host_access=true"), "{report:?}");
+    let neighbor = Sender::Outside("10.2.0.9".parse().unwrap());
+    let report = town.explain(neighbor, "10.2.0.2:80");
+    expect![[r#"
+        Passes: db receives it at 10.2.0.2:80, as from 10.2.0.9
+        db delivery: something listens on 10.2.0.2:80/tcp
+    "#]]
+    .assert_eq(&lines(&report));
+    let report = town.explain(container("db"), "192.0.2.1:80");
+    assert!(
+        report.reason.starts_with("it leaves the host by eth0"),
+        "{report:?}"
     );
 }

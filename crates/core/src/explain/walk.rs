@@ -2,10 +2,13 @@
 //!
 //! What Linux does is written here; what we want of it is in the plan. Start at [`Walk::send`].
 
+mod hooks;
+mod wire;
+
 use super::packet::Packet;
 use super::report::{Hop, HopKind, Verdict};
-use super::ruleset::{Decision, Deed, Passing, Ruleset, Step};
-use super::scene::{Port, Scene};
+use super::ruleset::{Passing, Ruleset};
+use super::scene::{Port, Scene, UpperLink};
 use super::stack::Stack;
 use super::why;
 use crate::model::SandboxId;
@@ -13,11 +16,6 @@ use crate::nft::HookPoint;
 use crate::plan::{Key, Netns};
 use crate::scopes::RESOLVER_TABLE;
 use std::net::IpAddr;
-use std::ops::RangeBounds;
-
-/// Chains of a lower priority see packets before connections are tracked
-/// (linux/netfilter_ipv4.h, `NF_IP_PRI_CONNTRACK`).
-const TRACKING: i32 = -200;
 
 /// Where a packet is: where it starts, or where it ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -86,7 +84,10 @@ impl<'s, 'a> Walk<'s, 'a> {
         match from {
             Place::Sandbox(id) => self.out_of_sandbox(*id),
             Place::Host => self.out_of_host(),
-            Place::Outside(link) => self.enter_host(link, None),
+            Place::Outside(link) => match self.onto_wire(link) {
+                Some(arrived) => arrived,
+                None => self.enter_host(link, None),
+            },
         }
     }
 
@@ -102,6 +103,13 @@ impl<'s, 'a> Walk<'s, 'a> {
             return lost(Verdict::NoRoute, why::no_route_in(scene, id, to));
         };
         let (link, next_hop) = (route.link.as_str(), route.via.unwrap_or(to));
+        let inside = Netns::Sandbox(id);
+        let upper = |upper: &&UpperLink<'_>| upper.netns == inside && upper.link == link;
+        if let Some(upper) = scene.uppers.iter().find(upper).copied() {
+            let text = why::route(scene, route, to, upper.parent);
+            self.tell(HopKind::Route, Some(id), text);
+            return self.by_wire(upper, next_hop);
+        }
         let Some(port) = scene.port(id, link) else {
             let text = format!(
                 "{link} of {} leads to no bridge of ours",
@@ -109,11 +117,8 @@ impl<'s, 'a> Walk<'s, 'a> {
             );
             return lost(Verdict::Depends, text);
         };
-        self.tell(
-            HopKind::Route,
-            Some(id),
-            why::route(scene, route, to, port.bridge),
-        );
+        let text = why::route(scene, route, to, port.bridge);
+        self.tell(HopKind::Route, Some(id), text);
         if let Some(neighbor) = scene.port_with(port.bridge, next_hop) {
             return self.across(port, neighbor, next_hop);
         }
@@ -163,7 +168,7 @@ impl<'s, 'a> Walk<'s, 'a> {
             // The kernel tells this hook no incoming link where it is a bridge that forwards.
             self.leaving("", from.bridge, next_hop)?;
         }
-        self.reach(to)
+        self.enter_sandbox(to.sandbox)
     }
 
     /// A packet that came by a link of the host; through `port` if that is a bridge of ours.
@@ -219,7 +224,7 @@ impl<'s, 'a> Walk<'s, 'a> {
         }
         self.filter_forward(from.bridge, from.bridge)?;
         self.leaving("", from.bridge, to)?;
-        self.reach(port)
+        self.enter_sandbox(port.sandbox)
     }
 
     fn onto_host(&mut self, input: &str) -> Arrived {
@@ -258,10 +263,10 @@ impl<'s, 'a> Walk<'s, 'a> {
     fn out(&mut self, input: &str, output: &str, next_hop: IpAddr) -> Arrived {
         self.leaving(input, output, next_hop)?;
         if !self.scene.is_bridge(output) {
-            return Ok(Place::Outside(output.to_owned()));
+            return self.out_by_wire(output, next_hop);
         }
         match self.scene.port_with(output, next_hop) {
-            Some(port) => self.reach(port),
+            Some(port) => self.enter_sandbox(port.sandbox),
             None => lost(
                 Verdict::NobodyThere,
                 why::nobody(self.scene, output, next_hop),
@@ -269,200 +274,19 @@ impl<'s, 'a> Walk<'s, 'a> {
         }
     }
 
-    /// Into the sandbox behind a port, which may not be whom the packet is for.
-    fn reach(&self, port: Port<'_>) -> Arrived {
+    /// Into a sandbox, which may not be whom the packet is for.
+    fn enter_sandbox(&self, id: SandboxId) -> Arrived {
+        let name = self.scene.place(Some(id));
         let to = self.packet.destination.ip();
-        let name = self.scene.place(Some(port.sandbox));
-        match self.scene.stack(port.sandbox) {
+        match self.scene.stack(id) {
             Some(stack) if stack.is_local(to) => {
                 refuse_own(&self.packet, stack, &name)?;
-                Ok(Place::Sandbox(port.sandbox))
+                Ok(Place::Sandbox(id))
             }
             Some(_) | None => lost(
                 Verdict::Depends,
                 format!("{name} is the next hop to {to}: what it does with it is its own affair"),
             ),
-        }
-    }
-
-    fn bridge_filter(&self) -> bool {
-        let filter = self.scene.world.facts.bridge_filter;
-        if self.packet.is_ipv6() {
-            filter.1
-        } else {
-            filter.0
-        }
-    }
-
-    fn filter_forward(&mut self, input: &str, output: &str) -> Result<(), Lost> {
-        self.hook(HookPoint::Forward, input, output)?;
-        self.foreign(HookPoint::Forward, &[input, output]);
-        Ok(())
-    }
-
-    /// The last hook, where the source may be translated.
-    fn leaving(&mut self, input: &str, output: &str, next_hop: IpAddr) -> Result<(), Lost> {
-        let decisions = self.hook(HookPoint::Postrouting, input, output)?;
-        self.restore_source();
-        let mut masquerades = decisions
-            .into_iter()
-            .filter(|decision| decision.deed == Deed::Masquerade);
-        let Some(masquerade) = masquerades.next() else {
-            return Ok(());
-        };
-        let Some(address) = self.scene.host().leaving_by(output, next_hop) else {
-            let text = format!("{output} has no address to masquerade with");
-            return lost(Verdict::Dropped, text);
-        };
-        self.packet.source.set_ip(address);
-        self.track();
-        let text = format!("it leaves with the host's source {address}");
-        self.tell_rules(HopKind::Masquerade, text, masquerade.steps);
-        Ok(())
-    }
-
-    /// Takes the packet through our chains at one point of the host.
-    fn hook(&mut self, point: HookPoint, input: &str, output: &str) -> Result<Vec<Decision>, Lost> {
-        let mut decisions = self.consult(point, ..TRACKING, input, output)?;
-        if matches!(point, HookPoint::Prerouting | HookPoint::Output) {
-            if self.answering {
-                self.recognize();
-            } else {
-                self.connection.get_or_insert(Connection {
-                    first: self.packet,
-                    changed: self.packet,
-                });
-            }
-        }
-        decisions.extend(self.consult(point, TRACKING.., input, output)?);
-        Ok(decisions)
-    }
-
-    /// Asks our chains of some priorities.
-    fn consult(
-        &mut self,
-        point: HookPoint,
-        priorities: impl RangeBounds<i32>,
-        input: &str,
-        output: &str,
-    ) -> Result<Vec<Decision>, Lost> {
-        let Some(rules) = &self.scene.rules else {
-            return Ok(vec![]);
-        };
-        let known = self.recognized || !self.answering;
-        let translated = self.connection.is_some_and(|connection| {
-            known && connection.first.destination != connection.changed.destination
-        });
-        let passing = Passing {
-            input,
-            output,
-            established: self.recognized,
-            translated,
-            to_host: self.scene.host().is_local(self.packet.destination.ip()),
-        };
-        let decisions = rules.pass(point, priorities, &mut self.packet, passing);
-        self.track();
-        for decision in &decisions {
-            self.tell_decision(decision, input, output)?;
-        }
-        Ok(decisions)
-    }
-
-    fn tell_decision(
-        &mut self,
-        decision: &Decision,
-        input: &str,
-        output: &str,
-    ) -> Result<(), Lost> {
-        let steps = decision.steps.clone();
-        match decision.deed {
-            Deed::Accept => self.tell_rules(HopKind::Firewall, "it may pass".into(), steps),
-            Deed::Drop => {
-                let reason = why::dropped(self.scene, &self.packet, input, output, &steps);
-                self.tell_rules(HopKind::Firewall, format!("dropped: {reason}"), steps);
-                return lost(Verdict::Dropped, reason);
-            }
-            Deed::Translate(to) => {
-                let text = format!("a published port: it goes on to {to}");
-                self.tell_rules(HopKind::Translation, text, steps);
-            }
-            Deed::Source(source) => {
-                let text = format!("it leaves with the source {source}");
-                self.tell_rules(HopKind::Masquerade, text, steps);
-            }
-            // The source is chosen by whoever knows the outgoing link.
-            Deed::Masquerade | Deed::SetPort => {}
-        }
-        Ok(())
-    }
-
-    /// Notes what the connection looks like now.
-    fn track(&mut self) {
-        if let Some(connection) = &mut self.connection
-            && !self.answering
-        {
-            connection.changed = self.packet;
-        }
-    }
-
-    /// Recognizes the answer of the tracked connection, and gives it back its destination.
-    fn recognize(&mut self) {
-        let expected = |connection: &Connection| connection.changed.answer() == self.packet;
-        if let Some(connection) = self.connection.filter(expected) {
-            self.recognized = true;
-            self.packet.destination = connection.first.source;
-        }
-    }
-
-    /// Gives a recognized answer back the source that its receiver waits for.
-    fn restore_source(&mut self) {
-        if let Some(connection) = self.connection
-            && self.recognized
-        {
-            self.packet.source = connection.first.destination;
-        }
-    }
-
-    /// Chains of others that drop what they do not know.
-    fn foreign(&mut self, point: HookPoint, links: &[&str]) {
-        let scene = self.scene;
-        let ipv6 = self.packet.is_ipv6();
-        let chains = scene.world.facts.foreign.iter();
-        for chain in chains.filter(|chain| chain.point == point && chain.sees(ipv6)) {
-            let name = chain.name();
-            let passage = chain.table == "filter"
-                && chain.chain == "FORWARD"
-                && links.iter().any(|link| scene.has_passage(link, ipv6));
-            let text = if passage {
-                format!("chain {name}, not ours, drops by policy; our jump in it lets it pass")
-            } else {
-                self.depends.get_or_insert_with(|| name.clone());
-                format!("chain {name}, not ours, drops by policy what none of its rules accepts")
-            };
-            self.tell(HopKind::Foreign, None, text);
-        }
-    }
-
-    pub(super) fn tell(&mut self, kind: HopKind, place: Option<SandboxId>, text: String) {
-        if !self.answering {
-            self.hops.push(Hop {
-                kind,
-                place: self.scene.place(place),
-                text,
-                rules: vec![],
-            });
-        }
-    }
-
-    fn tell_rules(&mut self, kind: HopKind, text: String, rules: Vec<Step>) {
-        // Answers are told of only where they end.
-        if !self.answering || text.starts_with("dropped") {
-            self.hops.push(Hop {
-                kind,
-                place: "host".into(),
-                text,
-                rules,
-            });
         }
     }
 }

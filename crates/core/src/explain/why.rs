@@ -137,6 +137,14 @@ pub(super) fn isolated(scene: &Scene<'_>, packet: &Packet, bridge: &str) -> Stri
     format!("{what} (both are isolated ports of {bridge}){hint}")
 }
 
+/// That a parent does not see what sits on it.
+pub(super) fn apart(parent: &str) -> String {
+    format!(
+        "the kernel keeps {parent} and the links that sit on it apart (-o host_access=true gives \
+         the host one of its own)"
+    )
+}
+
 /// That nobody has an address on a bridge.
 pub(super) fn nobody(scene: &Scene<'_>, bridge: &str, address: IpAddr) -> String {
     format!("nobody has {address} on {}", scene.device(bridge))

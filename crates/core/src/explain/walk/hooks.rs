@@ -1,0 +1,207 @@
+//! The points of the host where rules are asked, and the connection that it tracks.
+
+use super::{Connection, Lost, Walk, lost};
+use crate::explain::report::{Hop, HopKind, Verdict};
+use crate::explain::ruleset::{Decision, Deed, Passing, Step};
+use crate::explain::why;
+use crate::model::SandboxId;
+use crate::nft::HookPoint;
+use std::net::IpAddr;
+use std::ops::RangeBounds;
+
+/// Chains of a lower priority see packets before connections are tracked
+/// (linux/netfilter_ipv4.h, `NF_IP_PRI_CONNTRACK`).
+const TRACKING: i32 = -200;
+
+impl Walk<'_, '_> {
+    pub(super) fn bridge_filter(&self) -> bool {
+        let filter = self.scene.world.facts.bridge_filter;
+        if self.packet.is_ipv6() {
+            filter.1
+        } else {
+            filter.0
+        }
+    }
+
+    pub(super) fn filter_forward(&mut self, input: &str, output: &str) -> Result<(), Lost> {
+        self.hook(HookPoint::Forward, input, output)?;
+        self.foreign(HookPoint::Forward, &[input, output]);
+        Ok(())
+    }
+
+    /// The last hook, where the source may be translated.
+    pub(super) fn leaving(
+        &mut self,
+        input: &str,
+        output: &str,
+        next_hop: IpAddr,
+    ) -> Result<(), Lost> {
+        let decisions = self.hook(HookPoint::Postrouting, input, output)?;
+        self.restore_source();
+        let mut masquerades = decisions
+            .into_iter()
+            .filter(|decision| decision.deed == Deed::Masquerade);
+        let Some(masquerade) = masquerades.next() else {
+            return Ok(());
+        };
+        let Some(address) = self.scene.host().leaving_by(output, next_hop) else {
+            let text = format!("{output} has no address to masquerade with");
+            return lost(Verdict::Dropped, text);
+        };
+        self.packet.source.set_ip(address);
+        self.track();
+        let text = format!("it leaves with the host's source {address}");
+        self.tell_rules(HopKind::Masquerade, text, masquerade.steps);
+        Ok(())
+    }
+
+    /// Takes the packet through our chains at one point of the host.
+    pub(super) fn hook(
+        &mut self,
+        point: HookPoint,
+        input: &str,
+        output: &str,
+    ) -> Result<Vec<Decision>, Lost> {
+        let mut decisions = self.consult(point, ..TRACKING, input, output)?;
+        if matches!(point, HookPoint::Prerouting | HookPoint::Output) {
+            if self.answering {
+                self.recognize();
+            } else {
+                self.connection.get_or_insert(Connection {
+                    first: self.packet,
+                    changed: self.packet,
+                });
+            }
+        }
+        decisions.extend(self.consult(point, TRACKING.., input, output)?);
+        Ok(decisions)
+    }
+
+    /// Asks our chains of some priorities.
+    pub(super) fn consult(
+        &mut self,
+        point: HookPoint,
+        priorities: impl RangeBounds<i32>,
+        input: &str,
+        output: &str,
+    ) -> Result<Vec<Decision>, Lost> {
+        let Some(rules) = &self.scene.rules else {
+            return Ok(vec![]);
+        };
+        let known = self.recognized || !self.answering;
+        let translated = self.connection.is_some_and(|connection| {
+            known && connection.first.destination != connection.changed.destination
+        });
+        let passing = Passing {
+            input,
+            output,
+            established: self.recognized,
+            translated,
+            to_host: self.scene.host().is_local(self.packet.destination.ip()),
+        };
+        let decisions = rules.pass(point, priorities, &mut self.packet, passing);
+        self.track();
+        for decision in &decisions {
+            self.tell_decision(decision, input, output)?;
+        }
+        Ok(decisions)
+    }
+
+    pub(super) fn tell_decision(
+        &mut self,
+        decision: &Decision,
+        input: &str,
+        output: &str,
+    ) -> Result<(), Lost> {
+        let steps = decision.steps.clone();
+        match decision.deed {
+            Deed::Accept => self.tell_rules(HopKind::Firewall, "it may pass".into(), steps),
+            Deed::Drop => {
+                let reason = why::dropped(self.scene, &self.packet, input, output, &steps);
+                self.tell_rules(HopKind::Firewall, format!("dropped: {reason}"), steps);
+                return lost(Verdict::Dropped, reason);
+            }
+            Deed::Translate(to) => {
+                let text = format!("a published port: it goes on to {to}");
+                self.tell_rules(HopKind::Translation, text, steps);
+            }
+            Deed::Source(source) => {
+                let text = format!("it leaves with the source {source}");
+                self.tell_rules(HopKind::Masquerade, text, steps);
+            }
+            // The source is chosen by whoever knows the outgoing link.
+            Deed::Masquerade | Deed::SetPort => {}
+        }
+        Ok(())
+    }
+
+    /// Notes what the connection looks like now.
+    pub(super) fn track(&mut self) {
+        if let Some(connection) = &mut self.connection
+            && !self.answering
+        {
+            connection.changed = self.packet;
+        }
+    }
+
+    /// Recognizes the answer of the tracked connection, and gives it back its destination.
+    pub(super) fn recognize(&mut self) {
+        let expected = |connection: &Connection| connection.changed.answer() == self.packet;
+        if let Some(connection) = self.connection.filter(expected) {
+            self.recognized = true;
+            self.packet.destination = connection.first.source;
+        }
+    }
+
+    /// Gives a recognized answer back the source that its receiver waits for.
+    pub(super) fn restore_source(&mut self) {
+        if let Some(connection) = self.connection
+            && self.recognized
+        {
+            self.packet.source = connection.first.destination;
+        }
+    }
+
+    /// Chains of others that drop what they do not know.
+    pub(super) fn foreign(&mut self, point: HookPoint, links: &[&str]) {
+        let scene = self.scene;
+        let ipv6 = self.packet.is_ipv6();
+        let chains = scene.world.facts.foreign.iter();
+        for chain in chains.filter(|chain| chain.point == point && chain.sees(ipv6)) {
+            let name = chain.name();
+            let passage = chain.table == "filter"
+                && chain.chain == "FORWARD"
+                && links.iter().any(|link| scene.has_passage(link, ipv6));
+            let text = if passage {
+                format!("chain {name}, not ours, drops by policy; our jump in it lets it pass")
+            } else {
+                self.depends.get_or_insert_with(|| name.clone());
+                format!("chain {name}, not ours, drops by policy what none of its rules accepts")
+            };
+            self.tell(HopKind::Foreign, None, text);
+        }
+    }
+
+    pub(super) fn tell(&mut self, kind: HopKind, place: Option<SandboxId>, text: String) {
+        if !self.answering {
+            self.hops.push(Hop {
+                kind,
+                place: self.scene.place(place),
+                text,
+                rules: vec![],
+            });
+        }
+    }
+
+    pub(super) fn tell_rules(&mut self, kind: HopKind, text: String, rules: Vec<Step>) {
+        // Answers are told of only where they end.
+        if !self.answering || text.starts_with("dropped") {
+            self.hops.push(Hop {
+                kind,
+                place: "host".into(),
+                text,
+                rules,
+            });
+        }
+    }
+}
