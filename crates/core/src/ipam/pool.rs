@@ -61,8 +61,8 @@ pub struct Usage {
 
 /// One subnet's addresses: which are reserved, and which rest after their release.
 ///
-/// Invariant: `blocked` is what is in use together with what is in quarantine, and
-/// `quarantine` and `oldest` hold the same addresses.
+/// Invariant: `blocked` is what is in use together with what is in quarantine, `quarantine` and
+/// `oldest` hold the same addresses, and `avoided` is `blocked` with `held` and `fixed`.
 #[derive(Clone, Debug)]
 pub struct Pool {
     subnet: Span,
@@ -72,6 +72,12 @@ pub struct Pool {
     /// When each address in quarantine was released.
     quarantine: BTreeMap<u128, Duration>,
     oldest: BTreeSet<(Duration, u128)>,
+    /// Addresses that others are expected to come back to.
+    held: BTreeSet<u128>,
+    /// Addresses that are never given, only reserved by name.
+    fixed: BTreeSet<u128>,
+    /// What a new endpoint should not get.
+    avoided: OffsetSet,
     in_use: u128,
     dynamic_in_use: u128,
 }
@@ -90,6 +96,9 @@ impl Pool {
             blocked: OffsetSet::default(),
             quarantine: BTreeMap::new(),
             oldest: BTreeSet::new(),
+            held: BTreeSet::new(),
+            fixed: BTreeSet::new(),
+            avoided: OffsetSet::default(),
             in_use: 0,
             dynamic_in_use: 0,
         };
@@ -132,17 +141,56 @@ impl Pool {
         Ok(())
     }
 
-    /// Reserves the lowest free dynamic address that is not in quarantine; if there is none, the
-    /// one that has been there longest.
+    /// Reserves the lowest free dynamic address that is neither in quarantine nor held for others.
+    /// If there is none: the one that has been in quarantine longest, then one that is held, at
+    /// last one that is both.
     pub fn allocate(&mut self, now: Duration) -> Result<IpAddr, ReserveError> {
         self.end_quarantines(now);
         let (first, last) = self.dynamic;
-        let free = self.blocked.first_gap(first, last);
+        let free = self.avoided.first_gap(first, last);
         let offset = free
-            .or_else(|| self.longest_in_quarantine())
+            .or_else(|| self.longest_in_quarantine(false))
+            .or_else(|| self.held_and_free())
+            .or_else(|| self.longest_in_quarantine(true))
             .ok_or(ReserveError::Exhausted)?;
         self.take(offset);
         Ok(self.subnet.address_at(offset))
+    }
+
+    /// Keeps an address for somebody who is expected back: others get it only when nothing else is
+    /// left. One that is not of this subnet is ignored, here and below.
+    pub fn hold(&mut self, address: IpAddr, on: bool) {
+        if let Some(offset) = self.subnet.offset_of(address) {
+            match on {
+                true => self.held.insert(offset),
+                false => self.held.remove(&offset),
+            };
+            self.note(offset);
+        }
+    }
+
+    /// Whether an address is kept for somebody.
+    pub fn is_held(&self, address: IpAddr) -> bool {
+        let offset = self.subnet.offset_of(address);
+        offset.is_some_and(|offset| self.held.contains(&offset))
+    }
+
+    /// Never gives an address; it can only be reserved by who knows it.
+    pub fn fix(&mut self, address: IpAddr, on: bool) {
+        if let Some(offset) = self.subnet.offset_of(address) {
+            match on {
+                true => self.fixed.insert(offset),
+                false => self.fixed.remove(&offset),
+            };
+            self.note(offset);
+        }
+    }
+
+    /// Whether an address could be an endpoint's: it is of this subnet, and not one that is never
+    /// given.
+    pub fn could_give(&self, address: IpAddr) -> bool {
+        let offset = self.subnet.offset_of(address);
+        offset.is_some_and(|offset| !self.never_given().contains(&Some(offset)))
     }
 
     /// Reserves `address`, which the endpoint had before, if nobody else has it by now; else as
@@ -182,13 +230,17 @@ impl Pool {
         if self.is_in_use(offset) && !self.never_given().contains(&Some(offset)) {
             self.count(offset, false);
             self.blocked.remove(offset);
+            self.note(offset);
         }
     }
 
     /// How full it is. An address in quarantine counts as available.
     pub fn usage(&self) -> Usage {
         let (first, last) = self.dynamic;
+        let fixed = self.fixed.range(first..=last);
+        let fixed = fixed.filter(|offset| !self.is_in_use(**offset)).count();
         let available = (last - first).saturating_add(1) - self.dynamic_in_use;
+        let available = available.saturating_sub(fixed as u128);
         let saturate = |count: u128| u64::try_from(count).unwrap_or(u64::MAX);
         Usage {
             in_use: saturate(self.in_use),
@@ -213,7 +265,19 @@ impl Pool {
     fn take(&mut self, offset: u128) {
         self.leave_quarantine(offset);
         self.blocked.insert(offset);
+        self.note(offset);
         self.count(offset, true);
+    }
+
+    /// Keeps `avoided` what it is.
+    fn note(&mut self, offset: u128) {
+        let avoided = self.blocked.contains(offset)
+            || self.held.contains(&offset)
+            || self.fixed.contains(&offset);
+        match avoided {
+            true => self.avoided.insert(offset),
+            false => self.avoided.remove(offset),
+        };
     }
 
     fn count(&mut self, offset: u128, taken: bool) {
@@ -238,13 +302,24 @@ impl Pool {
         {
             self.leave_quarantine(offset);
             self.blocked.remove(offset);
+            self.note(offset);
         }
     }
 
-    fn longest_in_quarantine(&self) -> Option<u128> {
+    fn longest_in_quarantine(&self, held_too: bool) -> Option<u128> {
         let (first, last) = self.dynamic;
-        let dynamic = |offset: &u128| (first..=last).contains(offset);
-        self.oldest.iter().map(|&(_, offset)| offset).find(dynamic)
+        let fits = |offset: &u128| {
+            (first..=last).contains(offset)
+                && !self.fixed.contains(offset)
+                && (held_too || !self.held.contains(offset))
+        };
+        self.oldest.iter().map(|&(_, offset)| offset).find(fits)
+    }
+
+    fn held_and_free(&self) -> Option<u128> {
+        let (first, last) = self.dynamic;
+        let mut held = self.held.range(first..=last).copied();
+        held.find(|offset| !self.blocked.contains(*offset) && !self.fixed.contains(offset))
     }
 }
 

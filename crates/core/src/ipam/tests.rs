@@ -85,6 +85,26 @@ mod pool {
     }
 
     #[test]
+    fn held_addresses_are_given_last_and_fixed_ones_never() {
+        let mut pool = Pool::new(net("10.0.0.0/29"), None);
+        pool.hold(ip("10.0.0.1"), true);
+        pool.hold(ip("10.0.0.4"), true);
+        pool.fix(ip("10.0.0.2"), true);
+        assert_eq!(pool.usage().available, 7 - 2);
+        assert_eq!(pool.allocate(START), Ok(ip("10.0.0.3")));
+        pool.release(ip("10.0.0.3"), START);
+        assert_eq!(pool.allocate(START), Ok(ip("10.0.0.5")));
+        assert_eq!(pool.allocate(START), Ok(ip("10.0.0.6")));
+        assert_eq!(pool.allocate(START), Ok(ip("10.0.0.3")), "rather than held");
+        assert_eq!(pool.allocate(START), Ok(ip("10.0.0.1")));
+        pool.hold(ip("10.0.0.4"), false);
+        assert_eq!(pool.allocate(START), Ok(ip("10.0.0.4")));
+        assert_eq!(pool.allocate(START), Err(ReserveError::Exhausted));
+        assert_eq!(pool.reserve(ip("10.0.0.2")), Ok(()));
+        assert!(pool.is_held(ip("10.0.0.1")) && !pool.could_give(ip("10.0.0.7")));
+    }
+
+    #[test]
     fn an_address_that_was_never_used_need_not_rest() {
         let mut pool = Pool::new(net("10.0.0.0/24"), None);
         let address = pool.allocate(START).unwrap();

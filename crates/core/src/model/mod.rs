@@ -7,6 +7,7 @@ mod error_class;
 mod facts;
 mod id;
 mod interface_name;
+mod lease;
 mod mac;
 mod network;
 mod port;
@@ -17,6 +18,7 @@ pub use error_class::ErrorClass;
 pub use facts::{Facts, Mark, Policy};
 pub use id::{Id, InvalidId, derive_id};
 pub use interface_name::{InterfaceName, InvalidInterfaceName};
+pub use lease::{Lease, Reservation};
 pub use mac::{InvalidMac, Mac};
 pub use network::{
     DNS, DriverKind, IpamSpec, Network, NetworkSpec, Scope, SubnetSpec, UsersDevice,

@@ -70,6 +70,9 @@ pub struct Sandbox {
     pub resolver_ports: Option<(u16, u16)>,
     /// Whether IPv6 is switched off in it by the user's sysctls.
     pub ipv6_disabled: bool,
+    /// Whether its name shall get the same addresses again.
+    #[serde(default)]
+    pub sticky: bool,
     /// The folder with its hosts, hostname and resolv.conf.
     pub files: PathBuf,
 }

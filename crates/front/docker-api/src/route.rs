@@ -59,6 +59,12 @@ pub(crate) enum NetworkRoute {
     Disconnect(String),
     /// Change one in place.
     Update(String),
+    /// What is reserved on one.
+    Reservations(String),
+    /// Reserve an address of one.
+    Reserve(String),
+    /// End a reservation.
+    Release(String),
 }
 
 /// Requests of containers.
@@ -207,6 +213,11 @@ fn network(method: &str, path: &[&str]) -> Option<Route> {
         ("POST", ["networks", name @ .., "connect"]) => R::Connect(joined(name)?),
         ("POST", ["networks", name @ .., "disconnect"]) => R::Disconnect(joined(name)?),
         ("POST", ["networks", name @ .., "update"]) => R::Update(joined(name)?),
+        ("POST", ["networks", name @ .., "reserve"]) => R::Reserve(joined(name)?),
+        ("POST", ["networks", name @ .., "release"]) => R::Release(joined(name)?),
+        ("GET", ["networks", name @ .., "reservations"]) if !name.is_empty() => {
+            R::Reservations(joined(name)?)
+        }
         ("GET", ["networks", name @ ..]) => R::Inspect(joined(name)?),
         ("DELETE", ["networks", name @ ..]) => R::Remove(joined(name)?),
         _ => return None,

@@ -101,6 +101,9 @@ async fn network_route(route: NetworkRoute, call: Call) -> Result<Response, ApiE
         NetworkRoute::Connect(name) => networks::connect(call, name).await,
         NetworkRoute::Disconnect(name) => networks::disconnect(call, name).await,
         NetworkRoute::Update(name) => networks::update(call, name).await,
+        NetworkRoute::Reservations(name) => networks::reservations(call, name).await,
+        NetworkRoute::Reserve(name) => networks::reserve(call, name).await,
+        NetworkRoute::Release(name) => networks::release(call, name).await,
     }
 }
 

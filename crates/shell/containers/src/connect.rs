@@ -56,9 +56,10 @@ impl Containers {
         settings: &EndpointSettings,
     ) -> Result<(), ContainerError> {
         let wish = endpoint::wish(settings);
-        turn.commit(&*self.parts.records, |record| {
+        let record = turn.commit(&*self.parts.records, |record| {
             record.endpoints.insert(network.to_owned(), wish);
         })?;
+        self.expect_back(&record);
         Ok(())
     }
 

@@ -21,14 +21,38 @@ impl Containers {
         let name = request.name.clone().filter(|name| !name.is_empty());
         name.as_deref().map(names::check).transpose()?;
         let record = self.draft(request, &mut warnings)?;
-        let record = self.named(record, name.as_deref())?;
+        let record = Record {
+            name_given: name.is_some(),
+            ..self.named(record, name.as_deref())?
+        };
         let id = record.id;
         if let Err(error) = self.realize(record.clone()) {
             self.registry.release(&record.name, id);
             return Err(error);
         }
+        self.expect_back(&record);
         self.tell(&record, "create", []);
         Ok(Created { id, warnings })
+    }
+
+    /// Has the addresses that a container asks for held against others until it is started.
+    pub(crate) fn expect_back(&self, record: &Record) {
+        for (network, settings) in &record.endpoints {
+            let Ok((spec, _)) = endpoint::specify(settings) else {
+                continue;
+            };
+            if (spec.ipv4, spec.ipv6) == (None, None) || record.auto_remove() {
+                continue;
+            }
+            let networks = &self.parts.networks;
+            // A network that does not exist yet holds nothing.
+            if networks.network(network).is_ok()
+                && let Err(error) = networks.expect(network, &record.name, spec.ipv4, spec.ipv6)
+            {
+                let error = crate::error::chain(&error);
+                tracing::warn!(container = record.name, error, "its addresses are not held");
+            }
+        }
     }
 
     /// The record of a container that a request asks for, without a name. Nothing is reserved.
@@ -188,6 +212,7 @@ impl Containers {
         Ok(Record {
             id,
             name: String::new(),
+            name_given: false,
             created: Timestamp::now(),
             image: Some(image.id),
             path,

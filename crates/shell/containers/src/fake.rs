@@ -18,7 +18,7 @@ use sealane_runtime::{
     State, Usage,
 };
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 use std::sync::mpsc::{Receiver, Sender, channel};
@@ -182,6 +182,7 @@ pub(crate) fn record(id: Id, name: &str) -> Record {
     Record {
         id,
         name: name.into(),
+        name_given: true,
         created: jiff::Timestamp::UNIX_EPOCH,
         image: None,
         path: "true".into(),
@@ -365,6 +366,7 @@ impl Networks for Fake {
             resolver_ports: None,
             files: spec.files,
             ipv6_disabled: spec.ipv6_disabled,
+            sticky: spec.sticky,
         });
         self.lock().sandboxes.insert(spec.id, sandbox.clone());
         Ok(sandbox)
@@ -427,6 +429,22 @@ impl Networks for Fake {
         });
         inner.sandboxes.insert(*id, sandbox.clone());
         Ok(sandbox)
+    }
+
+    fn expect(
+        &self,
+        network: &str,
+        name: &str,
+        _ipv4: Option<Ipv4Addr>,
+        _ipv6: Option<Ipv6Addr>,
+    ) -> Result<(), EngineError> {
+        self.asked(format!("expect {name} on {network}"));
+        Ok(())
+    }
+
+    fn forget_name(&self, name: &str) -> Result<(), EngineError> {
+        self.asked(format!("forget {name}"));
+        Ok(())
     }
 
     fn rename_sandbox(&self, _id: &SandboxId, name: &str) -> Result<(), EngineError> {

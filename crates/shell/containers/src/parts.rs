@@ -15,6 +15,7 @@ use sealane_runtime::{
 };
 use sealane_store::{Batch, Store, Table};
 use std::collections::{BTreeMap, BTreeSet};
+use std::net::{Ipv4Addr, Ipv6Addr};
 use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -40,6 +41,14 @@ pub(crate) trait Networks: Send + Sync {
     ) -> Result<Endpoint, EngineError>;
     fn detach(&self, id: &SandboxId, network: &str) -> Result<(), EngineError>;
     fn publish(&self, id: &SandboxId, ports: &[PortRequest]) -> Result<Arc<Sandbox>, EngineError>;
+    fn expect(
+        &self,
+        network: &str,
+        name: &str,
+        ipv4: Option<Ipv4Addr>,
+        ipv6: Option<Ipv6Addr>,
+    ) -> Result<(), EngineError>;
+    fn forget_name(&self, name: &str) -> Result<(), EngineError>;
     fn rename_sandbox(&self, id: &SandboxId, name: &str) -> Result<(), EngineError>;
     fn plan(&self, operation: &PlannedOperation) -> Result<String, EngineError>;
     fn counters(&self, id: &SandboxId) -> Result<BTreeMap<String, LinkCounters>, EngineError>;
@@ -139,6 +148,20 @@ impl Networks for Arc<Engine> {
 
     fn publish(&self, id: &SandboxId, ports: &[PortRequest]) -> Result<Arc<Sandbox>, EngineError> {
         Engine::publish(self, id, ports)
+    }
+
+    fn expect(
+        &self,
+        network: &str,
+        name: &str,
+        ipv4: Option<Ipv4Addr>,
+        ipv6: Option<Ipv6Addr>,
+    ) -> Result<(), EngineError> {
+        Engine::expect(self, network, name, ipv4, ipv6)
+    }
+
+    fn forget_name(&self, name: &str) -> Result<(), EngineError> {
+        Engine::forget_name(self, name)
     }
 
     fn rename_sandbox(&self, id: &SandboxId, name: &str) -> Result<(), EngineError> {

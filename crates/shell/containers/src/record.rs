@@ -18,6 +18,10 @@ pub(crate) struct Record {
     pub(crate) id: Id,
     /// Its name, without the slash that Docker shows.
     pub(crate) name: String,
+    /// Whether the user chose the name: then another container of that name takes over what the
+    /// name had on its networks.
+    #[serde(default)]
+    pub(crate) name_given: bool,
     /// When it was made.
     pub(crate) created: Timestamp,
     /// The image it was made from.

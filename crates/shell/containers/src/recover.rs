@@ -35,6 +35,9 @@ impl Containers {
             .filter(|id| self.owns_stack(id))
             .collect();
         self.parts.networks.recover(&sandboxes)?;
+        for container in &all {
+            self.expect_back(&container.record());
+        }
         for id in &sandboxes {
             self.converge(id);
         }

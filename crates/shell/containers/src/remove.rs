@@ -57,6 +57,9 @@ impl Containers {
         let record = turn.record();
         self.parts.records.delete(&record.id)?;
         self.registry.remove(record.id);
+        if !record.name_given && !record.auto_remove() {
+            self.forget_name(&record);
+        }
         lock(&container.life).removed = true;
         lock(&container.pending).clear();
         let left = self.remove_traces(&record);
@@ -68,6 +71,18 @@ impl Containers {
         lock(&container.waiters).removed(&exit);
         self.tell(&record, "destroy", []);
         left
+    }
+
+    /// Nobody comes back under a name that was made up.
+    fn forget_name(&self, record: &Record) {
+        if let Err(error) = self.parts.networks.forget_name(&record.name) {
+            let error = crate::error::chain(&error);
+            tracing::warn!(
+                container = record.name,
+                error,
+                "its addresses are still held"
+            );
+        }
     }
 
     /// Removes the files of a container. Carries on past errors, and returns the first. The log

@@ -36,7 +36,10 @@ impl Containers {
     /// The record first, then the sandbox: after a crash the record is the truth.
     fn rename_reserved(&self, turn: &Turn<'_>, old: &str, new: &str) -> Result<(), ContainerError> {
         let records = &*self.parts.records;
-        let record = turn.commit(records, |record| record.name = new.to_owned())?;
+        let record = turn.commit(records, |record| {
+            record.name = new.to_owned();
+            record.name_given = true;
+        })?;
         let Err(error) = self.parts.networks.rename_sandbox(&record.id, new) else {
             return Ok(());
         };

@@ -31,6 +31,7 @@ impl Containers {
             extra_hosts: extra_hosts(record)?,
             links: self.legacy_links(record)?,
             ipv6_disabled: ipv6_disabled(record),
+            sticky: !record.auto_remove(),
             files: self.files_of(record),
         }))
     }

@@ -16,6 +16,7 @@ mod files;
 mod firewall;
 mod host;
 mod links;
+mod leases;
 mod locks;
 mod names;
 mod networks;
@@ -50,8 +51,8 @@ use sealane_core::dns::ResolvConf;
 use sealane_core::explain::{Report, Sender, Target};
 use sealane_core::ipam::AddressPools;
 use sealane_core::model::{
-    Endpoint, EndpointSpec, Facts, InterfaceName, Network, NetworkId, PortRequest, Sandbox,
-    SandboxId,
+    Endpoint, EndpointSpec, Facts, InterfaceName, Lease, Network, NetworkId, PortRequest,
+    Reservation, Sandbox, SandboxId,
 };
 use sealane_core::plan::{Netns, Plan};
 use sealane_executor::Executor;
@@ -61,6 +62,7 @@ use sealane_ports::Ports;
 use sealane_store::{Records, Store};
 use state::State;
 use std::collections::{BTreeMap, BTreeSet};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, RwLock};
@@ -254,6 +256,43 @@ impl Engine {
         ports: &[PortRequest],
     ) -> Result<Arc<Sandbox>, EngineError> {
         self.republish(sandbox, ports)
+    }
+
+    /// Holds the addresses that a container of this name will ask for, until it is there.
+    pub fn expect(
+        &self,
+        network: &str,
+        name: &str,
+        ipv4: Option<Ipv4Addr>,
+        ipv6: Option<Ipv6Addr>,
+    ) -> Result<(), EngineError> {
+        self.expect_addresses(network, name, (ipv4, ipv6))
+    }
+
+    /// Expects nobody of this name back.
+    pub fn forget_name(&self, name: &str) -> Result<(), EngineError> {
+        self.forget_leases(name)
+    }
+
+    /// Reserves an address, so that it is given to the container of this name only; without a name,
+    /// to none that does not ask for it.
+    pub fn reserve_address(
+        &self,
+        network: &str,
+        address: IpAddr,
+        name: Option<&str>,
+    ) -> Result<(), EngineError> {
+        self.reserve_for(network, address, name)
+    }
+
+    /// Ends the reservation of an address.
+    pub fn release_address(&self, network: &str, address: IpAddr) -> Result<(), EngineError> {
+        self.end_reservation(network, address)
+    }
+
+    /// The reserved addresses of a network, and those that names are expected to come back to.
+    pub fn expected(&self, network: &str) -> Result<(Vec<Reservation>, Vec<Lease>), EngineError> {
+        self.expected_on(network)
     }
 
     /// Gives a sandbox another name: in DNS, at once.

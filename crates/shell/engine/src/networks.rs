@@ -177,6 +177,7 @@ impl Engine {
         };
         let mut batch = Batch::default();
         batch.delete(NETWORKS, network.id);
+        removed.delete_expected(&mut batch);
         if let Err(error) = self.store.commit(&batch) {
             self.state().networks.insert(network.id, removed);
             let text = format!(

@@ -36,6 +36,7 @@ impl Engine {
     ) -> Result<(), EngineError> {
         self.read_facts()?;
         self.ensure_default_networks(alive)?;
+        self.load_expected()?;
         let kept = self.adopt_sandboxes(alive)?;
         self.sweep()?;
         self.conform_all()?;

@@ -111,6 +111,8 @@ pub struct SandboxSpec {
     pub links: Vec<LegacyLink>,
     /// Whether IPv6 is switched off in it by the user's sysctls.
     pub ipv6_disabled: bool,
+    /// Whether its name shall get the same addresses again, whatever its id.
+    pub sticky: bool,
     /// The folder that the files hosts, hostname and resolv.conf are written to.
     pub files: PathBuf,
 }

@@ -54,6 +54,8 @@ impl Engine {
         let (v4, v6) = reserve_addresses(found, sandbox, &spec, now)?;
         found.members.insert(sandbox.id);
         let id = Endpoint::id_of(&sandbox.id, &network.id);
+        let own_mac = found.own_mac(&sandbox.name);
+        let own_mac = own_mac.filter(|mac| !state.has_mac(&network.id, *mac));
         let endpoint = Endpoint {
             id,
             network: network.id,
@@ -64,7 +66,9 @@ impl Engine {
                 DriverOptions::Bridge(_)
                 | DriverOptions::Host
                 | DriverOptions::Null
-                | DriverOptions::Macvlan(_) => spec.mac.unwrap_or_else(|| Mac::from_id(&id)),
+                | DriverOptions::Macvlan(_) => {
+                    spec.mac.or(own_mac).unwrap_or_else(|| Mac::from_id(&id))
+                }
             },
             ipv4: v4.and_then(only_v4),
             ipv6: v6.and_then(only_v6),
@@ -151,7 +155,7 @@ pub(crate) fn conform(
         }
         None if !sandbox.ipv6_disabled => {
             let asked = endpoint.spec.ipv6.map(IpAddr::V6);
-            let reserved = reserve_address(found, &sandbox.id, asked, true, now)?;
+            let reserved = reserve_address(found, sandbox, asked, true, now)?;
             endpoint.ipv6 = reserved.and_then(only_v6);
         }
         None => {}
@@ -198,11 +202,11 @@ fn reserve_addresses(
     spec: &EndpointSpec,
     now: Duration,
 ) -> Result<(Option<IpNet>, Option<IpNet>), EngineError> {
-    let v4 = reserve_address(found, &sandbox.id, spec.ipv4.map(IpAddr::V4), false, now)?;
+    let v4 = reserve_address(found, sandbox, spec.ipv4.map(IpAddr::V4), false, now)?;
     if sandbox.ipv6_disabled {
         return Ok((v4, None));
     }
-    match reserve_address(found, &sandbox.id, spec.ipv6.map(IpAddr::V6), true, now) {
+    match reserve_address(found, sandbox, spec.ipv6.map(IpAddr::V6), true, now) {
         Ok(v6) => Ok((v4, v6)),
         Err(error) => {
             for (subnet, pool) in found.pools_of(false) {
@@ -215,23 +219,36 @@ fn reserve_addresses(
     }
 }
 
-/// One address of a family the network has: the one asked for, or the one the sandbox had, or the
-/// lowest. A network with several subnets gives from the first that has one.
+/// One address of a family the network has: the one asked for, or the one of the sandbox's name, or
+/// the one the sandbox had, or the lowest. A network with several subnets gives from the first that
+/// has one.
 fn reserve_address(
     found: &mut NetworkState,
-    sandbox: &SandboxId,
+    sandbox: &Sandbox,
     asked: Option<IpAddr>,
     ipv6: bool,
     now: Duration,
 ) -> Result<Option<IpNet>, EngineError> {
-    let previous = found.remembered(sandbox, ipv6);
+    if let Some(address) = asked
+        && let Some(other) = found.reserved_for_other(&sandbox.name, address)
+    {
+        let network = &found.network.spec.name;
+        return Err(EngineError::Forbidden(format!(
+            "address {address} of network {network} is reserved for container {other}"
+        )));
+    }
+    let own = found.own_address(&sandbox.name, ipv6);
+    let previous = found.remembered(&sandbox.id, ipv6);
+    let previous = previous.filter(|had| found.reserved_for_other(&sandbox.name, *had).is_none());
     let mut refused = None;
     for (subnet, pool) in found.pools_of(ipv6) {
-        let reserved = match (asked, previous) {
+        let here = |address: &IpAddr| subnet.contains(address);
+        let previous = previous.filter(|had| here(had) && !pool.is_held(*had));
+        let reserved = match (asked, own.filter(here).or(previous)) {
             (Some(address), _) if !subnet.contains(&address) => continue,
             (Some(address), _) => pool.reserve(address).map(|()| address),
-            (None, Some(had)) if subnet.contains(&had) => pool.allocate_again(had, now),
-            (None, _) => pool.allocate(now),
+            (None, Some(had)) => pool.allocate_again(had, now),
+            (None, None) => pool.allocate(now),
         };
         match reserved {
             Ok(address) => return Ok(IpNet::new(address, subnet.prefix_len()).ok()),

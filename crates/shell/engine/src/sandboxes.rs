@@ -77,6 +77,7 @@ impl Engine {
             resolver_ports: None,
             files: spec.files.clone(),
             ipv6_disabled: spec.ipv6_disabled,
+            sticky: spec.sticky,
         }
     }
 
@@ -122,6 +123,7 @@ impl Engine {
             let plan = self.plan_of_sandbox(sandbox)?;
             self.apply(&Plan::default(), &plan)?;
             let finished = self.start_services(sandbox);
+            let finished = finished.and_then(|()| self.keep_leases(sandbox));
             if let Err(error) = finished.and_then(|()| self.save_sandbox(sandbox)) {
                 self.take_back(&plan);
                 return Err(error);
@@ -256,10 +258,10 @@ impl Engine {
         let finished = self.follow_change(old, new);
         let finished = finished.and_then(|()| {
             if shrinks {
-                Ok(())
-            } else {
-                self.save_sandbox(new)
+                return Ok(());
             }
+            self.keep_leases(new)?;
+            self.save_sandbox(new)
         });
         if let Err(error) = finished {
             if let Err(error) = self.apply(&to, &from) {
@@ -303,8 +305,9 @@ impl Engine {
         self.save_sandbox(&new)?;
         self.withdraw_names(&old);
         self.publish_names(&new);
-        self.state().sandboxes.insert(*id, new);
-        Ok(())
+        self.state().sandboxes.insert(*id, new.clone());
+        self.forget_leases(&old.name)?;
+        self.keep_leases(&new)
     }
 
     pub(crate) fn existing(&self, id: &SandboxId) -> Result<Arc<Sandbox>, EngineError> {

@@ -3,9 +3,10 @@
 //! Behind one short lock: nothing here waits for a kernel, a disk or a socket.
 
 use crate::EngineError;
+use crate::leases::Expected;
 use ipnet::IpNet;
 use sealane_core::ipam::Pool;
-use sealane_core::model::{Network, NetworkId, Sandbox, SandboxId};
+use sealane_core::model::{Mac, Network, NetworkId, Sandbox, SandboxId};
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -23,6 +24,8 @@ pub(crate) struct NetworkState {
     /// Whether it is not in the kernel and the store yet. Its name and subnets are taken; who
     /// wants to join or remove it waits.
     pub(crate) in_making: bool,
+    /// Who is expected back, and what is reserved.
+    pub(crate) expected: Expected,
     /// The addresses that sandboxes had when they left.
     previous: BTreeMap<SandboxId, Vec<IpAddr>>,
 }
@@ -35,6 +38,7 @@ impl NetworkState {
             pools,
             members: BTreeSet::new(),
             in_making: false,
+            expected: Expected::default(),
             previous: BTreeMap::new(),
         }
     }
@@ -113,6 +117,15 @@ impl State {
     pub(crate) fn joined(&self, sandbox: &Sandbox) -> BTreeMap<NetworkId, Arc<Network>> {
         let network = |id: &NetworkId| Some((*id, self.networks.get(id)?.network.clone()));
         sandbox.endpoints.keys().filter_map(network).collect()
+    }
+
+    /// Whether an endpoint on a network has this MAC address.
+    pub(crate) fn has_mac(&self, network: &NetworkId, mac: Mac) -> bool {
+        let mut endpoints = self
+            .sandboxes
+            .values()
+            .filter_map(|sandbox| sandbox.endpoints.get(network));
+        endpoints.any(|endpoint| endpoint.mac == mac)
     }
 
     /// All networks that are there, as plans want them.

@@ -43,6 +43,9 @@ impl Engine {
             }
         };
         self.follow_all(&new, &followed);
+        for (_, sandbox) in &followed {
+            self.keep_leases(sandbox)?;
+        }
         self.tell(NetworkAction::Update, &new);
         Ok(())
     }
@@ -178,6 +181,7 @@ impl Engine {
         if let Some(found) = state.networks.get_mut(&network.id) {
             found.network = network.clone();
             found.pools = pools;
+            found.hold_all();
         }
         Ok(())
     }

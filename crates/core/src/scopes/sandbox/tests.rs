@@ -23,6 +23,7 @@ fn sandbox(networks: &[&Network]) -> Sandbox {
         links: vec![],
         resolver_ports: None,
         ipv6_disabled: false,
+        sticky: false,
         files: "/files".into(),
     }
 }

@@ -1,29 +1,35 @@
 //! `sealane network …`: what the daemon can do with a network and `docker network` has no words for.
 
+mod reserve;
 mod update;
 
-use super::{Ending, host_argument};
+use super::{Ending, form, host_argument};
 use clap::{Arg, ArgMatches, Command};
 use std::process::ExitCode;
 
 /// The command line.
 pub(super) fn command() -> Command {
     Command::new("network")
-        .about("Change a network in place")
+        .about("Change a network in place, reserve its addresses")
         .long_about(
-            "Changes networks while containers are attached. Networks are made, listed and removed \
+            "Changes networks while containers are attached, and reserves their addresses. Networks are made, listed and removed \
              with docker network.",
         )
         .subcommand_required(true)
         .arg_required_else_help(true)
         .arg(host_argument())
+        .arg(form::argument())
         .subcommand(update::command())
+        .subcommands(reserve::commands())
 }
 
 /// Does what is asked.
 pub(super) fn run(matches: &ArgMatches) -> Ending {
-    if let Some(("update", matches)) = matches.subcommand() {
-        update::run(matches)?;
+    match matches.subcommand() {
+        Some(("update", matches)) => update::run(matches)?,
+        Some((name, matches)) => reserve::run(name, matches)?,
+        // The command line requires one.
+        None => {}
     }
     Ok(ExitCode::SUCCESS)
 }

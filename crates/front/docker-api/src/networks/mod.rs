@@ -5,6 +5,7 @@ mod create;
 mod inspect;
 mod list;
 mod prune;
+mod reservations;
 mod update;
 mod wire;
 
@@ -13,6 +14,7 @@ pub(crate) use create::{Body as CreateBody, create};
 pub(crate) use inspect::inspect;
 pub(crate) use list::list;
 pub(crate) use prune::{OnePrune, prune};
+pub(crate) use reservations::{release, reservations, reserve};
 pub(crate) use update::update;
 
 use crate::call::Call;

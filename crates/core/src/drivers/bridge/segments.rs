@@ -1,0 +1,92 @@
+//! Further bridges of a network with more endpoints than one bridge has ports.
+//!
+//! The kernel's bridges have 1,023 ports. Each further bridge is joined to the first one by a veth
+//! pair, so that all of them are one Ethernet; the first has the gateway.
+
+use super::options::BridgeOptions;
+use super::plan_passage;
+use crate::model::{Facts, InterfaceName, Mac, Network, derive_id};
+use crate::nft::{Data, Datum};
+use crate::plan::{Key, Link, LinkKind, Netns, Object, Plan};
+use crate::scopes::set;
+
+/// How many endpoints the first bridge takes: the rest of its ports is for the others.
+pub const PORTS: u16 = 960;
+/// How many further bridges there can be.
+pub const SEGMENTS: u16 = 63;
+
+/// The bridge that the endpoints of a segment are ports of; the first one is segment 0.
+pub fn segment_bridge(network: &Network, options: &BridgeOptions, segment: u16) -> InterfaceName {
+    match segment {
+        0 => options.device.clone(),
+        further => name(network, 's', further),
+    }
+}
+
+fn name(network: &Network, kind: char, segment: u16) -> InterfaceName {
+    InterfaceName::from_id(&format!("{kind}{segment}-"), &network.id, 9)
+}
+
+/// Adds the further bridges and what joins them.
+pub(super) fn plan_segments(
+    network: &Network,
+    options: &BridgeOptions,
+    facts: &Facts,
+    plan: &mut Plan,
+) {
+    for segment in 1..=network.segments {
+        let bridge = segment_bridge(network, options, segment);
+        let link = Link {
+            mtu: Some(options.mtu),
+            mac: Some(mac(network, 's', segment)),
+            kind: LinkKind::Bridge,
+        };
+        plan.add(Key::Link(Netns::Host, bridge.clone()), Object::Link(link));
+        plan.add(Key::Up(Netns::Host, bridge.clone()), Object::Present);
+        let isolated = !options.icc && !facts.bridge_netfilter;
+        let (up, down) = (name(network, 'u', segment), name(network, 'd', segment));
+        let mut end = |own: &InterfaceName, other: (char, &InterfaceName), master, isolated| {
+            let kind = LinkKind::Veth {
+                peer: (Netns::Host, other.1.clone()),
+                peer_mac: mac(network, other.0, segment),
+                master: Some(master),
+                hairpin: false,
+                isolated,
+            };
+            let link = Link {
+                mtu: Some(options.mtu),
+                mac: None,
+                kind,
+            };
+            plan.add(Key::Link(Netns::Host, own.clone()), Object::Link(link));
+        };
+        // Endpoints that are kept apart on one bridge are kept apart from those of others.
+        end(&up, ('d', &down), options.device.clone(), isolated);
+        end(&down, ('u', &up), bridge.clone(), false);
+        plan_filter(options, &bridge, plan);
+        plan_passage(network, &bridge, facts, plan);
+    }
+}
+
+/// Where bridged packets pass the host's filters, they are seen on these bridges, too.
+fn plan_filter(options: &BridgeOptions, bridge: &InterfaceName, plan: &mut Plan) {
+    let [first, further] = [&options.device, bridge].map(|link| Datum::Interface(link.clone()));
+    let mut element = |set: &str, key: Vec<Datum>, data: Data| {
+        plan.add(Key::Element(set.into(), key), Object::Element(data));
+    };
+    element(set::BRIDGES, vec![further.clone()], Data::None);
+    for (from, to) in [(&further, &further), (&further, &first), (&first, &further)] {
+        let pair = vec![from.clone(), to.clone()];
+        element(set::SIBLINGS, pair.clone(), Data::None);
+        element(set::WITHIN, pair, Data::Verdict(super::within(options)));
+    }
+}
+
+fn mac(network: &Network, kind: char, segment: u16) -> Mac {
+    let kind = [kind as u8];
+    Mac::from_id(&derive_id(&[
+        &kind,
+        &segment.to_be_bytes(),
+        network.id.as_bytes(),
+    ]))
+}
