@@ -74,6 +74,7 @@ impl Town {
             links: vec![],
             resolver_ports: None,
             ipv6_disabled: false,
+            sticky: false,
             files: "/files".into(),
         };
         self.sandboxes.insert(id, Arc::new(sandbox));

@@ -50,7 +50,11 @@ pub enum ChooseError {
 
 /// Chooses subnets for networks that name none.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct AddressPools(Vec<AddressPool>);
+pub struct AddressPools {
+    pools: Vec<AddressPool>,
+    /// Where subnets come from when the pools are used up.
+    spare: Vec<AddressPool>,
+}
 
 impl AddressPools {
     /// The pools, in order of address; one inside another is left out. If none is IPv6, the /48
@@ -74,16 +78,21 @@ impl AddressPools {
                 kept.push(pool);
             }
         }
-        Ok(Self(kept))
+        Ok(Self {
+            pools: kept,
+            spare: vec![],
+        })
     }
 
-    /// Docker's pools of 31 subnets, and the IPv6 /48 that belongs to `daemon_id`.
+    /// Docker's pools of 31 subnets, and the IPv6 /48 that belongs to `daemon_id`. When those of
+    /// IPv4 are used up, small subnets of 10.0.0.0/8 follow, its upper half first: the lower is
+    /// where companies and VPNs begin to count.
     pub fn predefined(daemon_id: &[u8]) -> Self {
         let pool = |a: u8, b: u8, length: u8, size: u8| AddressPool {
             base: Ipv4Net::new_assert(Ipv4Addr::new(a, b, 0, 0), length).into(),
             size,
         };
-        Self(vec![
+        let pools = vec![
             pool(172, 17, 16, 16),
             pool(172, 18, 16, 16),
             pool(172, 19, 16, 16),
@@ -92,12 +101,40 @@ impl AddressPools {
             pool(172, 28, 14, 16),
             pool(192, 168, 16, 20),
             unique_local(daemon_id),
-        ])
+        ];
+        Self {
+            pools,
+            spare: vec![pool(10, 128, 9, 24), pool(10, 0, 9, 24)],
+        }
     }
 
     /// The pools, in the order they are used.
     pub fn pools(&self) -> &[AddressPool] {
-        &self.0
+        &self.pools
+    }
+
+    /// How many subnets of a family there are in all, and how many are left.
+    pub fn room(&self, ipv6: bool, taken: &[IpNet], avoid: &[IpNet]) -> (u128, u128) {
+        let used: Vec<Span> = taken.iter().chain(avoid).map(Span::from).collect();
+        let mut total: u128 = 0;
+        let mut gone: u128 = 0;
+        for pool in self.of_family(ipv6) {
+            let span = Span::from(&pool.base);
+            let bits = pool.base.max_prefix_len() - pool.size;
+            let block = |number: u128| number.checked_shr(bits.into()).unwrap_or(0);
+            let blocks = |first: u128, last: u128| block(last) - block(first) + 1;
+            total += blocks(span.first, span.last);
+            for other in used.iter().filter(|other| other.overlaps(&span)) {
+                let (first, last) = (other.first.max(span.first), other.last.min(span.last));
+                gone += blocks(first, last);
+            }
+        }
+        (total, total.saturating_sub(gone))
+    }
+
+    fn of_family(&self, ipv6: bool) -> impl Iterator<Item = &AddressPool> {
+        let all = self.pools.iter().chain(&self.spare);
+        all.filter(move |pool| matches!(pool.base, IpNet::V6(_)) == ipv6)
     }
 
     /// The first subnet of a family that overlaps neither the `taken` subnets of other networks
@@ -117,11 +154,7 @@ impl AddressPools {
         let fits = |pool: &AddressPool| {
             (pool.base.prefix_len()..=pool.base.max_prefix_len()).contains(&pool.size)
         };
-        let of_family = self
-            .0
-            .iter()
-            .filter(|pool| matches!(pool.base, IpNet::V6(_)) == ipv6);
-        let sized = of_family.map(|pool| AddressPool {
+        let sized = self.of_family(ipv6).map(|pool| AddressPool {
             size: size.unwrap_or(pool.size),
             ..*pool
         });

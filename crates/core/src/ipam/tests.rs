@@ -460,20 +460,34 @@ mod address_pools {
     }
 
     #[test]
-    fn there_are_thirty_one_subnets_by_default() {
+    fn after_dockers_thirty_one_subnets_small_ones_follow() {
         let pools = AddressPools::predefined(b"daemon");
         let mut taken = Vec::new();
-        while let Ok(subnet) = pools.choose(false, &taken, &[], None) {
-            taken.push(subnet);
+        while taken.len() < 33 {
+            taken.push(pools.choose(false, &taken, &[], None).unwrap());
         }
-        assert_eq!(taken.len(), 31);
         assert_eq!(taken[..2], [net("172.17.0.0/16"), net("172.18.0.0/16")]);
         assert_eq!(taken[14..16], [net("172.31.0.0/16"), net("192.168.0.0/20")]);
-        let error = pools.choose(false, &taken, &[], None).unwrap_err();
+        assert_eq!(taken[31..], [net("10.128.0.0/24"), net("10.128.1.0/24")]);
+        assert_eq!(pools.room(false, &taken, &[]), (31 + 65_536, 65_534));
+        let all = [net("0.0.0.0/0")];
+        let error = pools.choose(false, &taken, &all, None).unwrap_err();
         assert_eq!(
             error.to_string(),
             "all predefined address pools have been fully subnetted"
         );
+        assert_eq!(pools.room(false, &[], &all).1, 0);
+    }
+
+    #[test]
+    fn what_the_user_gave_is_all_there_is() {
+        let pools = pools(&[("10.9.0.0/24", 26)]);
+        let mut taken = Vec::new();
+        while let Ok(subnet) = pools.choose(false, &taken, &[], None) {
+            taken.push(subnet);
+            assert_eq!(pools.room(false, &taken, &[]), (4, 4 - taken.len() as u128));
+        }
+        assert_eq!(taken.len(), 4);
     }
 
     #[test]

@@ -3,6 +3,7 @@
 use crate::host::timestamp;
 use crate::locks::LockIgnoringPoison;
 use crate::networks::open_pools;
+use crate::routes::Avoid;
 use crate::specify::{Surroundings, specify};
 use crate::state::NetworkState;
 use crate::{CreateNetwork, Engine, EngineError, RequestedSubnet};
@@ -91,7 +92,7 @@ impl Engine {
             .map(|state| state.network.clone());
         let (device, users_device) = self.default_device(present.as_deref())?;
         let asked = self.default_request(device, users_device.as_ref(), present.as_deref())?;
-        let avoid = self.prefixes_to_avoid()?;
+        let (avoid, nothing) = (self.prefixes_to_avoid()?, Avoid::default());
         let spec = {
             let mut state = self.state();
             state
@@ -101,7 +102,11 @@ impl Engine {
             let around = Surroundings {
                 state: &state,
                 pools: &self.pools,
-                avoid: if users_device.is_some() { &[] } else { &avoid },
+                avoid: if users_device.is_some() {
+                    &nothing
+                } else {
+                    &avoid
+                },
                 defaults: &BTreeMap::new(),
             };
             let request = CreateNetwork {

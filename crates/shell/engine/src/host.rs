@@ -2,7 +2,6 @@
 
 use crate::locks::LockIgnoringPoison;
 use crate::{Engine, EngineError};
-use ipnet::IpNet;
 use sealane_core::drivers::bridge::BridgeOptions;
 use sealane_core::model::{Endpoint, Facts, Network};
 use sealane_core::nft::Table;
@@ -107,27 +106,6 @@ impl Engine {
             .and_then(|mut source| source.read_exact(&mut bytes))
             .map_err(|error| EngineError::failed("cannot read random bytes for an id", error))?;
         Ok(bytes)
-    }
-
-    /// Prefixes that a new subnet must not overlap: those on the host's links, but for our own
-    /// bridges, and its name servers.
-    pub(crate) fn prefixes_to_avoid(&self) -> Result<Vec<IpNet>, EngineError> {
-        let routes = self.executor.kernel().routes().map_err(|error| {
-            EngineError::failed(
-                "cannot read the routes of the host to choose a subnet",
-                error,
-            )
-        })?;
-        let bridges = self.bridges();
-        let foreign = routes
-            .into_iter()
-            .filter(|route| !bridges.contains(&route.link));
-        let routes = foreign.map(|route| route.prefix);
-        let servers = self.host_resolv_conf().servers.into_iter();
-        let servers = servers
-            .map(|server| server.address)
-            .filter(|server| !server.is_loopback());
-        Ok(routes.chain(servers.map(IpNet::from)).collect())
     }
 
     /// The addresses that `host-gateway` stands for.

@@ -27,6 +27,7 @@ mod publish;
 mod recover;
 mod request;
 mod reserve;
+mod routes;
 mod sandboxes;
 mod specify;
 mod state;
@@ -43,10 +44,12 @@ pub use request::{
     CreateNetwork, CreatedNetwork, HostTarget, NetworkChange, PlannedOperation, RequestedSubnet,
     SandboxSpec,
 };
+pub use routes::Conflict;
 pub use sealane_kernel::read::LinkCounters;
 pub use view::{NetworkView, SubnetUsage};
 
 use locks::Locks;
+use routes::KnownRoutes;
 use sealane_core::dns::ResolvConf;
 use sealane_core::explain::{Report, Sender, Target};
 use sealane_core::ipam::AddressPools;
@@ -96,6 +99,9 @@ pub struct Engine {
     operations: RwLock<()>,
     /// Bridges of the user's that networks use and that are not there.
     missing_devices: Mutex<BTreeSet<String>>,
+    /// The routes of the host, and those that are in the way of networks.
+    routes: Mutex<KnownRoutes>,
+    conflicts: Mutex<BTreeSet<Conflict>>,
     /// Held by the one prune that may run.
     pruning: Mutex<()>,
     /// The links without which a sweep could not make what sits on them.

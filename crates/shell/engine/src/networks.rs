@@ -2,7 +2,7 @@
 
 use crate::host::timestamp;
 use crate::parents::{check_parent, is_parent_given};
-use crate::specify::{Surroundings, specify};
+use crate::specify::{Surroundings, specify, subnets_of_all};
 use crate::state::{NetworkState, State};
 use crate::{
     CreateNetwork, CreatedNetwork, Engine, EngineError, NetworkAction, NetworkView, SubnetUsage,
@@ -188,6 +188,7 @@ impl Engine {
         }
         let old = self.plan_of(network)?;
         let applied = self.apply_beside(&mut host, None, &old, &Plan::default());
+        self.forget_routes();
         self.tell(NetworkAction::Destroy, network);
         applied
     }
@@ -308,6 +309,7 @@ impl Engine {
             network: found.network.clone(),
             endpoints: found.members.iter().filter_map(endpoint).collect(),
             usage: usage.collect(),
+            conflicts: self.conflicts_of(&found.network.id),
         })
     }
 
@@ -315,7 +317,7 @@ impl Engine {
     /// foreign firewalls where we are told not to meet them, so the kernel is asked.
     fn warning_for(&self, network: &Network) -> Result<String, EngineError> {
         if self.config.firewall_integration {
-            return Ok(String::new());
+            return Ok(self.warning_of_pools(network));
         }
         let facts = self.executor.kernel().facts();
         let facts =
@@ -326,8 +328,33 @@ impl Engine {
             true => "the host's firewall drops forwarded packets; accept those of this network \
                      there, or start the daemon with --firewall-integration=auto"
                 .into(),
-            false => String::new(),
+            false => self.warning_of_pools(network),
         })
+    }
+
+    /// Early word that subnets run out: the last tenth has begun.
+    fn warning_of_pools(&self, network: &Network) -> String {
+        let in_pool = |subnet: &IpNet| {
+            let mut pools = self.pools.pools().iter();
+            pools.any(|pool| pool.base.contains(subnet))
+        };
+        let mut subnets = network.spec.ipam.subnets.iter().map(|spec| spec.subnet);
+        let Some(subnet) = subnets.find(in_pool) else {
+            return String::new();
+        };
+        let ipv6 = subnet.addr().is_ipv6();
+        let taken = subnets_of_all(&self.state());
+        let (total, left) = self.pools.room(ipv6, &taken, &[]);
+        if left * 10 > total {
+            return String::new();
+        }
+        let text = format!(
+            "the address pools have room for {left} more networks of {total}; give the daemon \
+             another --default-address-pool before they are used up"
+        );
+        tracing::warn!("{text}");
+        self.tell(NetworkAction::Warn(text.clone()), network);
+        text
     }
 }
 
@@ -340,9 +367,12 @@ fn check_device(
     let DriverOptions::Bridge(options) = options else {
         return Ok(());
     };
+    // Names that are made from ids differ as these do: only those that users chose are looked at.
+    let chosen = network.option(NAME).is_some();
     let others = state.networks.values().map(|state| &state.network);
     let same = |other: &&Arc<Network>| {
         other.spec.driver == DriverKind::Bridge
+            && (chosen || other.option(NAME).is_some())
             && BridgeOptions::of(other).is_ok_and(|theirs| theirs.device == options.device)
     };
     match others.into_iter().find(same) {

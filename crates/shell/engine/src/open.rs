@@ -83,6 +83,8 @@ pub(crate) fn open(
         resolver_watch: Mutex::new(None),
         operations: RwLock::new(()),
         missing_devices: Mutex::default(),
+        routes: Mutex::default(),
+        conflicts: Mutex::default(),
         pruning: Mutex::new(()),
         waiting: Mutex::default(),
         locks: Locks::default(),

@@ -2,6 +2,7 @@
 //!
 //! Reads the state and the host's routes; changes nothing. The texts are Docker's.
 
+use crate::routes::Avoid;
 use crate::state::State;
 use crate::{CreateNetwork, EngineError, RequestedSubnet};
 use ipnet::IpNet;
@@ -27,8 +28,8 @@ pub(crate) struct Surroundings<'a> {
     pub(crate) state: &'a State,
     /// Where subnets come from.
     pub(crate) pools: &'a AddressPools,
-    /// On-link prefixes of the host, and its name servers.
-    pub(crate) avoid: &'a [IpNet],
+    /// What the host's routes and name servers take up.
+    pub(crate) avoid: &'a Avoid,
     /// By driver, options for networks that do not set them.
     pub(crate) defaults: &'a BTreeMap<String, BTreeMap<String, String>>,
 }
@@ -349,7 +350,10 @@ fn choose(
     taken: &[IpNet],
     around: &Surroundings<'_>,
 ) -> Result<IpNet, EngineError> {
-    let chosen = around.pools.choose(ipv6, taken, around.avoid, size);
+    let Avoid { near, far } = around.avoid;
+    let both: Vec<IpNet> = near.iter().chain(far).copied().collect();
+    let chosen = around.pools.choose(ipv6, taken, &both, size);
+    let chosen = chosen.or_else(|_| around.pools.choose(ipv6, taken, near, size));
     chosen.map_err(|error| EngineError::Invalid(error.to_string()))
 }
 

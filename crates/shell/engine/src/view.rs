@@ -1,5 +1,6 @@
 //! What the engine shows of its networks.
 
+use crate::Conflict;
 use ipnet::IpNet;
 use sealane_core::model::{Endpoint, Network, SandboxId};
 use std::sync::Arc;
@@ -24,4 +25,6 @@ pub struct NetworkView {
     pub endpoints: Vec<(SandboxId, String, Endpoint)>,
     /// How full its subnets are.
     pub usage: Vec<SubnetUsage>,
+    /// Routes of the host that overlap it.
+    pub conflicts: Vec<Conflict>,
 }

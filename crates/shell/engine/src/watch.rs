@@ -84,7 +84,21 @@ impl Engine {
                 may_be_bridge || self.waits_for_parent(name) || self.misses(name)
             }
             Noticed::Address(prefix) | Noticed::Route(prefix) => self.has_subnet(*prefix),
+            Noticed::NewRoute(..) => false, // it takes nothing of ours away
             Noticed::Nftables | Noticed::Overrun => true,
+        }
+    }
+
+    /// Looks whether a route that came is in the way of a network, or one that went was.
+    fn heed_routes(&self, noticed: &Noticed) {
+        let look = match noticed {
+            Noticed::NewRoute(to, link) => to.prefix_len() > 0 && self.may_conflict(*to, *link),
+            Noticed::Route(_) | Noticed::Overrun => self.has_conflicts(),
+            Noticed::Link { gone, .. } => *gone && self.has_conflicts(),
+            Noticed::Address(_) | Noticed::Nftables => false,
+        };
+        if look && let Err(error) = self.look_for_conflicts() {
+            tracing::warn!(%error, "cannot look for routes that are in the way of networks");
         }
     }
 
@@ -113,6 +127,9 @@ fn follow(mut watcher: Watcher, engine: &Weak<Engine>) {
         let Some(strong) = Weak::upgrade(engine) else {
             return;
         };
+        if let Ok(noticed) = &noticed {
+            strong.heed_routes(noticed);
+        }
         match noticed {
             // Resuming looks at everything, so that nothing has to be remembered meanwhile.
             Ok(_) if strong.repair_paused() => continue,
@@ -125,7 +142,9 @@ fn follow(mut watcher: Watcher, engine: &Weak<Engine>) {
         }
         thread::sleep(manners.pause);
         // One look answers all that has gathered.
-        while let Ok(Some(_)) = watcher.poll() {}
+        while let Ok(Some(noticed)) = watcher.poll() {
+            strong.heed_routes(&noticed);
+        }
         match strong.repair() {
             Ok(repaired) => manners.learn(!repaired.is_empty()),
             Err(error) => tracing::warn!(%error, "a repair failed; the next change tries again"),

@@ -41,6 +41,8 @@ pub enum Noticed {
     Address(IpNet),
     /// A route of the main table was removed.
     Route(IpNet),
+    /// A route of the main table was made, by the link with this number.
+    NewRoute(IpNet, Option<u32>),
     /// A transaction of nftables was carried out.
     Nftables,
     /// Notifications were lost: anything may have changed.
@@ -160,6 +162,47 @@ impl AsFd for Watcher {
     }
 }
 
+/// Tells whether the host's routes changed since it was last asked.
+#[derive(Debug)]
+pub struct RouteWatch(Socket);
+
+impl RouteWatch {
+    /// Begins to watch. The first answer is that they changed.
+    pub fn open(kernel: &Kernel) -> io::Result<Self> {
+        let groups = [ROUTE_GROUPS[2], ROUTE_GROUPS[4]];
+        let open = || subscribed(NETLINK_ROUTE, &groups);
+        kernel.in_namespace(Netns::Host, open).map(Self)
+    }
+
+    /// Whether a route of the main table came or went, but for link-local ones and those that are
+    /// `expected`.
+    pub fn changed(&mut self, expected: &dyn Fn(IpNet) -> bool) -> io::Result<bool> {
+        let mut changed = false;
+        loop {
+            match self.0.receive() {
+                Ok(replies) => {
+                    changed = changed || replies.iter().any(|reply| matters(reply, expected));
+                }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(changed),
+                Err(error) if error.raw_os_error() == Some(libc::ENOBUFS) => changed = true,
+                Err(error) => return Err(error),
+            }
+        }
+    }
+}
+
+fn matters(reply: &Reply, expected: &dyn Fn(IpNet) -> bool) -> bool {
+    match notice(reply) {
+        Some(Noticed::Route(to) | Noticed::NewRoute(to, _)) => match to {
+            IpNet::V6(net) if net.addr().is_unicast_link_local() => false,
+            IpNet::V6(net) if net.addr().is_multicast() => false,
+            IpNet::V4(_) | IpNet::V6(_) => !expected(to),
+        },
+        Some(Noticed::Overrun) => true,
+        Some(Noticed::Link { .. } | Noticed::Address(_) | Noticed::Nftables) | None => false,
+    }
+}
+
 fn subscribed(protocol: isize, groups: &[u32]) -> io::Result<Socket> {
     let mut socket = Socket::open(protocol)?;
     groups
@@ -186,18 +229,20 @@ fn notice(reply: &Reply) -> Option<Noticed> {
         Ok(RouteNetlinkMessage::DelAddress(message)) => {
             address::address(&message).map(Noticed::Address)
         }
-        Ok(RouteNetlinkMessage::DelRoute(message)) => route(&message),
+        Ok(RouteNetlinkMessage::DelRoute(message)) => route(&message).map(Noticed::Route),
+        Ok(RouteNetlinkMessage::NewRoute(message)) => {
+            let link = address::leaves_by(&message);
+            route(&message).map(|to| Noticed::NewRoute(to, link))
+        }
         Ok(_) => None,
         Err(_) => Some(Noticed::Overrun),
     }
 }
 
 /// The destination of a route of the main table; others the kernel keeps for itself.
-fn route(message: &RouteMessage) -> Option<Noticed> {
+fn route(message: &RouteMessage) -> Option<IpNet> {
     let main = message.header.table == RouteHeader::RT_TABLE_MAIN;
-    main.then(|| address::destination(message))
-        .flatten()
-        .map(Noticed::Route)
+    main.then(|| address::destination(message)).flatten()
 }
 
 #[cfg(test)]

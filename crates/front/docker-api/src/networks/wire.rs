@@ -3,7 +3,7 @@
 use crate::version::ApiVersion;
 use ipnet::IpNet;
 use sealane_core::model::{Endpoint, Network, SandboxId, SubnetSpec};
-use sealane_engine::{NetworkView, SubnetUsage};
+use sealane_engine::{Conflict, NetworkView, SubnetUsage};
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -44,6 +44,9 @@ pub(super) struct Inspect<'a> {
     services: Option<BTreeMap<String, ()>>,
     #[serde(rename = "Status", skip_serializing_if = "Option::is_none")]
     status: Option<Status>,
+    /// Ours: routes of the host that are in the way.
+    #[serde(rename = "Conflicts", skip_serializing_if = "Vec::is_empty")]
+    conflicts: Vec<String>,
 }
 
 #[derive(Serialize)]
@@ -158,6 +161,7 @@ pub(super) fn inspect(view: &NetworkView, version: ApiVersion, verbose: bool) ->
             .then_some(BTreeMap::new())
             .filter(|services| !services.is_empty()),
         status: version.at_least(52).then(|| status(&view.usage)),
+        conflicts: view.conflicts.iter().map(Conflict::text).collect(),
     }
 }
 

@@ -152,6 +152,16 @@ pub(crate) fn destination(message: &RouteMessage) -> Option<IpNet> {
     IpNet::new(to, message.header.destination_prefix_length).ok()
 }
 
+/// The number of the link that a route leaves by.
+pub(crate) fn leaves_by(message: &RouteMessage) -> Option<u32> {
+    message.attributes.iter().find_map(|attribute| {
+        if let RouteAttribute::Oif(index) = attribute {
+            return Some(*index);
+        }
+        None
+    })
+}
+
 fn route(message: &RouteMessage, ipv6: bool) -> Option<Found> {
     let header = &message.header;
     if header.kind != RouteType::Unicast || header.table != RouteHeader::RT_TABLE_MAIN {

@@ -51,6 +51,17 @@ pub struct OnLink {
     pub link: String,
 }
 
+/// A route of the host.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LinkRoute {
+    /// Where to.
+    pub prefix: IpNet,
+    /// By which link.
+    pub link: String,
+    /// Whether destinations are on the link, and not behind a gateway.
+    pub on_link: bool,
+}
+
 /// An address of the host.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HostAddress {
@@ -135,21 +146,37 @@ impl Kernel {
     /// The prefixes that the host reaches directly, default routes and routes through gateways
     /// excepted: what new subnets must not overlap.
     pub fn routes(&self) -> io::Result<Vec<OnLink>> {
+        let routes = self.routes_by_link()?.into_iter();
+        let on_link = routes.filter(|route| route.on_link).map(|route| OnLink {
+            prefix: route.prefix,
+            link: route.link,
+        });
+        Ok(on_link.collect())
+    }
+
+    /// The routes of the host, but for default routes.
+    pub fn routes_by_link(&self) -> io::Result<Vec<LinkRoute>> {
         let channel = self.channel(Netns::Host)?;
         let names = self.link_names()?;
-        let mut on_link = Vec::new();
+        let mut all = Vec::new();
         for ipv6 in [false, true] {
-            for route in address::routes(&channel, ipv6)? {
-                let link = names.get(&route.link).cloned();
-                if let Some(link) = link.filter(|_| route.on_link && route.to.prefix_len() > 0) {
-                    on_link.push(OnLink {
-                        prefix: route.to,
-                        link,
-                    });
-                }
-            }
+            let routes = address::routes(&channel, ipv6)?.into_iter();
+            let routes = routes.filter(|route| route.to.prefix_len() > 0);
+            all.extend(routes.filter_map(|route| {
+                Some(LinkRoute {
+                    prefix: route.to,
+                    link: names.get(&route.link)?.clone(),
+                    on_link: route.on_link,
+                })
+            }));
         }
-        Ok(on_link)
+        Ok(all)
+    }
+
+    /// The name of a link of the host, by its number; `None` if there is none.
+    pub fn link_name(&self, index: u32) -> io::Result<Option<String>> {
+        let name = link::name_of(&*self.channel(Netns::Host)?, index)?;
+        Ok(name.map(|name| name.to_string()))
     }
 
     /// The addresses of the host.

@@ -16,7 +16,7 @@ mod surroundings;
 pub(crate) mod table;
 
 pub use counters::LinkCounters;
-pub use facts::{ForeignChain, ForeignLink, HostAddress, OnLink};
+pub use facts::{ForeignChain, ForeignLink, HostAddress, LinkRoute, OnLink};
 pub use inventory::{HostChain, HostHook, HostLink, WayOut};
 pub(crate) use observe::meets;
 

@@ -61,6 +61,7 @@ fn view() -> NetworkView {
         network,
         endpoints: vec![(sandbox, "web".into(), endpoint)],
         usage: vec![usage],
+        conflicts: vec![],
     }
 }
 

@@ -1,0 +1,221 @@
+//! The host's own routes: what new subnets keep away from, and what came later and is in the way.
+//!
+//! Read again only after the kernel told of a change: a list of all of them for every new network
+//! would cost more than the network.
+
+use crate::locks::LockIgnoringPoison;
+use crate::{Engine, EngineError, NetworkAction};
+use ipnet::IpNet;
+use sealane_core::drivers::bridge::BridgeOptions;
+use sealane_core::model::{DriverKind, Network, NetworkId};
+use sealane_kernel::read::LinkRoute;
+use sealane_kernel::watch::RouteWatch;
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+/// Routes to larger prefixes lead to the rest of the world, not to somebody's network.
+const LARGEST: u8 = 8;
+
+/// What new subnets should not overlap.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Avoid {
+    /// On the host's links, and its name servers: never.
+    pub(crate) near: Vec<IpNet>,
+    /// Behind gateways, as VPNs set them: as long as there are others.
+    pub(crate) far: Vec<IpNet>,
+}
+
+/// The routes as last read.
+#[derive(Default)]
+pub(crate) struct KnownRoutes {
+    watch: Option<RouteWatch>,
+    routes: Option<Arc<Vec<LinkRoute>>>,
+}
+
+/// A route of the host that overlaps a network.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Conflict {
+    /// The network.
+    pub network: NetworkId,
+    /// Its name.
+    pub name: String,
+    /// Its subnet.
+    pub subnet: IpNet,
+    /// The route.
+    pub route: IpNet,
+    /// The link that the route leads over.
+    pub link: String,
+}
+
+impl Conflict {
+    /// What it means, and what to do.
+    pub fn text(&self) -> String {
+        let Self {
+            name,
+            subnet,
+            route,
+            link,
+            ..
+        } = self;
+        format!(
+            "the host has a route to {route} by {link}, which overlaps subnet {subnet} of network \
+             {name}: its containers cannot reach who is there; make the network again, and it gets \
+             another subnet"
+        )
+    }
+}
+
+impl Engine {
+    /// What a new subnet should not overlap.
+    pub(crate) fn prefixes_to_avoid(&self) -> Result<Avoid, EngineError> {
+        let routes = self.host_routes()?;
+        let mut avoid = Avoid::default();
+        for route in routes.iter() {
+            if route.on_link {
+                avoid.near.push(route.prefix);
+            } else if route.prefix.prefix_len() >= LARGEST {
+                avoid.far.push(route.prefix);
+            }
+        }
+        let servers = self.host_resolv_conf().servers.into_iter();
+        let servers = servers.map(|server| server.address);
+        let servers = servers.filter(|server| !server.is_loopback());
+        avoid.near.extend(servers.map(IpNet::from));
+        Ok(avoid)
+    }
+
+    /// The routes of others than us.
+    fn host_routes(&self) -> Result<Arc<Vec<LinkRoute>>, EngineError> {
+        let failed = |error| EngineError::failed("cannot read the routes of the host", error);
+        let kernel = self.executor.kernel();
+        let mut known = self.routes.lock_ignoring_poison();
+        if known.watch.is_none() {
+            known.watch = Some(RouteWatch::open(kernel).map_err(failed)?);
+        }
+        let changed = match &mut known.watch {
+            Some(watch) => watch
+                .changed(&|prefix| self.is_ours(prefix))
+                .map_err(failed)?,
+            None => true,
+        };
+        if let Some(routes) = known.routes.as_ref().filter(|_| !changed) {
+            return Ok(routes.clone());
+        }
+        let bridges: BTreeSet<String> = self.bridges().into_iter().collect();
+        let mut routes = kernel.routes_by_link().map_err(failed)?;
+        routes.retain(|route| !bridges.contains(&route.link));
+        let routes = Arc::new(routes);
+        known.routes = Some(routes.clone());
+        Ok(routes)
+    }
+
+    /// Has the routes read again: what was ours may be somebody else's from now on.
+    pub(crate) fn forget_routes(&self) {
+        self.routes.lock_ignoring_poison().routes = None;
+    }
+
+    /// Whether a prefix lies in a network's subnet.
+    fn is_ours(&self, prefix: IpNet) -> bool {
+        let state = self.state();
+        let mut pools = state.networks.values().flat_map(|found| &found.pools);
+        pools.any(|(subnet, _)| subnet.contains(&prefix))
+    }
+
+    /// Whether a route that appeared could be in the way of a network: it overlaps its subnet and is
+    /// not by its own bridge.
+    pub(crate) fn may_conflict(&self, prefix: IpNet, link: Option<u32>) -> bool {
+        let overlapped: Vec<Arc<Network>> = {
+            let state = self.state();
+            let found = state.networks.values();
+            let found = found.filter(|found| {
+                found
+                    .pools
+                    .iter()
+                    .any(|(subnet, _)| overlap(subnet, &prefix))
+            });
+            found.map(|found| found.network.clone()).collect()
+        };
+        if overlapped.is_empty() {
+            return false;
+        }
+        let name = link.and_then(|link| self.executor.kernel().link_name(link).ok().flatten());
+        !overlapped
+            .iter()
+            .any(|network| device(network) == name && name.is_some())
+    }
+
+    /// Looks which routes of the host overlap networks, and tells of those that are new.
+    pub(crate) fn look_for_conflicts(&self) -> Result<(), EngineError> {
+        self.forget_routes();
+        let found = self.find_conflicts()?;
+        let before = std::mem::replace(&mut *self.conflicts.lock_ignoring_poison(), found.clone());
+        for conflict in found.difference(&before) {
+            let text = conflict.text();
+            tracing::warn!(network = conflict.name, "{text}");
+            let network = self
+                .state()
+                .networks
+                .get(&conflict.network)
+                .map(|s| s.network.clone());
+            if let Some(network) = network {
+                self.tell(NetworkAction::Warn(text), &network);
+            }
+        }
+        for conflict in before.difference(&found) {
+            tracing::info!(network = conflict.name, route = %conflict.route, "no longer in the way");
+        }
+        Ok(())
+    }
+
+    /// The routes of the host that overlap networks, now.
+    pub(crate) fn find_conflicts(&self) -> Result<BTreeSet<Conflict>, EngineError> {
+        let routes = self.host_routes()?;
+        let near = routes
+            .iter()
+            .filter(|route| route.on_link || route.prefix.prefix_len() >= LARGEST);
+        let near: Vec<&LinkRoute> = near.collect();
+        let state = self.state();
+        let mut conflicts = BTreeSet::new();
+        for found in state.networks.values() {
+            let network = &found.network;
+            if network.spec.driver != DriverKind::Bridge {
+                continue; // the others are on the host's own links
+            }
+            for (subnet, _) in &found.pools {
+                for route in near.iter().filter(|route| overlap(subnet, &route.prefix)) {
+                    conflicts.insert(Conflict {
+                        network: network.id,
+                        name: network.spec.name.clone(),
+                        subnet: *subnet,
+                        route: route.prefix,
+                        link: route.link.clone(),
+                    });
+                }
+            }
+        }
+        Ok(conflicts)
+    }
+
+    /// What is known to be in the way of a network.
+    pub(crate) fn conflicts_of(&self, network: &NetworkId) -> Vec<Conflict> {
+        let conflicts = self.conflicts.lock_ignoring_poison();
+        let of = conflicts
+            .iter()
+            .filter(|conflict| conflict.network == *network);
+        of.cloned().collect()
+    }
+
+    /// Whether anything is in the way, so that a route that goes matters.
+    pub(crate) fn has_conflicts(&self) -> bool {
+        !self.conflicts.lock_ignoring_poison().is_empty()
+    }
+}
+
+fn overlap(a: &IpNet, b: &IpNet) -> bool {
+    a.contains(b) || b.contains(a)
+}
+
+fn device(network: &Network) -> Option<String> {
+    let options = BridgeOptions::of(network).ok()?;
+    (network.spec.driver == DriverKind::Bridge).then(|| options.device.to_string())
+}
