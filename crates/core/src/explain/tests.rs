@@ -75,7 +75,6 @@ impl Town {
             resolver_ports: None,
             ipv6_disabled: false,
             sticky: false,
-            links: vec![],
             files: "/files".into(),
         };
         self.sandboxes.insert(id, Arc::new(sandbox));
