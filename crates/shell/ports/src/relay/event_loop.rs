@@ -6,7 +6,7 @@ use super::token::Token;
 use super::{Route, Shared};
 use rustix::event::{Timespec, epoll};
 use rustix::io::Errno;
-use rustix::net::{SocketFlags, acceptfrom_with};
+use rustix::net::{SocketFlags, acceptfrom_with, sockopt};
 use sealane_core::model::Protocol;
 use std::fs::File;
 use std::net::SocketAddr;
@@ -142,7 +142,10 @@ impl EventLoop {
         let flags = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;
         match acceptfrom_with(&port.socket, flags) {
             Ok((peer, address)) => match address.map(SocketAddr::try_from) {
-                Some(Ok(address)) => Accepted::Peer(peer, address, port.route.clone()),
+                Some(Ok(address)) => {
+                    let_port_be_bound(&peer);
+                    Accepted::Peer(peer, address, port.route.clone())
+                }
                 Some(Err(_)) | None => Accepted::Lost,
             },
             Err(Errno::AGAIN) => Accepted::Nobody,
@@ -157,6 +160,14 @@ impl EventLoop {
         self.spare = None;
         drop(self.next_peer(socket));
         self.spare = spare();
+    }
+}
+
+/// Once it is closed, the kernel remembers a connection for a minute. It has this from the
+/// listener, which is strict, and would keep everybody from the port for as long.
+fn let_port_be_bound(connection: &OwnedFd) {
+    if let Err(error) = sockopt::set_socket_reuseaddr(connection, true) {
+        tracing::debug!(%error, "a port may be taken for a minute after its release");
     }
 }
 
