@@ -3,7 +3,9 @@
 use crate::host::Host;
 use crate::lab::repository;
 use crate::sandbox::Sandbox;
+use crate::service_manager::{self, ServiceManager};
 use crate::{Outcome, Reply, Stream, eventually, request};
+use command_fds::{CommandFdExt, FdMapping};
 use serde_json::Value;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -24,6 +26,8 @@ pub struct DaemonOptions {
     pub flags: Vec<String>,
     /// Environment variables.
     pub environment: Vec<(String, String)>,
+    /// Who starts it as a service.
+    pub manager: Option<ServiceManager>,
 }
 
 /// A daemon on a host. It is killed when this is dropped; the containers stay until the lab goes.
@@ -80,7 +84,7 @@ impl Daemon {
     /// # Errors
     /// When it ends, or does not answer in time.
     pub fn try_launch(&mut self) -> Result<(), String> {
-        let mut child = self.command().spawn().expect("nsenter starts");
+        let mut child = self.spawn().expect("nsenter starts");
         let end = std::time::Instant::now() + START_LIMIT;
         loop {
             if self
@@ -288,26 +292,28 @@ impl Daemon {
         self.host.path(SOCKET)
     }
 
-    fn command(&self) -> Command {
+    fn spawn(&self) -> io::Result<Child> {
+        let Some(manager) = &self.options.manager else {
+            let mut command = self.host.command();
+            // Whoever kills nsenter means the daemon.
+            command.args(["setpriv", "--pdeathsig", "KILL"]);
+            return self.complete(&mut command).spawn();
+        };
+        let mut command = self.host.lone_command();
+        pass(self.complete(&mut command), manager);
+        self.host.spawn_alone(command)
+    }
+
+    fn complete<'a>(&self, command: &'a mut Command) -> &'a mut Command {
         let script = format!(
-            "echo $$ >{PID}; exec \"$@\" --data-root /var/lib/sealane --exec-root /run/sealane \
+            "echo $$ >{PID}; export LISTEN_PID=$$; exec \"$@\" --data-root /var/lib/sealane --exec-root /run/sealane \
              --pidfile /run/sealane.pid -H unix://{SOCKET} --cgroup-parent /sealane-lab-{} \
              {} >>{LOG} 2>&1",
             self.host.lab(),
             self.options.flags.join(" "),
         );
-        let mut command = self.host.command();
         command
-            // Whoever kills nsenter means the daemon.
-            .args([
-                "setpriv",
-                "--pdeathsig",
-                "KILL",
-                "bash",
-                "-c",
-                &script,
-                "bash",
-            ])
+            .args(["bash", "-c", &script, "bash"])
             .arg(binary())
             .arg("daemon")
             .envs(
@@ -316,8 +322,7 @@ impl Daemon {
                     .iter()
                     .map(|(key, value)| (key, value)),
             )
-            .stdin(Stdio::null());
-        command
+            .stdin(Stdio::null())
     }
 
     fn log_tail(&self) -> String {
@@ -338,6 +343,25 @@ impl Drop for Daemon {
             drop(process.wait());
         }
     }
+}
+
+/// Has a command started as a service: with what the manager keeps for it.
+fn pass(command: &mut Command, manager: &ServiceManager) {
+    let passed = manager.passed();
+    let names: Vec<&str> = passed.iter().map(|(name, _)| name.as_str()).collect();
+    command.env("NOTIFY_SOCKET", service_manager::ADDRESS);
+    if names.is_empty() {
+        return;
+    }
+    command
+        .env("LISTEN_FDS", names.len().to_string())
+        .env("LISTEN_FDNAMES", names.join(":"));
+    let mapping = |(child_fd, (_, parent_fd))| FdMapping {
+        parent_fd,
+        child_fd,
+    };
+    let mappings = (3..).zip(passed).map(mapping).collect();
+    command.fd_mappings(mappings).expect("numbers that differ");
 }
 
 /// The product's binary: `SEALANE`, or the one built beside this test.

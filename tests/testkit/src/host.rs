@@ -5,7 +5,7 @@ use crate::lab::repository;
 use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 use serde_json::Value;
 use std::fs::{self, File};
-use std::io::Write;
+use std::io::{self, Write};
 use std::os::fd::AsFd;
 use std::panic::resume_unwind;
 use std::path::{Path, PathBuf};
@@ -170,12 +170,36 @@ impl Host {
 
     /// A command inside all of the host's namespaces.
     pub(crate) fn command(&self) -> Command {
+        self.command_in(&["-a"])
+    }
+
+    /// A command that has no `nsenter` to wait for it, and to hold what it was passed. It is for
+    /// [`Host::spawn_alone`].
+    pub(crate) fn lone_command(&self) -> Command {
+        self.command_in(&["-m", "-u", "-i", "-n", "-C"])
+    }
+
+    /// Starts a [`Host::lone_command`].
+    pub(crate) fn spawn_alone(&self, mut command: Command) -> io::Result<Child> {
+        let namespace = File::open(format!("/proc/{}/ns/pid", self.pid))?;
+        // Only what the thread starts is in there.
+        let start = move || {
+            move_into_link_name_space(namespace.as_fd(), Some(LinkNameSpaceType::ProcessID))?;
+            command.spawn()
+        };
+        let started = thread::spawn(start).join();
+        started.unwrap_or_else(|panic| resume_unwind(panic))
+    }
+
+    fn command_in(&self, namespaces: &[&str]) -> Command {
         let mut command = Command::new("nsenter");
         let search = std::env::var("PATH").unwrap_or_default();
         // Debian's docker package starts an engine when installed, so its client is only unpacked.
         let client = repository().join(".cache/docker/usr/bin");
         command
-            .args(["-t", &self.pid.to_string(), "-a", "--"])
+            .args(["-t", &self.pid.to_string()])
+            .args(namespaces)
+            .arg("--")
             .current_dir("/")
             .env(
                 "PATH",

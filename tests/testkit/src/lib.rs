@@ -16,6 +16,7 @@ mod lab;
 mod outcome;
 mod raw;
 mod sandbox;
+mod service_manager;
 mod snapshot;
 mod wait;
 
@@ -27,6 +28,7 @@ pub use lab::{Lab, repository};
 pub use outcome::Outcome;
 pub use raw::{send_raw, send_to_neighbors};
 pub use sandbox::Sandbox;
+pub use service_manager::ServiceManager;
 pub use snapshot::Snapshot;
 pub use wait::{eventually, eventually_is, never};
 

@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Duration;
 
 /// The parts of a daemon that requests are answered from.
 #[derive(Clone)]
@@ -78,6 +79,8 @@ pub struct Reloadable {
     pub live_restore: bool,
     /// `--label`
     pub labels: Vec<String>,
+    /// `--shutdown-timeout`
+    pub shutdown_timeout: Duration,
 }
 
 /// The API: everything a request can be answered from.
@@ -121,6 +124,11 @@ impl Api {
     /// Whether containers are to outlive the daemon, as was said last.
     pub fn live_restore(&self) -> bool {
         self.facts().reloadable.live_restore
+    }
+
+    /// How long an orderly end waits for containers, as was said last.
+    pub fn shutdown_timeout(&self) -> Duration {
+        self.facts().reloadable.shutdown_timeout
     }
 
     /// What the daemon says of itself now.

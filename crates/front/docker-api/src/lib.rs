@@ -15,6 +15,7 @@ mod filters;
 mod frames;
 mod hijack;
 mod images;
+mod monitor;
 mod networks;
 mod own;
 mod pipe;
@@ -32,6 +33,7 @@ mod tls;
 mod version;
 
 pub use api::{Api, DaemonFacts, Parts, Reloadable};
+pub use monitor::{Monitor, serve_monitor};
 pub use server::{Listener, serve};
 pub use tls::{TlsFault, TlsFiles, load_tls};
 pub use version::{ApiVersion, InvalidMinimum};

@@ -170,7 +170,6 @@ fn open(fake: &Arc<Fake>, root: &TempDir, events: &EventBus) -> Arc<Containers> 
     let config = ContainersConfig {
         data_root: root.path().into(),
         live_restore: false,
-        shutdown_timeout: Duration::from_secs(15),
         link_environment: false,
         init: false,
     };

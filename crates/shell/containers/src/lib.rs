@@ -86,6 +86,7 @@ use sealane_store::Store;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
+use std::time::Duration;
 
 type Result<T, E = ContainerError> = std::result::Result<T, E>;
 
@@ -141,9 +142,10 @@ impl Containers {
         self.take_up()
     }
 
-    /// An orderly end: stops containers unless they are to outlive the daemon, and waits for them.
-    pub fn shut_down(&self) {
-        self.end_orderly();
+    /// An orderly end: stops containers unless they are to outlive the daemon, and waits for them,
+    /// so long (`--shutdown-timeout`).
+    pub fn shut_down(&self, patience: Duration) {
+        self.end_orderly(patience);
     }
 
     /// Makes a container; starts nothing.

@@ -6,7 +6,6 @@ use bytes::Bytes;
 use jiff::Timestamp;
 use sealane_core::model::Id;
 use std::collections::BTreeMap;
-use std::time::Duration;
 use tokio::sync::mpsc;
 
 /// The version of the Docker API that a request speaks: major, minor.
@@ -234,8 +233,6 @@ pub struct ContainersConfig {
     /// Whether running containers outlive the daemon (`--live-restore`). A kill -9 never harms
     /// them; this only decides about an orderly end.
     pub live_restore: bool,
-    /// How long an orderly end waits for containers (`--shutdown-timeout`).
-    pub shutdown_timeout: Duration,
     /// Whether containers have an init process unless they say otherwise (`--init`).
     pub init: bool,
     /// Whether links on the default bridge set variables in the environment

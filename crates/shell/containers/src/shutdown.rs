@@ -4,6 +4,7 @@ use crate::Containers;
 use crate::request::StopOptions;
 use std::sync::atomic::Ordering;
 use std::thread;
+use std::time::Duration;
 
 impl Containers {
     pub(crate) fn is_shutting_down(&self) -> bool {
@@ -12,12 +13,12 @@ impl Containers {
 
     /// Stops all containers at once, unless they are to outlive the daemon. Policies do not answer
     /// to these ends: the next start of the daemon does.
-    pub(crate) fn end_orderly(&self) {
+    pub(crate) fn end_orderly(&self, patience: Duration) {
         self.shutting_down.store(true, Ordering::SeqCst);
         if self.config.live_restore {
             return;
         }
-        let most = i64::try_from(self.config.shutdown_timeout.as_secs()).unwrap_or(i64::MAX);
+        let most = i64::try_from(patience.as_secs()).unwrap_or(i64::MAX);
         thread::scope(|scope| {
             for container in self.registry.all() {
                 let record = container.record();

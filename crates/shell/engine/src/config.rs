@@ -2,6 +2,7 @@
 
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 use sealane_core::model::{NameserverConfig, Policy};
+use sealane_ports::Depot;
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::path::PathBuf;
@@ -95,4 +96,6 @@ pub struct EngineConfig {
     pub policy: Policy,
     /// The host's resolver configuration, `/etc/resolv.conf`.
     pub resolv_conf: PathBuf,
+    /// Where the sockets of published ports are kept while no daemon runs.
+    pub depot: Depot,
 }

@@ -18,6 +18,7 @@ mod host;
 mod leases;
 mod links;
 mod locks;
+mod measure;
 mod names;
 mod networks;
 mod open;
@@ -39,6 +40,7 @@ mod ways_in;
 pub use config::{AddressPool, DefaultBridge, EngineConfig};
 pub use error::EngineError;
 pub use event::{EventSink, NetworkAction, NetworkEvent};
+pub use measure::{Action, Durations, Measured};
 pub use names::dns_names;
 pub use request::{
     CreateNetwork, CreatedNetwork, HostTarget, NetworkChange, PlannedOperation, RequestedSubnet,
@@ -46,9 +48,11 @@ pub use request::{
 };
 pub use routes::Conflict;
 pub use sealane_kernel::read::LinkCounters;
+pub use sealane_ports::Depot;
 pub use view::{NetworkView, SubnetUsage};
 
 use locks::Locks;
+use measure::Measures;
 use routes::KnownRoutes;
 use sealane_core::dns::ResolvConf;
 use sealane_core::explain::{Report, Sender, Target};
@@ -110,6 +114,7 @@ pub struct Engine {
     /// Whether foreign changes are let stand.
     repair_paused: AtomicBool,
     opened: Instant,
+    measures: Measures,
 }
 
 impl Engine {
@@ -139,7 +144,8 @@ impl Engine {
         reference: &str,
         change: &NetworkChange,
     ) -> Result<(), EngineError> {
-        self.alter_network(reference, change)
+        let update = || self.alter_network(reference, change);
+        self.measures.time(Action::Update, update)
     }
 
     /// Removes a network named by id, name or unique id prefix.
@@ -196,7 +202,8 @@ impl Engine {
     /// Makes a sandbox with all its endpoints and ports, in one operation: its namespace, links,
     /// addresses, routes, published ports, resolver, and the files hosts, hostname and resolv.conf.
     pub fn create_sandbox(&self, spec: SandboxSpec) -> Result<Arc<Sandbox>, EngineError> {
-        let sandbox = self.make_sandbox(spec)?;
+        let make = || self.make_sandbox(spec);
+        let sandbox = self.measures.time(Action::Allocate, make)?;
         self.follow_target(&sandbox.id);
         Ok(sandbox)
     }
@@ -242,7 +249,8 @@ impl Engine {
         network: &str,
         spec: EndpointSpec,
     ) -> Result<Endpoint, EngineError> {
-        let endpoint = self.join(sandbox, network, spec)?;
+        let join = || self.join(sandbox, network, spec);
+        let endpoint = self.measures.time(Action::Connect, join)?;
         self.follow_target(sandbox);
         Ok(endpoint)
     }
@@ -261,7 +269,8 @@ impl Engine {
         sandbox: &SandboxId,
         ports: &[PortRequest],
     ) -> Result<Arc<Sandbox>, EngineError> {
-        self.republish(sandbox, ports)
+        let republish = || self.republish(sandbox, ports);
+        self.measures.time(Action::Update, republish)
     }
 
     /// Holds the addresses that a container of this name will ask for, until it is there.
@@ -309,6 +318,21 @@ impl Engine {
     /// What an operation would change, as text, one object a line; nothing is reserved or changed.
     pub fn plan(&self, operation: &PlannedOperation) -> Result<String, EngineError> {
         self.preview(operation)
+    }
+
+    /// How long operations took, and how much there is of everything.
+    pub fn measured(&self) -> Measured {
+        self.measure()
+    }
+
+    /// All sandboxes.
+    pub fn sandboxes(&self) -> Vec<Arc<Sandbox>> {
+        self.state().sandboxes.values().cloned().collect()
+    }
+
+    /// Everything that should be in the kernel because of us, one object a line.
+    pub fn wanted(&self) -> Result<String, EngineError> {
+        self.everything().map(|plan| plan.to_string())
     }
 
     /// Lets foreign changes stand, until [`Engine::resume_repair`] or another start.

@@ -1,6 +1,7 @@
 //! Opening: every part of the engine put together, from what the disk says.
 
 use crate::locks::Locks;
+use crate::measure::Measures;
 use crate::state::State;
 use crate::{Engine, EngineConfig, EngineError, EventSink};
 use sealane_core::dns::ResolvConf;
@@ -70,7 +71,7 @@ pub(crate) fn open(
         store,
         records,
         facts_record,
-        ports: Ports::open(config.userland_proxy)
+        ports: Ports::open_with(config.userland_proxy, config.depot.clone())
             .map_err(because("cannot serve ports under", &exec_root))?,
         nameserver,
         state: Mutex::new(State::default()),
@@ -90,6 +91,7 @@ pub(crate) fn open(
         locks: Locks::default(),
         repair_paused: AtomicBool::new(false),
         opened: Instant::now(),
+        measures: Measures::default(),
         config,
         events,
     });

@@ -8,6 +8,7 @@ use sealane_core::model::{DriverKind, Facts, InterfaceName, Network, Sandbox, Sa
 use sealane_core::plan::{Change, Netns, Plan};
 use sealane_core::scopes::{plan_before_us, plan_network, plan_sandbox};
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, PoisonError};
 
 /// The name under which the facts of this boot are kept.
@@ -145,6 +146,7 @@ impl Engine {
                 tracing::warn!(sandbox = sandbox.name, %error, "a published port is not bound");
             }
         }
+        self.ports.forget_kept();
         Ok(kept)
     }
 
@@ -211,6 +213,8 @@ impl Engine {
             return Ok(Vec::new());
         }
         let lines: Vec<String> = changes.iter().map(ToString::to_string).collect();
+        let count = u64::try_from(lines.len()).unwrap_or(u64::MAX);
+        self.measures.repairs.fetch_add(count, Ordering::Relaxed);
         let text = lines.join("\n");
         tracing::warn!("repaired what something else had changed:\n{text}");
         (self.events)(NetworkEvent {

@@ -3,6 +3,7 @@
 //! What is saved is always there: a sandbox is saved after the kernel has it, and forgotten before
 //! the kernel loses it. What a crash leaves in between is swept.
 
+use crate::measure::Action;
 use crate::names::RESOLVER_PORTS;
 use crate::ways_in::Split;
 use crate::{Engine, EngineError, HostTarget, NetworkAction, SandboxSpec};
@@ -153,7 +154,14 @@ impl Engine {
         let Some(sandbox) = self.state().sandboxes.get(id).cloned() else {
             return Ok(());
         };
-        let plan = self.plan_of_sandbox(&sandbox)?;
+        let dismantle = || self.dismantle(&sandbox);
+        self.measures.time(Action::Release, dismantle)
+    }
+
+    /// Removes a sandbox that exists.
+    fn dismantle(&self, sandbox: &Sandbox) -> Result<(), EngineError> {
+        let id = &sandbox.id;
+        let plan = self.plan_of_sandbox(sandbox)?;
         self.records.remove(&id.to_string()).map_err(|error| {
             EngineError::failed(format!("cannot forget sandbox {}", id.short(12)), error)
         })?;
@@ -163,7 +171,7 @@ impl Engine {
         }
         self.state().sandboxes.remove(id);
         let removed = self.apply(&plan, &Plan::default());
-        self.forget_sandbox(&sandbox, true);
+        self.forget_sandbox(sandbox, true);
         for endpoint in sandbox.endpoints.values() {
             self.tell_of(endpoint, NetworkAction::Disconnect(*id));
         }

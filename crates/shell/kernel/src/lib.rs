@@ -16,6 +16,7 @@ pub mod mark;
 mod message;
 pub mod netns;
 mod nft;
+pub mod passed;
 pub mod port_socket;
 pub mod probe;
 pub mod read;

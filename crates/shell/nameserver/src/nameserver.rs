@@ -8,6 +8,7 @@ use rustix::fd::OwnedFd;
 use sealane_core::dns::{ExternalServer, View, Zone, Zones};
 use sealane_core::model::{NetworkId, SandboxId};
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Sender, channel};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
@@ -29,6 +30,8 @@ pub struct Nameserver {
 pub(crate) struct Shared {
     pub(crate) zones: ArcSwap<Zones>,
     pub(crate) wake: OwnedFd,
+    /// How many queries came.
+    pub(crate) queries: AtomicU64,
 }
 
 /// What the handle tells the server.
@@ -64,6 +67,7 @@ impl Nameserver {
         let shared = Arc::new(Shared {
             zones: ArcSwap::default(),
             wake,
+            queries: AtomicU64::new(0),
         });
         let (commands, received) = channel();
         let server = Server::new(shared.clone(), received, open).map_err(NameserverError::Start)?;
@@ -77,6 +81,11 @@ impl Nameserver {
             writer: Mutex::default(),
             thread: Some(thread.map_err(NameserverError::Start)?),
         })
+    }
+
+    /// How many queries containers have asked, answered or not.
+    pub fn queries(&self) -> u64 {
+        self.shared.queries.load(Ordering::Relaxed)
     }
 
     /// Answers a sandbox's queries from now on. A sandbox added again takes its new sockets.

@@ -18,6 +18,7 @@ use std::collections::HashMap;
 use std::io::{self, ErrorKind};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::sync::mpsc::Receiver;
 use std::time::Instant;
 
@@ -226,6 +227,7 @@ impl Server {
                     return;
                 }
             };
+            self.shared.queries.fetch_add(1, Ordering::Relaxed);
             // Looked at now and not earlier: who changed a zone or a view and then asks, sees it.
             let (view, zones) = (resolver.view.load(), self.shared.zones.load());
             let query = &self.buffer[..length];

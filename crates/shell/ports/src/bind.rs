@@ -32,6 +32,25 @@ impl Binder {
         }
     }
 
+    /// Makes a socket that was kept do what this daemon's do. Returns whether it is one for that
+    /// port.
+    pub(crate) fn take_over(self, socket: &OwnedFd, protocol: Protocol, port: u16) -> bool {
+        let bound = net::getsockname(socket).and_then(SocketAddr::try_from);
+        if !bound.is_ok_and(|bound| bound.port() == port) {
+            return false;
+        }
+        let changed = match (protocol, self.listens) {
+            (Protocol::Tcp, true) => net::listen(socket, BACKLOG),
+            (Protocol::Tcp, false) => match net::shutdown(socket, Shutdown::Read) {
+                // It does not listen as it is.
+                Err(Errno::NOTCONN) => Ok(()),
+                other => other,
+            },
+            (Protocol::Udp | Protocol::Sctp, _) => Ok(()),
+        };
+        changed.is_ok()
+    }
+
     /// Binds a port and returns its socket, which is mute. `None` where the kernel does not have
     /// the protocol, so that nobody else can have the port either.
     pub(crate) fn bind(

@@ -10,6 +10,7 @@
 
 mod bind;
 mod binding;
+mod depot;
 mod ephemeral;
 mod error;
 mod files;
@@ -18,6 +19,7 @@ mod relay;
 mod released;
 mod table;
 
+pub use depot::Depot;
 pub use error::{AdoptError, PortError};
 pub use files::{FileLimit, FileLimitError, raise_file_limit};
 pub use ports::Ports;

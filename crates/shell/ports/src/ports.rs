@@ -2,6 +2,7 @@
 
 use crate::bind::Binder;
 use crate::binding::Binding;
+use crate::depot::Depot;
 use crate::ephemeral::Ephemeral;
 use crate::relay::{Origin, Relay, Route};
 use crate::released::Released;
@@ -24,6 +25,7 @@ pub struct Ports {
     /// `None` if only the kernel shall serve.
     relay: Option<Relay>,
     binder: Binder,
+    depot: Depot,
 }
 
 #[derive(Debug, Default)]
@@ -49,6 +51,11 @@ struct Held {
 }
 
 impl Held {
+    /// The mapping and its socket, where it has one.
+    fn bound(&self) -> Option<(&PortMapping, &Arc<OwnedFd>)> {
+        Some((&self.mapping, self.socket.as_ref()?))
+    }
+
     fn number(&self) -> Option<RawFd> {
         self.socket.as_ref().map(|socket| socket.as_raw_fd())
     }
@@ -58,12 +65,18 @@ impl Ports {
     /// Nothing reserved yet. With `relay`, what the kernel cannot translate is relayed; without, it
     /// is refused.
     pub fn open(relay: bool) -> Result<Self, PortError> {
+        Self::open_with(relay, Depot::default())
+    }
+
+    /// As [`Ports::open`], with a place where sockets are kept while no daemon runs.
+    pub fn open_with(relay: bool, depot: Depot) -> Result<Self, PortError> {
         let binder = Binder::new(relay);
         let relay = relay.then(Relay::start).transpose()?;
         Ok(Self {
             state: Mutex::default(),
             relay,
             binder,
+            depot,
         })
     }
 
@@ -95,6 +108,10 @@ impl Ports {
         let taken = state.take_all(requests, default_ip, self.binder, &own);
         state.table.add_all(leaving);
         let held = taken?;
+        let fresh = held
+            .iter()
+            .filter(|held| !own.contains_key(&place(&held.mapping)));
+        self.depot.keep(fresh.filter_map(Held::bound));
         let mappings = held.iter().map(|held| held.mapping.clone()).collect();
         state.owners.entry(*owner).or_default().extend(held);
         Ok(mappings)
@@ -116,12 +133,14 @@ impl Ports {
         };
         let held = state.owners.remove(owner).unwrap_or_default();
         let (kept, gone): (Vec<Held>, Vec<Held>) = held.into_iter().partition(|h| keeps(h));
+        let sockets: BTreeSet<RawFd> = kept.iter().filter_map(Held::number).collect();
+        let closed: Vec<&Held> = gone
+            .iter()
+            .filter(|held| held.number().is_some_and(|fd| !sockets.contains(&fd)))
+            .collect();
+        self.depot.forget(closed.iter().map(|held| &held.mapping));
         if let Some(relay) = &self.relay {
-            let sockets: BTreeSet<RawFd> = kept.iter().filter_map(Held::number).collect();
-            let closed = gone
-                .iter()
-                .filter(|held| held.number().is_some_and(|fd| !sockets.contains(&fd)));
-            for socket in closed.filter_map(|held| held.socket.as_ref()) {
+            for socket in closed.iter().filter_map(|held| held.socket.as_ref()) {
                 relay.remove(socket);
             }
             relay.end_ports(gone.iter().map(|held| origin(owner, &held.mapping)));
@@ -146,19 +165,26 @@ impl Ports {
         for mapping in mappings {
             let (protocol, port) = (mapping.protocol, mapping.host_port);
             let binding = Binding::of(mapping.host_ip);
+            let kept = self.depot.take(mapping);
+            let kept = kept.filter(|socket| self.binder.take_over(socket, protocol, port));
+            let is_kept = kept.is_some();
             let bind = || self.binder.bind(protocol, binding, port);
-            let socket = state
-                .released
-                .wait(protocol, port, bind)
-                .unwrap_or_else(|error| {
-                    refused.push(error);
-                    None
-                });
+            let socket = kept.map_or_else(
+                || state.released.wait(protocol, port, bind),
+                |kept| Ok(Some(kept)),
+            );
+            let socket = socket.unwrap_or_else(|error| {
+                refused.push(error);
+                None
+            });
             state.table.add(protocol, port, binding);
             let held = Held {
                 mapping: mapping.clone(),
                 socket: socket.map(Arc::new),
             };
+            if !is_kept {
+                self.depot.keep(held.bound());
+            }
             state.owners.entry(*owner).or_default().push(held);
         }
         if refused.is_empty() {
@@ -215,6 +241,8 @@ impl Ports {
     pub fn release(&self, owner: &SandboxId) {
         let mut state = self.state();
         let held = state.owners.remove(owner).unwrap_or_default();
+        let bound = held.iter().filter_map(Held::bound);
+        self.depot.forget(bound.map(|(mapping, _)| mapping));
         for socket in held.iter().filter_map(|held| held.socket.as_ref()) {
             if let Some(relay) = &self.relay {
                 relay.remove(socket);
@@ -224,6 +252,12 @@ impl Ports {
         if let Some(relay) = &self.relay {
             relay.end(owner);
         }
+    }
+
+    /// Gives back the sockets that were kept for what is no more. Called when everything that
+    /// lives has been adopted.
+    pub fn forget_kept(&self) {
+        self.depot.forget_rest();
     }
 
     /// The ports that `owner` has.

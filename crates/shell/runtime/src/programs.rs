@@ -83,7 +83,9 @@ impl Programs {
             .arg("--root")
             .arg(&self.runtime_root)
             .args(arguments)
-            .env_remove("NOTIFY_SOCKET");
+            .env_remove("NOTIFY_SOCKET")
+            // Nor is it meant to pass on what systemd passed to us.
+            .env_remove("LISTEN_FDS");
         let output = run(&mut command, what, &self.runtime)?;
         let words = String::from_utf8_lossy(&output.stderr).into_owned();
         Ok((!output.status.success()).then(|| crate::conmon::reason(&words)))

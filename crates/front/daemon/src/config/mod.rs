@@ -22,6 +22,7 @@ use flags::Values;
 use sealane_docker_api::{ApiVersion, Reloadable, TlsFiles};
 use sealane_engine::EngineConfig;
 use settings::Settings;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 use tracing::level_filters::LevelFilter;
@@ -69,8 +70,10 @@ pub(crate) struct Config {
     pub(crate) cgroup_parent: Option<String>,
     /// Whether containers have an init process unless they say otherwise.
     pub(crate) init: bool,
-    /// How long stopping waits for containers.
-    pub(crate) shutdown_timeout: Duration,
+    /// Where metrics are told.
+    pub(crate) metrics: Option<SocketAddr>,
+    /// Where networks are told.
+    pub(crate) diagnosis: Option<SocketAddr>,
     /// What SIGHUP reads again.
     pub(crate) reloadable: Reloadable,
     /// What the operator should know: options without effect.
@@ -113,7 +116,8 @@ impl Config {
             conmon: settings.text("conmon").map(PathBuf::from),
             cgroup_parent: settings.text("cgroup-parent").map(str::to_owned),
             init: settings.switch("init", false),
-            shutdown_timeout: shutdown_timeout(&settings),
+            metrics: settings.parsed("metrics-addr", "an address and a port")?,
+            diagnosis: diagnosis(&settings)?,
             reloadable,
             notes,
         })
@@ -158,6 +162,7 @@ fn reloadable(settings: &Settings) -> Result<Reloadable> {
         debug: settings.switch("debug", false),
         live_restore: settings.switch("live-restore", false),
         labels,
+        shutdown_timeout: shutdown_timeout(settings),
     })
 }
 
@@ -189,6 +194,16 @@ fn oldest_api(settings: &Settings) -> Result<ApiVersion> {
         return Ok(ApiVersion::DEFAULT_MIN);
     };
     ApiVersion::minimum(text).or_else(|error| refuse(error.to_string()))
+}
+
+/// Only for who is on the host: it tells everything about its networks.
+fn diagnosis(settings: &Settings) -> Result<Option<SocketAddr>> {
+    let name = "network-diagnostic-port";
+    match settings.number(name).map(u16::try_from) {
+        None | Some(Ok(0)) => Ok(None),
+        Some(Ok(port)) => Ok(Some((Ipv4Addr::LOCALHOST, port).into())),
+        Some(Err(error)) => refuse(format!("{name}: not a port: {error}")),
+    }
 }
 
 fn shutdown_timeout(settings: &Settings) -> Duration {

@@ -4,7 +4,7 @@ use super::error::{Result, refuse};
 use super::settings::{Settings, parse};
 use ipnet::IpNet;
 use sealane_core::model::{Mark, NameserverConfig, Policy};
-use sealane_engine::{AddressPool, DefaultBridge, EngineConfig};
+use sealane_engine::{AddressPool, DefaultBridge, Depot, EngineConfig};
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -33,6 +33,8 @@ pub(crate) fn engine(
         firewall_integration: firewall_integration(settings)?,
         policy: policy(settings)?,
         resolv_conf: settings.path("resolv-conf", "/etc/resolv.conf"),
+        // Whoever starts the daemon knows where it is.
+        depot: Depot::default(),
     })
 }
 

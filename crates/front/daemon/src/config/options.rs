@@ -220,6 +220,16 @@ pub(crate) const OPTIONS: &[Opt] = &[
     works("tlskey", Text, "The key of the certificate"),
     file_only("min-api-version", Text, Effect::Works),
     file_only("resolv-conf", Text, Effect::Works),
+    works(
+        "metrics-addr",
+        Text,
+        "Tell metrics to Prometheus here, as 127.0.0.1:9323 [not at all]",
+    ),
+    works(
+        "network-diagnostic-port",
+        Number,
+        "Tell networks as JSON on this port of 127.0.0.1 [not at all]",
+    ),
     // The default network.
     short(
         'b',
@@ -419,9 +429,7 @@ pub(crate) const OPTIONS: &[Opt] = &[
     nothing("max-concurrent-downloads", Number, REGISTRY),
     nothing("max-concurrent-uploads", Number, REGISTRY),
     nothing("max-download-attempts", Number, REGISTRY),
-    nothing("metrics-addr", Text, NOT_YET),
     nothing("network-control-plane-mtu", Number, SWARM),
-    nothing("network-diagnostic-port", Number, SWARM),
     keyed(
         "node-generic-resources",
         nothing("node-generic-resource", List, SWARM),

@@ -97,7 +97,6 @@ fn containers_config(config: &Config) -> ContainersConfig {
         data_root: config.data_root().into(),
         // A reload may change the flag, so that whoever ends the daemon looks at it then.
         live_restore: false,
-        shutdown_timeout: config.shutdown_timeout,
         link_environment: link_environment(),
         init: config.init,
     }

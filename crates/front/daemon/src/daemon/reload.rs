@@ -19,7 +19,8 @@ pub(crate) struct Reload<'a> {
 }
 
 impl Reload<'_> {
-    /// Reads the settings again and takes over what can change: debug, labels, live-restore.
+    /// Reads the settings again and takes over what can change: debug and the level of the log,
+    /// labels, live-restore, shutdown-timeout.
     /// A fault leaves everything as it was.
     pub(crate) fn run(&self) {
         let config = match Config::load(self.matches, self.called_as) {
@@ -41,6 +42,10 @@ impl Reload<'_> {
             ("debug".to_owned(), settings.debug.to_string()),
             ("labels".to_owned(), format!("{:?}", settings.labels)),
             ("live-restore".to_owned(), settings.live_restore.to_string()),
+            (
+                "shutdown-timeout".to_owned(),
+                settings.shutdown_timeout.as_secs().to_string(),
+            ),
         ]);
         self.events
             .publish(EventKind::Daemon, "reload", self.id, attributes);

@@ -2,13 +2,14 @@
 
 use super::error::{DaemonError, Result};
 use super::logging::Logging;
+use super::monitors::Monitors;
 use super::parts::{Parts, make_roots, open_store};
 use super::pidfile::Pidfile;
 use super::reload::Reload;
 use super::signals::{Asked, Signals};
 use super::sockets::Sockets;
 use super::territory::Territory;
-use super::{facts, identity, limits, sockets};
+use super::{facts, identity, limits, passed, sockets};
 use crate::config::{CalledAs, Config};
 use clap::ArgMatches;
 use rustix::process::geteuid;
@@ -27,7 +28,7 @@ const IMPATIENCE: usize = 2;
 
 /// Runs a daemon until it is told to end.
 pub(crate) fn serve(
-    config: Config,
+    mut config: Config,
     matches: &ArgMatches,
     called_as: CalledAs,
     logging: &Logging,
@@ -42,7 +43,10 @@ pub(crate) fn serve(
     let store = open_store(&config)?;
     make_roots(&config)?;
     let territory = Territory::take(config.exec_root())?;
-    let mut sockets = Sockets::open(&config)?;
+    let (passed, depot) = passed::take()?;
+    config.engine.depot = depot;
+    let mut sockets = Sockets::open(&config, passed)?;
+    let monitors = Monitors::open(&config)?;
     let parts = Parts::open(&config, store)?;
     let id = identity::id(config.data_root())?;
     let facts = facts::facts(&config, id, parts.runtime.chosen(), parts.images.backend());
@@ -57,6 +61,7 @@ pub(crate) fn serve(
     event_loop.block_on(async {
         let mut signals = Signals::catch().map_err(DaemonError::Loop)?;
         let listeners = sockets.listeners()?;
+        monitors.serve(&daemon.api)?;
         daemon
             .serve(listeners, &mut signals, matches, called_as, logging)
             .await;
@@ -138,7 +143,8 @@ impl Daemon {
             return;
         }
         let containers = Arc::clone(&self.parts.containers);
-        let ending = tokio::task::spawn_blocking(move || containers.shut_down());
+        let patience = self.api.shutdown_timeout();
+        let ending = tokio::task::spawn_blocking(move || containers.shut_down(patience));
         let impatient = async {
             let mut left = IMPATIENCE;
             while left > 0 {

@@ -1,10 +1,11 @@
 //! The sockets that the daemon listens on: made, or passed by systemd.
 
 use super::error::{DaemonError, Result};
+use super::passed::Passed;
 use crate::config::{Config, Host};
 use rustix::fs::{Gid, Mode, chown};
 use rustix::net::{AddressFamily, getsockname};
-use rustix::process::{PidfdFlags, PidfdGetfdFlags, getpid, pidfd_getfd, pidfd_open, umask};
+use rustix::process::umask;
 use sealane_docker_api::{Listener, load_tls};
 use std::fs;
 use std::io;
@@ -36,7 +37,7 @@ enum Open {
 impl Sockets {
     /// Opens everything that the settings name. Clients may connect from now on; they are answered
     /// once the daemon serves.
-    pub(crate) fn open(config: &Config) -> Result<Self> {
+    pub(crate) fn open(config: &Config, mut passed: Vec<Passed>) -> Result<Self> {
         let tls = config
             .tls
             .as_ref()
@@ -56,7 +57,7 @@ impl Sockets {
                     let listener = TcpListener::bind(address).map_err(listen(address))?;
                     sockets.open.push(Open::Tcp(listener));
                 }
-                Host::Passed(name) => sockets.open.extend(passed(name.as_deref())?),
+                Host::Passed(name) => sockets.open.extend(chosen(&mut passed, name.as_deref())?),
             }
         }
         Ok(sockets)
@@ -181,26 +182,23 @@ fn gid(groups: &str, name: &str) -> Option<Gid> {
     line.split(':').nth(2)?.parse().ok().map(Gid::from_raw)
 }
 
-/// The sockets that systemd passed, all of them or those of one name.
-fn passed(wanted: Option<&str>) -> Result<Vec<Open>> {
+/// The sockets that systemd passed, all of them or those of one name or number.
+fn chosen(passed: &mut Vec<Passed>, wanted: Option<&str>) -> Result<Vec<Open>> {
+    let is_wanted = |socket: &mut Passed| {
+        wanted.is_none_or(|wanted| wanted == socket.name || wanted == socket.number)
+    };
     let failed = |error: io::Error| DaemonError::NotPassed(error.to_string());
-    let mut sockets = Vec::new();
-    for (number, name) in sd_notify::listen_fds_with_names().map_err(failed)? {
-        if wanted.is_none_or(|wanted| wanted == name || wanted == number.to_string()) {
-            sockets.push(adopt(number).map_err(failed)?);
-        }
-    }
+    let found = passed.extract_if(.., is_wanted);
+    let sockets: Vec<Open> = found
+        .map(|passed| kind(passed.socket).map_err(failed))
+        .collect::<Result<_>>()?;
     if sockets.is_empty() {
         return Err(DaemonError::NotPassed("no such socket was passed".into()));
     }
     Ok(sockets)
 }
 
-/// Gets hold of a descriptor by its number, through a handle of this process: a second descriptor
-/// of the same socket, which is ours to keep and to close.
-fn adopt(number: i32) -> io::Result<Open> {
-    let process = pidfd_open(getpid(), PidfdFlags::empty())?;
-    let socket: OwnedFd = pidfd_getfd(process, number, PidfdGetfdFlags::empty())?;
+fn kind(socket: OwnedFd) -> io::Result<Open> {
     match getsockname(&socket)?.address_family() {
         AddressFamily::UNIX => Ok(Open::Unix(socket.into())),
         AddressFamily::INET | AddressFamily::INET6 => Ok(Open::Tcp(socket.into())),

@@ -3,7 +3,7 @@
 use sealane_containers::{Containers, ContainersConfig, EventBus, network_sink};
 use sealane_core::model::NameserverConfig;
 use sealane_docker_api::{Api, ApiVersion, DaemonFacts, Listener, Parts, serve};
-use sealane_engine::{DefaultBridge, Engine, EngineConfig};
+use sealane_engine::{DefaultBridge, Depot, Engine, EngineConfig};
 use sealane_images::Images;
 use sealane_runtime::{Runtime, RuntimeConfig};
 use sealane_store::Store;
@@ -156,7 +156,6 @@ fn api(folder: &Path) -> Arc<Api> {
         ContainersConfig {
             data_root,
             live_restore: false,
-            shutdown_timeout: Duration::from_secs(1),
             link_environment: false,
             init: false,
         },
@@ -192,5 +191,6 @@ fn engine_config(data_root: &Path, exec_root: &Path) -> EngineConfig {
         firewall_integration: false,
         policy: sealane_core::model::Policy::default(),
         resolv_conf: "/etc/resolv.conf".into(),
+        depot: Depot::default(),
     }
 }

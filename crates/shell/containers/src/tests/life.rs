@@ -506,7 +506,7 @@ fn who_attaches_for_a_start_that_fails_sees_the_end() {
 fn an_orderly_end_stops_all_and_forbids_no_later_start() {
     let world = World::new();
     let id = world.run("web", policy(RestartPolicyNameEnum::UNLESS_STOPPED));
-    world.containers.shut_down();
+    world.containers.shut_down(Duration::from_secs(15));
     let state = world.record(id).state;
     assert_eq!(state.status, Status::Exited);
     assert!(!state.manually_stopped);

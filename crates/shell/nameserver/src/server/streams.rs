@@ -9,6 +9,7 @@ use crate::timers::Timer;
 use sealane_core::dns::{Outcome, Transport, answer};
 use std::io::{self, ErrorKind};
 use std::net::TcpStream;
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 /// How many connections one sandbox may have; the one idle for longest makes room.
@@ -110,6 +111,7 @@ impl Server {
         let Some(resolver) = self.resolvers.get(&client.resolver) else {
             return Ok(());
         };
+        self.shared.queries.fetch_add(1, Ordering::Relaxed);
         let (view, zones) = (resolver.view.load(), self.shared.zones.load());
         match answer(query, Transport::Tcp, &view, &zones, self.random.seed()) {
             Outcome::Reply(reply) => client.reply(&reply, Instant::now()),

@@ -5,7 +5,7 @@ use super::files::{DATA_ENTRIES, EXEC_ENTRIES, remove};
 use crate::chain;
 use crate::daemon::{DaemonError, Pidfile, Territory, make_folder};
 use sealane_core::model::NameserverConfig;
-use sealane_engine::{DefaultBridge, Engine, EngineConfig};
+use sealane_engine::{DefaultBridge, Depot, Engine, EngineConfig};
 use sealane_images::Images;
 use sealane_runtime::{Runtime, RuntimeConfig};
 use sealane_store::{Store, StoreError};
@@ -127,6 +127,7 @@ fn remove_networks(purge: &Purge, store: Arc<Store>, left: &mut Vec<String>) {
         firewall_integration: false,
         policy: sealane_core::model::Policy::default(),
         resolv_conf: "/etc/resolv.conf".into(),
+        depot: Depot::default(),
     };
     let purged = Engine::open(config, store, Arc::new(|_| {})).and_then(|engine| engine.purge());
     if let Err(error) = purged {
