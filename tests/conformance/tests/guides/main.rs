@@ -83,7 +83,11 @@ impl Stage {
         if let Some(flags) = &step.restart_with {
             let flags: Vec<&str> = flags.iter().map(String::as_str).collect();
             self.world.set_flags(&flags);
-            self.world.relaunch();
+            // The page may have ended it.
+            if self.world.runs() {
+                self.world.kill9();
+            }
+            self.world.launch();
         }
         let end = std::time::Instant::now() + SOON;
         loop {
