@@ -351,6 +351,18 @@ fn b5_8_an_sctp_association_by_a_published_port() {
 fn c_10_the_host_reaches_ipvlan_containers_and_they_reach_it() {
     in_kernel_lab(|| {
         let world = World::new();
+        let both = json!([{"Subnet": "10.99.0.0/24", "IPRange": "10.99.0.64/27"},
+            {"Subnet": "fd99::/64", "IPRange": "fd99::100/120"}]);
+        let options = json!({"parent": "eth0", "host_access": "true"});
+        let fields = json!({"Driver": "ipvlan", "EnableIPv6": true, "Options": options,
+            "IPAM": {"Config": both}});
+        create_network(&world, "both", fields);
+        world.idle("--name c --network both --ip6 fd99::c");
+        assert!(world.host().pings("fd99::c"), "from the host, IPv6");
+        assert!(world.sandbox("c").pings(lan::HOST6), "to the host, IPv6");
+        assert!(world.peer().pings("fd99::c"));
+        remove(&world, "/containers/c?force=1");
+        remove(&world, "/networks/both");
         for (mode, subnet) in [
             ("l2", wire()),
             ("l3", json!([{"Subnet": "10.98.1.0/24"}])),

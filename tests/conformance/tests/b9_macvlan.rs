@@ -103,6 +103,37 @@ fn b9_3_passthru_has_the_parent_to_itself() {
 }
 
 #[test]
+fn b3_9_a_new_address_is_announced_to_the_lan() {
+    let world = World::new();
+    world.network(&format!("{WIRE} --ipv6 --subnet fd99::/64 wire"));
+    let told = Capture::start(world.peer(), "eth0", "arp or icmp6");
+    world.idle("--name c --network wire --ip6 fd99::c");
+    let announced = |text: &str| {
+        let packets = told.packets();
+        packets.iter().filter(|line| line.contains(text)).count() >= 3
+    };
+    eventually(SOON, || {
+        announced("who-has 10.99.0.64 tell 10.99.0.64").then_some(())
+    });
+    eventually(SOON, || announced("tgt is fd99::c").then_some(()));
+}
+
+#[test]
+fn b9_8_there_is_one_host_and_one_null_network() {
+    let world = World::new();
+    for driver in ["host", "null"] {
+        let answer = refused(
+            &world,
+            "POST",
+            "/networks/create",
+            &json!({"Name": "second", "Driver": driver}),
+        );
+        let text = format!("only one instance of \"{driver}\" network is allowed");
+        assert_eq!(answer, (403, text));
+    }
+}
+
+#[test]
 fn b9_4_several_networks_share_a_parent_that_stays() {
     let world = World::new();
     let before = link_names(&world);
@@ -401,12 +432,20 @@ fn c_10_the_host_and_its_containers_reach_each_other_where_it_is_asked_for() {
 
     let arp = Capture::start(world.peer(), "eth0", "arp");
     world.network(&format!(
-        "{WIRE} --gateway 10.99.0.100 -o host_access=true wire"
+        "{WIRE} --gateway 10.99.0.100 --ipv6 --subnet fd99::/64 -o host_access=true wire"
     ));
-    world.serve("--name c --network wire");
-    world.idle("--name d --network wire");
+    world.serve("--name c --network wire --ip6 fd99::c");
+    world.idle("--name d --network wire --ip6 fd99::d");
     let both_ways = |world: &World| {
-        for (container, address) in [("c", "10.99.0.64"), ("d", "10.99.0.65")] {
+        for (container, address, address6) in [
+            ("c", "10.99.0.64", "fd99::c"),
+            ("d", "10.99.0.65", "fd99::d"),
+        ] {
+            assert!(host.pings(address6), "from the host to {container}, IPv6");
+            assert!(
+                world.sandbox(container).pings(lan::HOST6),
+                "from {container} to the host, IPv6"
+            );
             assert!(host.pings(address), "from the host to {container}");
             assert!(
                 world.sandbox(container).pings(lan::HOST),

@@ -37,6 +37,7 @@ fn crash_at_every_step(operation: &Operation) {
     let mut world = World::of(lab, options);
     world.network("--subnet 10.66.0.0/24 net1");
     world.network("--ipv6 --subnet 10.66.1.0/24 --subnet fd66::/64 net2");
+    world.network("-d macvlan --subnet 10.66.3.0/24 -o parent=eth0 -o host_access=true wire");
     let (expected, first) = uninterrupted(&mut world, operation);
     let mut points = 0;
     let mut counts: BTreeMap<&'static str, u32> = BTreeMap::new();
@@ -190,6 +191,7 @@ fn on_net2(world: &World) -> bool {
 }
 
 const NET2: &str = "10.66.1.66";
+const WIRE: &str = "10.66.3.66";
 
 #[test]
 fn network_create_dies_at_every_step() {
@@ -296,6 +298,68 @@ fn disconnect_dies_at_every_step() {
                 .docker(&format!(
                     "network connect --ip {NET2} --ip6 fd66::66 net2 c"
                 ))
+                .ok();
+        },
+    });
+}
+
+fn on_wire(world: &World) -> bool {
+    let networks = world.inspect("c")["NetworkSettings"]["Networks"].clone();
+    networks.get("wire").is_some()
+}
+
+#[test]
+fn macvlan_create_dies_at_every_step() {
+    crash_at_every_step(&Operation {
+        name: "create of a macvlan network",
+        request: (
+            "POST",
+            "/networks/create",
+            json!({
+                "Name": "crash", "Driver": "macvlan",
+                "Options": {"parent": "eth0", "host_access": "true"},
+                "IPAM": {"Config": [{"Subnet": "10.66.2.0/24"}]},
+            }),
+        ),
+        says: |world| says(exists(world, "/networks/crash")),
+        halfway: None,
+        prepare: clear,
+    });
+}
+
+#[test]
+fn macvlan_connect_dies_at_every_step() {
+    crash_at_every_step(&Operation {
+        name: "connect to a macvlan network",
+        request: (
+            "POST",
+            "/networks/wire/connect",
+            json!({
+                "Container": "c",
+                "EndpointConfig": {"GwPriority": 1, "IPAMConfig": {"IPv4Address": WIRE}},
+            }),
+        ),
+        says: |world| says(on_wire(world)),
+        halfway: None,
+        prepare: with_running,
+    });
+}
+
+#[test]
+fn macvlan_disconnect_dies_at_every_step() {
+    crash_at_every_step(&Operation {
+        name: "disconnect from a macvlan network",
+        request: (
+            "POST",
+            "/networks/wire/disconnect",
+            json!({"Container": "c"}),
+        ),
+        says: |world| says(on_wire(world)),
+        halfway: None,
+        prepare: |world| {
+            with_running(world);
+            world
+                .docker(&format!("network connect --ip {WIRE} wire c"))
                 .ok();
         },
     });

@@ -163,6 +163,24 @@ fn c_28_connections_are_planned_as_they_happen() {
 }
 
 #[test]
+fn c_28_links_on_a_parent_are_planned_as_they_happen() {
+    let world = World::new();
+    let wire = "-d macvlan --subnet 10.76.0.0/24 -o parent=eth0 -o host_access=true";
+    world.network(&format!("{wire} wire"));
+    world
+        .docker("create --name c --network wire img sleep 1000")
+        .ok();
+    planned_and_seen(&world, "start c", "start c");
+    let plan = world.sealane("plan stop c").ok();
+    assert!(
+        plan.contains("- route  host 10.76.0.1/32 dev sh-"),
+        "{plan}"
+    );
+    planned_and_seen(&world, "rm c", "rm -f c");
+    planned_and_seen(&world, "network-rm wire", "network rm wire");
+}
+
+#[test]
 fn c_28_a_plan_for_a_container_to_be_prints_and_changes_nothing() {
     let world = World::new();
     let before = Snapshot::take(world.host());

@@ -71,6 +71,9 @@ pub struct Endpoint {
     pub gateway4: Option<Ipv4Addr>,
     /// The IPv6 gateway it would route through.
     pub gateway6: Option<Ipv6Addr>,
+    /// The host's own IPv6 addresses on the link it sits on, where it is to reach the host.
+    #[serde(default)]
+    pub host6: Vec<Ipv6Addr>,
     /// What was asked for.
     pub spec: EndpointSpec,
 }

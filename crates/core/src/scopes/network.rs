@@ -5,7 +5,7 @@ use crate::drivers::ipvlan::{self, IpvlanOptions};
 use crate::drivers::macvlan::{self, MacvlanOptions};
 use crate::drivers::parent::Parent;
 use crate::drivers::{host, null};
-use crate::model::{DriverKind, ErrorClass, Facts, Network};
+use crate::model::{DriverKind, ErrorClass, Facts, InterfaceName, Network};
 use crate::plan::Plan;
 use thiserror::Error;
 
@@ -69,6 +69,16 @@ impl DriverOptions {
             Self::Macvlan(options) => Some(&options.parent),
             Self::Ipvlan(options) => Some(&options.parent),
         }
+    }
+
+    /// The link that endpoints sit on, where they and the host are to reach each other.
+    pub fn shared_with_host(&self) -> Option<&InterfaceName> {
+        let shim = match self {
+            Self::Bridge(_) | Self::Host | Self::Null => None,
+            Self::Macvlan(options) => options.shim.as_ref(),
+            Self::Ipvlan(options) => options.shim.as_ref(),
+        };
+        shim.and(self.parent()).map(Parent::name)
     }
 
     /// Whether its endpoints can route through a gateway.

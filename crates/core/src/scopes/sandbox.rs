@@ -113,7 +113,9 @@ pub fn plan_sandbox(
             DriverOptions::Bridge(options) => {
                 bridge::plan_endpoint(network, &options, id, endpoint, facts)
             }
-            DriverOptions::Macvlan(options) => macvlan::plan_endpoint(&options, id, endpoint),
+            DriverOptions::Macvlan(options) => {
+                macvlan::plan_endpoint(network, &options, id, endpoint)
+            }
             DriverOptions::Ipvlan(options) => ipvlan::plan_endpoint(&options, id, endpoint),
             DriverOptions::Host | DriverOptions::Null => continue,
         });

@@ -289,6 +289,7 @@ impl Fake {
             ipv6: None,
             gateway4: None,
             gateway6: None,
+            host6: vec![],
             spec,
         }
     }

@@ -10,6 +10,7 @@ use sealane_core::plan::{MacvlanMode, Plan};
 use sealane_core::scopes::{DriverOptions, plan_parent};
 use sealane_executor::WithoutParent;
 use std::collections::{BTreeMap, BTreeSet};
+use std::net::{IpAddr, Ipv6Addr};
 
 /// Links of the host that are there, and whether they are ours.
 pub(crate) type LinksThere = BTreeMap<InterfaceName, bool>;
@@ -59,6 +60,38 @@ impl Engine {
             ))),
             Some(_) | None => Ok(()),
         }
+    }
+
+    /// The host's own IPv6 addresses that endpoints find on their wire, where they are to reach it.
+    pub(crate) fn host_addresses(
+        &self,
+        network: &Network,
+        options: &DriverOptions,
+    ) -> Result<Vec<Ipv6Addr>, EngineError> {
+        let Some(parent) = options
+            .shared_with_host()
+            .filter(|_| network.spec.enable_ipv6)
+        else {
+            return Ok(vec![]);
+        };
+        let addresses = self.executor.kernel().addresses().map_err(|error| {
+            EngineError::failed(format!("cannot read the addresses of {parent}"), error)
+        })?;
+        let own = addresses
+            .into_iter()
+            .filter(|own| own.link == parent.as_str());
+        let on_wire = |ip: &IpAddr| {
+            network
+                .subnets(true)
+                .any(|subnet| subnet.subnet.contains(ip))
+        };
+        let own = own.map(|own| own.address.addr()).filter(on_wire);
+        Ok(own
+            .filter_map(|ip| match ip {
+                IpAddr::V6(ip) => Some(ip),
+                IpAddr::V4(_) => None,
+            })
+            .collect())
     }
 
     /// What the host need no longer have once this network is gone: a parent of ours that no other

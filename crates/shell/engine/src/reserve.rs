@@ -29,6 +29,7 @@ impl Engine {
         let network = self.state_with(reference)?.1;
         let options = DriverOptions::of(&network).map_err(EngineError::option)?;
         self.check_endpoint_parent(&options, &spec)?;
+        let host6 = self.host_addresses(&network, &options)?;
         let (mut state, network) = self.state_with(reference)?;
         if sandbox.endpoints.contains_key(&network.id) {
             return Err(EngineError::Forbidden(format!(
@@ -78,6 +79,7 @@ impl Engine {
             gateway6: gateway(&network, &options, v6)
                 .and_then(only_v6)
                 .map(|net| net.addr()),
+            host6: host6.into_iter().filter(|_| v6.is_some()).collect(),
             spec,
         };
         Ok((network, endpoint))

@@ -160,8 +160,19 @@ fn still_there(remaining: Vec<Refused>) -> ApplyError {
     )
 }
 
-/// Whether an object outlives its sandbox's namespace, so that it has to be claimed. Elements
-/// stand in a table that is ours as a whole; settings are never taken back.
-fn outlives_namespace(key: &Key) -> bool {
-    key.netns() == Netns::Host && !matches!(key, Key::Element(..) | Key::Setting(..))
+/// Whether an object has to be claimed: it is on the host, where elements stand in a table that is
+/// ours as a whole and settings are never taken back; or it is a link of its own in a sandbox that
+/// lives on, where nothing on the host would tell of it.
+fn is_claimed(key: &Key) -> bool {
+    match key {
+        Key::Element(..) | Key::Setting(..) => false,
+        Key::Link(..) => true,
+        Key::Namespace(_)
+        | Key::Table(..)
+        | Key::Passage(..)
+        | Key::Address(..)
+        | Key::Up(..)
+        | Key::Neighbor(..)
+        | Key::Route(..) => key.netns() == Netns::Host,
+    }
 }

@@ -1,6 +1,6 @@
 //! The order of one operation's changes, without those that follow from others.
 
-use crate::outlives_namespace;
+use crate::is_claimed;
 use sealane_core::model::{InterfaceName, SandboxId};
 use sealane_core::plan::{Change, Key, LinkKind, Netns, Object, Phase, Plan, diff};
 use sealane_kernel::write::Refused;
@@ -61,7 +61,7 @@ impl Schedule {
             .made
             .iter()
             .filter(|change| !matches!(change, Change::Delete(..)));
-        made.map(Change::key).filter(|key| outlives_namespace(key))
+        made.map(Change::key).filter(|key| is_claimed(key))
     }
 
     /// The keys whose claims end, given what could not be removed. Somebody else may make a link,
@@ -79,7 +79,7 @@ impl Schedule {
         removed
             .map(Change::key)
             .chain(implied)
-            .filter(move |key| outlives_namespace(key) && !remaining.contains(*key))
+            .filter(move |key| is_claimed(key) && !remaining.contains(*key))
     }
 
     /// All changes in their order.

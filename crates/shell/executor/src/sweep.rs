@@ -57,7 +57,7 @@ impl<K: Write + Observe + Send + Sync + 'static> Executor<K> {
         let claims = missing
             .iter()
             .map(Change::key)
-            .filter(|key| crate::outlives_namespace(key));
+            .filter(|key| crate::is_claimed(key));
         self.journal.claim(claims).map_err(ApplyError::Journal)?;
         let (made, without_parent) = self.make(missing)?;
         self.forget_unwanted(wanted)?;
@@ -283,16 +283,26 @@ fn is_on(change: &Change, links: &BTreeSet<(Netns, InterfaceName)>) -> bool {
     }
 }
 
-/// The sandboxes that lose an unwanted veth pair, as after a crash in the middle of a change: a
+/// The sandboxes that lose an unwanted link, as after a crash in the middle of a change: a
 /// route that led over it may be gone before the one that takes its place was made.
 fn bereft(wanted: &Plan, found: &BTreeMap<Key, Object>) -> BTreeSet<Netns> {
     let unwanted = found
         .iter()
         .filter(|(key, _)| !wanted.objects().contains_key(*key));
-    unwanted
-        .filter_map(|(_, object)| peer(object))
-        .map(|(netns, _)| netns)
-        .collect()
+    let bereft = |(key, object): (&Key, &Object)| match key {
+        Key::Link(netns @ Netns::Sandbox(_), _) => Some(*netns),
+        Key::Link(Netns::Host, _) => peer(object).map(|(netns, _)| netns),
+        Key::Namespace(_)
+        | Key::Setting(..)
+        | Key::Table(..)
+        | Key::Element(..)
+        | Key::Passage(..)
+        | Key::Address(..)
+        | Key::Up(..)
+        | Key::Neighbor(..)
+        | Key::Route(..) => None,
+    };
+    unwanted.filter_map(bereft).collect()
 }
 
 fn is_route(key: &Key) -> bool {

@@ -78,6 +78,7 @@ fn plan() -> Plan {
         ipv6: None,
         gateway4: Some("10.1.0.1".parse().unwrap()),
         gateway6: None,
+        host6: vec![],
         spec: EndpointSpec::default(),
     };
     let options = BridgeOptions::of(&network).unwrap();

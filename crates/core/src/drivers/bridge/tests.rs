@@ -69,6 +69,7 @@ pub(crate) fn endpoint(network: &Network, sandbox: &SandboxId) -> Endpoint {
         ipv6: v6.then(|| "fd00:1::2/64".parse().unwrap()),
         gateway4: Some("10.1.0.1".parse().unwrap()),
         gateway6: v6.then(|| "fd00:1::1".parse().unwrap()),
+        host6: vec![],
         spec: EndpointSpec::default(),
     }
 }

@@ -12,6 +12,7 @@ pub use options::{InvalidOption, IpvlanOptions};
 use crate::model::{Endpoint, InterfaceName, Mac, SandboxId};
 use crate::plan::{Effect, Key, Link, LinkKind, Netns, Object, Plan, Repeat, Route, Upper};
 use ipnet::IpNet;
+use std::net::IpAddr;
 
 /// How often new addresses are announced, as on a bridge.
 const ANNOUNCE: Repeat = Repeat {
@@ -67,6 +68,11 @@ pub fn plan_endpoint(options: &IpvlanOptions, sandbox: &SandboxId, endpoint: &En
     }
     if let Some(shim) = &options.shim {
         plan_host_access(shim, options, endpoint, &mut plan);
+    }
+    for address in endpoint.host6.iter().filter(|_| !options.routes()) {
+        // Nobody answers for it: the question goes past the parent.
+        let key = Key::Neighbor(inside, interface.clone(), IpAddr::V6(*address));
+        plan.add(key, Object::Neighbor(Mac::NONE));
     }
     plan
 }

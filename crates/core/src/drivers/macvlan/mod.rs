@@ -15,6 +15,7 @@ use crate::plan::{
     Effect, Key, Link, LinkKind, MacvlanMode, Netns, Object, Plan, Repeat, Route, Upper,
 };
 use ipnet::IpNet;
+use std::net::IpAddr;
 
 /// How often new addresses are announced, as on a bridge.
 const ANNOUNCE: Repeat = Repeat {
@@ -45,7 +46,12 @@ pub fn plan_network(network: &Network, options: &MacvlanOptions) -> Plan {
 }
 
 /// Returns the kernel objects that join one endpoint to a macvlan network.
-pub fn plan_endpoint(options: &MacvlanOptions, sandbox: &SandboxId, endpoint: &Endpoint) -> Plan {
+pub fn plan_endpoint(
+    network: &Network,
+    options: &MacvlanOptions,
+    sandbox: &SandboxId,
+    endpoint: &Endpoint,
+) -> Plan {
     let mut plan = Plan::default();
     let inside = Netns::Sandbox(*sandbox);
     let interface = &endpoint.interface;
@@ -76,6 +82,11 @@ pub fn plan_endpoint(options: &MacvlanOptions, sandbox: &SandboxId, endpoint: &E
     }
     if let Some(shim) = &options.shim {
         plan_host_access(shim, endpoint, &mut plan);
+    }
+    for address in &endpoint.host6 {
+        // The shim does not answer for it: an IPv6 address belongs to one link.
+        let key = Key::Neighbor(inside, interface.clone(), IpAddr::V6(*address));
+        plan.add(key, Object::Neighbor(Mac::from_id(&network.id)));
     }
     plan
 }

@@ -20,6 +20,7 @@ fn planned(options: &[(&str, &str)]) -> String {
     let options = MacvlanOptions::of(&network).unwrap();
     let mut plan = plan_network(&network, &options);
     plan.merge(plan_endpoint(
+        &network,
         &options,
         &sandbox,
         &endpoint(&network, &sandbox),

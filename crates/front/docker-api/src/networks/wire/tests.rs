@@ -50,6 +50,7 @@ fn view() -> NetworkView {
         ipv6: None,
         gateway4: None,
         gateway6: None,
+        host6: vec![],
         spec: sealane_core::model::EndpointSpec::default(),
     };
     let usage = SubnetUsage {
