@@ -464,6 +464,7 @@ fn b3_15_b4_3_links_open_the_ports_of_a_container_that_is_kept_apart() {
                     "DOCKER_KEEP_DEPRECATED_LEGACY_LINKS_ENV_VARS".into(),
                     "1".into(),
                 )],
+                ..DaemonOptions::default()
             },
         );
         world.serve("--name web --expose 80 -e COLOR=blue");

@@ -23,7 +23,6 @@ use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex, MutexGuard};
-use std::time::Duration;
 use tempfile::TempDir;
 
 /// A world of containers without a kernel.
