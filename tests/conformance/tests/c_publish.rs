@@ -81,6 +81,24 @@ fn connects_from(host: &Host, to: &str) -> bool {
     host.in_netns(|| TcpStream::connect_timeout(&address, Duration::from_millis(500)).is_ok())
 }
 
+/// Whether another process could have the port on every address: a socket that is bound would be in
+/// the way, even one that answers nobody.
+fn is_free(world: &World, port: u16) -> bool {
+    let any = |ip: &str| TcpListener::bind((ip, port)).is_ok();
+    world.host().in_netns(|| any("0.0.0.0") && any("::"))
+}
+
+/// The host ports of the container's port 80 on an address, as inspect shows them.
+fn numbers(world: &World, container: &str, ip: &str) -> Vec<u16> {
+    let ports = world.inspect(container)["NetworkSettings"]["Ports"]["80/tcp"].clone();
+    let list = ports.as_array().cloned().unwrap_or_default();
+    let of_ip = list.iter().filter(|binding| binding["HostIp"] == ip);
+    of_ip
+        .map(|binding| binding["HostPort"].as_str().expect("a text"))
+        .map(|port| port.parse().expect("a number"))
+        .collect()
+}
+
 #[test]
 fn c_3_a_connection_outwards_survives_the_first_published_port() {
     let world = World::new();
@@ -246,6 +264,38 @@ fn c_3_b5_11_an_open_port_is_taken_back_by_the_number_it_has() {
         port.as_str().expect("a port")
     ));
     refused.fails_with(1, "is published because all exposed ports are (-P)");
+}
+
+#[test]
+fn c_3_the_open_port_that_is_named_is_the_one_that_closes() {
+    let world = World::new();
+    world.serve("--name twins -p 80 -p 80");
+    let twins = numbers(&world, "twins", "0.0.0.0");
+    world
+        .sealane(&format!("publish rm twins {}", twins[0]))
+        .ok();
+    assert_eq!(fetched(&world, twins[0]), None);
+    assert!(is_free(&world, twins[0]));
+    assert_eq!(fetched(&world, twins[1]).as_deref(), Some(HELLO));
+
+    world.serve("--name mixed -p 8080:80 -p 80");
+    world.sealane("publish rm mixed 8080").ok();
+    assert!(is_free(&world, 8080), "an open binding does not keep it");
+    let open = numbers(&world, "mixed", "0.0.0.0");
+    assert_eq!(fetched(&world, open[0]).as_deref(), Some(HELLO));
+
+    world.serve("--name apart -p 127.0.0.1::80 -p 80");
+    let (local, public) = (
+        numbers(&world, "apart", "127.0.0.1"),
+        numbers(&world, "apart", "0.0.0.0"),
+    );
+    world
+        .sealane(&format!("publish rm apart {}", public[0]))
+        .ok();
+    assert_eq!(fetched(&world, public[0]), None);
+    assert!(is_free(&world, public[0]), "the public one is closed");
+    let at_home = world.host().fetch(&format!("127.0.0.1:{}", local[0]));
+    assert_eq!(at_home.as_deref(), Some(HELLO), "not the other");
 }
 
 #[test]

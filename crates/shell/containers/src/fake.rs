@@ -417,7 +417,12 @@ impl Networks for Fake {
         Ok(())
     }
 
-    fn publish(&self, id: &SandboxId, ports: &[PortRequest]) -> Result<Arc<Sandbox>, EngineError> {
+    fn publish(
+        &self,
+        id: &SandboxId,
+        ports: &[PortRequest],
+        _closing: &[PortMapping],
+    ) -> Result<Arc<Sandbox>, EngineError> {
         if self.asked(format!("publish {} {}", self.name(id), ports.len())) {
             return Err(EngineError::Conflict("port is already allocated".into()));
         }

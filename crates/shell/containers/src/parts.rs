@@ -6,7 +6,9 @@
 
 use crate::ContainerError;
 use crate::record::Record;
-use sealane_core::model::{Endpoint, EndpointSpec, Id, Network, PortRequest, Sandbox, SandboxId};
+use sealane_core::model::{
+    Endpoint, EndpointSpec, Id, Network, PortMapping, PortRequest, Sandbox, SandboxId,
+};
 use sealane_engine::{Engine, EngineError, LinkCounters, PlannedOperation, SandboxSpec};
 use sealane_images::{Backend, Image, ImageError, ImageId, Images};
 use sealane_runtime::{
@@ -40,7 +42,12 @@ pub(crate) trait Networks: Send + Sync {
         spec: EndpointSpec,
     ) -> Result<Endpoint, EngineError>;
     fn detach(&self, id: &SandboxId, network: &str) -> Result<(), EngineError>;
-    fn publish(&self, id: &SandboxId, ports: &[PortRequest]) -> Result<Arc<Sandbox>, EngineError>;
+    fn publish(
+        &self,
+        id: &SandboxId,
+        ports: &[PortRequest],
+        closing: &[PortMapping],
+    ) -> Result<Arc<Sandbox>, EngineError>;
     fn expect(
         &self,
         network: &str,
@@ -146,8 +153,13 @@ impl Networks for Arc<Engine> {
         Engine::detach(self, id, network)
     }
 
-    fn publish(&self, id: &SandboxId, ports: &[PortRequest]) -> Result<Arc<Sandbox>, EngineError> {
-        Engine::publish(self, id, ports)
+    fn publish(
+        &self,
+        id: &SandboxId,
+        ports: &[PortRequest],
+        closing: &[PortMapping],
+    ) -> Result<Arc<Sandbox>, EngineError> {
+        Engine::publish(self, id, ports, closing)
     }
 
     fn expect(

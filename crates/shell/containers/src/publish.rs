@@ -2,21 +2,24 @@
 //!
 //! Reads and rewrites `HostConfig.PortBindings`, which the container starts with from then on.
 
+use crate::endpoint::address;
 use crate::ports::{self, ContainerPort};
 use crate::request::PortChange;
 use crate::settings;
 use crate::{ContainerError, Containers};
 use bollard_stubs::models::{ContainerConfig, HostConfig, PortBinding, PortMap};
 use sealane_core::model::{Id, PortMapping, Protocol, Sandbox};
+use std::net::IpAddr;
 
 impl Containers {
-    /// Takes the sandbox of a container, if it has one, to the ports that its settings ask for.
-    /// Returns what the user should know.
+    /// Takes the sandbox of a container, if it has one, to the ports that its settings ask for, and
+    /// `closing` away even if they would do. Returns what the user should know.
     pub(crate) fn republish(
         &self,
         id: &Id,
         config: &ContainerConfig,
         host: &HostConfig,
+        closing: &[PortMapping],
     ) -> Result<Vec<String>, ContainerError> {
         let Some(sandbox) = self.parts.networks.sandbox(id).filter(|found| !found.host) else {
             return Ok(vec![]);
@@ -25,7 +28,7 @@ impl Containers {
         if requests.is_empty() && sandbox.ports.is_empty() {
             return Ok(vec![]);
         }
-        let sandbox = self.parts.networks.publish(id, &requests)?;
+        let sandbox = self.parts.networks.publish(id, &requests, closing)?;
         Ok(match sandbox.ports.is_empty() && !requests.is_empty() {
             true => vec![
                 "no port is published: the container is on no network with a way out".to_owned(),
@@ -33,6 +36,13 @@ impl Containers {
             false => vec![],
         })
     }
+}
+
+/// Settings with their bindings changed.
+pub(crate) struct Changed {
+    pub(crate) host: HostConfig,
+    /// What is published now and was named to be taken back.
+    pub(crate) closing: Vec<PortMapping>,
 }
 
 /// Whether a change asks for anything.
@@ -48,16 +58,17 @@ pub(crate) fn changed(
     change: &PortChange,
     sandbox: Option<&Sandbox>,
     warnings: &mut Vec<String>,
-) -> Result<HostConfig, ContainerError> {
+) -> Result<Changed, ContainerError> {
     let mut host = host.clone();
     let mut bindings = canonical(match &change.bindings {
         Some(bindings) => bindings.clone(),
         None => host.port_bindings.take().unwrap_or_default(),
     })?;
+    let mut closing = Vec::new();
     for text in &change.unpublish {
         let port = ports::parse(text).ok_or_else(|| ports::invalid(text))?;
         let published = sandbox.map_or(&[][..], |sandbox| &sandbox.ports);
-        unpublish(name, port, &mut bindings, published)?;
+        closing.extend(unpublish(name, port, &mut bindings, published)?);
     }
     for (port, list) in canonical(change.publish.clone())? {
         let present = bindings.entry(port).or_default().get_or_insert_default();
@@ -74,7 +85,7 @@ pub(crate) fn changed(
     }
     host.port_bindings = Some(bindings);
     settings::check_ports(config, &host, warnings)?;
-    Ok(host)
+    Ok(Changed { host, closing })
 }
 
 /// The bindings under names that are all of one form: `80/tcp`.
@@ -98,12 +109,13 @@ fn is_same(a: &PortBinding, b: &PortBinding) -> bool {
 }
 
 /// Strikes every binding to a host port: those that name it, else the open ones that have it now.
+/// Returns what is published there.
 fn unpublish(
     name: &str,
     (host_port, protocol): ContainerPort,
     bindings: &mut PortMap,
     published: &[PortMapping],
-) -> Result<(), ContainerError> {
+) -> Result<Vec<PortMapping>, ContainerError> {
     let number = host_port.to_string();
     let names_it = |binding: &PortBinding| binding.host_port.as_deref() == Some(&number);
     let mut struck = 0;
@@ -117,25 +129,27 @@ fn unpublish(
     }
     let has_it =
         |mapping: &&PortMapping| (mapping.host_port, mapping.protocol) == (host_port, protocol);
+    let closing: Vec<PortMapping> = published.iter().filter(has_it).cloned().collect();
     if struck == 0 {
-        for mapping in published.iter().filter(has_it) {
+        for mapping in &closing {
             struck += usize::from(strike_open(mapping, bindings));
         }
     }
     bindings.retain(|_, list| list.as_ref().is_some_and(|list| !list.is_empty()));
-    match (struck, published.iter().find(has_it)) {
-        (0, Some(_)) => Err(ContainerError::Conflict(format!(
+    match (struck, closing.is_empty()) {
+        (0, false) => Err(ContainerError::Conflict(format!(
             "port {number}/{protocol} of container {name} is published because all exposed ports \
              are (-P); make the container without -P to choose"
         ))),
-        (0, None) => Err(ContainerError::NotFound(format!(
+        (0, true) => Err(ContainerError::NotFound(format!(
             "container {name} publishes no port {number}/{protocol}"
         ))),
-        _ => Ok(()),
+        _ => Ok(closing),
     }
 }
 
-/// Strikes one binding that leaves its host port open and has this one.
+/// Strikes one binding that leaves its host port open and has this one: of its very address, else
+/// one without an address, which the network gave it.
 fn strike_open(mapping: &PortMapping, bindings: &mut PortMap) -> bool {
     let port = ports::text((mapping.container_port, mapping.protocol));
     let Some(Some(list)) = bindings.get_mut(&port) else {
@@ -148,7 +162,13 @@ fn strike_open(mapping: &PortMapping, bindings: &mut PortMap) -> bool {
         Ok(None) => true,
         Err(_) => false,
     };
-    match list.iter().position(fits) {
+    let of = |ip: Option<IpAddr>| {
+        list.iter().position(|binding| {
+            let on_it = address(binding.host_ip.as_deref()).is_ok_and(|found| found == ip);
+            on_it && fits(binding)
+        })
+    };
+    match of(mapping.host_ip).or_else(|| of(None)) {
         Some(index) => {
             list.remove(index);
             true
@@ -186,7 +206,10 @@ mod tests {
         };
         let config = ContainerConfig::default();
         let changed = changed("web", &config, &host, &change, None, &mut vec![]);
-        let bindings = changed.map_err(|error| error.to_string())?.port_bindings;
+        let bindings = changed
+            .map_err(|error| error.to_string())?
+            .host
+            .port_bindings;
         let line = |(port, list): (String, Option<Vec<PortBinding>>)| {
             let hosts = list.unwrap_or_default().into_iter();
             let hosts: Vec<_> = hosts.map(|b| b.host_port.unwrap_or_default()).collect();

@@ -5,6 +5,7 @@
 
 use crate::container::Turn;
 use crate::locks::lock;
+use crate::publish::Changed;
 use crate::request::PortChange;
 use crate::{ContainerError, Containers, publish, settings};
 use bollard_stubs::models::{ContainerUpdateBody, HostConfig, RestartPolicyNameEnum};
@@ -48,9 +49,9 @@ impl Containers {
             return Ok(vec![]);
         }
         let mut warnings = Vec::new();
-        let mut host = self.with_ports(&turn, ports, &mut warnings)?;
-        host.restart_policy = named.or(host.restart_policy);
-        self.take_settings(&turn, host, ports, &mut warnings)?;
+        let mut changed = self.with_ports(&turn, ports, &mut warnings)?;
+        changed.host.restart_policy = named.or(changed.host.restart_policy);
+        self.take_settings(&turn, changed, ports, &mut warnings)?;
         self.tell(&turn.record(), "update", []);
         Ok(warnings)
     }
@@ -61,10 +62,13 @@ impl Containers {
         turn: &Turn<'_>,
         ports: &PortChange,
         warnings: &mut Vec<String>,
-    ) -> Result<HostConfig, ContainerError> {
+    ) -> Result<Changed, ContainerError> {
         let record = turn.record();
         if publish::is_empty(ports) {
-            return Ok(record.host_config.clone());
+            return Ok(Changed {
+                host: record.host_config.clone(),
+                closing: vec![],
+            });
         }
         let sandbox = self.parts.networks.sandbox(&record.id);
         let (config, host) = (&record.config, &record.host_config);
@@ -82,17 +86,18 @@ impl Containers {
     fn take_settings(
         &self,
         turn: &Turn<'_>,
-        host: HostConfig,
+        changed: Changed,
         ports: &PortChange,
         warnings: &mut Vec<String>,
     ) -> Result<(), ContainerError> {
         let records = &*self.parts.records;
         let before = turn.record().host_config.clone();
+        let Changed { host, closing } = changed;
         let record = turn.commit(records, |record| record.host_config = host)?;
         if publish::is_empty(ports) {
             return Ok(());
         }
-        match self.republish(&record.id, &record.config, &record.host_config) {
+        match self.republish(&record.id, &record.config, &record.host_config, &closing) {
             Ok(further) => {
                 warnings.extend(further);
                 Ok(())

@@ -58,8 +58,8 @@ use sealane_core::dns::ResolvConf;
 use sealane_core::explain::{Report, Sender, Target};
 use sealane_core::ipam::AddressPools;
 use sealane_core::model::{
-    Endpoint, EndpointSpec, Facts, InterfaceName, Lease, Network, NetworkId, PortRequest,
-    Reservation, Sandbox, SandboxId,
+    Endpoint, EndpointSpec, Facts, InterfaceName, Lease, Network, NetworkId, PortMapping,
+    PortRequest, Reservation, Sandbox, SandboxId,
 };
 use sealane_core::plan::{Netns, Plan};
 use sealane_executor::Executor;
@@ -263,13 +263,15 @@ impl Engine {
     }
 
     /// Publishes just these ports of a running sandbox: those that are published already stay as
-    /// they are with all their connections, the others of today go. All or nothing.
+    /// they are with all their connections, the others of today go, and `closing` goes although a
+    /// request would be content with it. All or nothing.
     pub fn publish(
         &self,
         sandbox: &SandboxId,
         ports: &[PortRequest],
+        closing: &[PortMapping],
     ) -> Result<Arc<Sandbox>, EngineError> {
-        let republish = || self.republish(sandbox, ports);
+        let republish = || self.republish(sandbox, ports, closing);
         self.measures.time(Action::Update, republish)
     }
 

@@ -79,6 +79,7 @@ impl Engine {
         &self,
         id: &SandboxId,
         requests: &[PortRequest],
+        closing: &[PortMapping],
     ) -> Result<Arc<Sandbox>, EngineError> {
         let _running = self.operations.read();
         let lock = self.locks.of(*id);
@@ -93,7 +94,7 @@ impl Engine {
             .iter()
             .cloned()
             .partition(PortMapping::is_translated);
-        let exchange = Exchange::between(&translated, &reserve);
+        let exchange = Exchange::between(&translated, &reserve, closing);
         if exchange.leaving.is_empty() && exchange.wanted.is_empty() && open == opened {
             return Ok(old);
         }
@@ -178,11 +179,14 @@ impl Engine {
 
 impl Exchange {
     /// What leads from the ports there are to those asked for. A request that leaves its host port
-    /// open is content with the one it has.
-    fn between(present: &[PortMapping], requests: &[PortRequest]) -> Self {
+    /// open is content with the one it has, unless that is closing.
+    fn between(present: &[PortMapping], requests: &[PortRequest], closing: &[PortMapping]) -> Self {
         let mut at_hand: BTreeMap<(Protocol, u16, Option<IpAddr>), Vec<&PortMapping>> =
             BTreeMap::new();
-        for mapping in present {
+        let (leaving, staying): (Vec<_>, Vec<_>) = present
+            .iter()
+            .partition(|mapping| closing.contains(mapping));
+        for mapping in staying {
             let key = (mapping.protocol, mapping.container_port, mapping.host_ip);
             at_hand.entry(key).or_default().push(mapping);
         }
@@ -207,7 +211,8 @@ impl Exchange {
             }
         }
         exchange.wanted.sort_by_key(|(place, _)| *place);
-        exchange.leaving = at_hand.into_values().flatten().cloned().collect();
+        let leaving = leaving.into_iter().chain(at_hand.into_values().flatten());
+        exchange.leaving = leaving.cloned().collect();
         exchange
     }
 }
@@ -266,7 +271,7 @@ mod tests {
             request(None, 81),
             request(Some((8080, 8080)), 80),
         ];
-        let exchange = Exchange::between(&present, &requests);
+        let exchange = Exchange::between(&present, &requests, &[]);
         let kept: Vec<_> = exchange.kept.into_iter().collect();
         assert_eq!(kept, [(2, mapping(40000, 81)), (3, mapping(8080, 80))]);
         assert_eq!(exchange.leaving, [mapping(9000, 90)]);
@@ -282,9 +287,18 @@ mod tests {
             host_ip: local,
             ..request(Some((8080, 8080)), 80)
         };
-        let exchange = Exchange::between(&present, &[elsewhere]);
+        let exchange = Exchange::between(&present, &[elsewhere], &[]);
         assert!(exchange.kept.is_empty(), "the address is another");
-        let exchange = Exchange::between(&present, &[request(Some((8080, 8080)), 81)]);
+        let exchange = Exchange::between(&present, &[request(Some((8080, 8080)), 81)], &[]);
         assert_eq!(exchange.leaving, present);
+    }
+    #[test]
+    fn what_is_closing_goes_and_an_equal_one_stays() {
+        let present = [mapping(32768, 80), mapping(32769, 80)];
+        let closing = &present[..1];
+        let exchange = Exchange::between(&present, &[request(None, 80)], closing);
+        assert_eq!(exchange.leaving, closing);
+        assert_eq!(exchange.kept[&0], present[1]);
+        assert!(exchange.wanted.is_empty());
     }
 }
