@@ -299,6 +299,20 @@ fn c_3_the_open_port_that_is_named_is_the_one_that_closes() {
 }
 
 #[test]
+fn c_3_what_is_taken_back_off_the_network_stays_closed() {
+    let world = World::new();
+    world.serve("--name web -p 8080:80 -p 8081:80");
+    world.docker("network disconnect bridge web").ok();
+    world.sealane("publish rm web 8080").ok();
+    assert!(is_free(&world, 8080));
+    world.docker("network connect bridge web").ok();
+    eventually(SOON, || fetched(&world, 8081).filter(|page| page == HELLO));
+    assert_eq!(fetched(&world, 8080), None);
+    assert!(is_free(&world, 8080));
+    assert_eq!(numbers(&world, "web", "0.0.0.0"), [8081]);
+}
+
+#[test]
 fn c_18_a_thousand_ports_are_one_transaction_and_no_process() {
     let world = World::new();
     world.serve("--name web -p 8080:80");

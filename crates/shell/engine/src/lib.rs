@@ -264,7 +264,8 @@ impl Engine {
 
     /// Publishes just these ports of a running sandbox: those that are published already stay as
     /// they are with all their connections, the others of today go, and `closing` goes although a
-    /// request would be content with it. All or nothing.
+    /// request would be content with it. All or nothing. Where no network publishes, those that are
+    /// still asked for wait.
     pub fn publish(
         &self,
         sandbox: &SandboxId,

@@ -85,20 +85,26 @@ impl Engine {
         let lock = self.locks.of(*id);
         let _own = lock.lock();
         let old = self.existing(id)?;
-        let Some(way_out) = self.way_out(&old).filter(|_| !old.host) else {
+        if old.host {
             return Ok(old);
-        };
-        let Split { reserve, open } = way_out.split(requests);
+        }
+        let way_out = self.way_out(&old);
         let (translated, opened): (Vec<_>, Vec<_>) = old
             .ports
             .iter()
             .cloned()
             .partition(PortMapping::is_translated);
-        let exchange = Exchange::between(&translated, &reserve, closing);
+        let (exchange, open) = match &way_out {
+            Some(way_out) => {
+                let Split { reserve, open } = way_out.split(requests);
+                (Exchange::between(&translated, &reserve, closing), open)
+            }
+            None => waiting(&translated, &opened, requests, closing),
+        };
         if exchange.leaving.is_empty() && exchange.wanted.is_empty() && open == opened {
             return Ok(old);
         }
-        let mut new = self.exchange(&old, &exchange, &way_out)?;
+        let mut new = self.exchange(&old, &exchange, way_out.as_ref())?;
         let still_open = opened.into_iter().filter(|port| open.contains(port));
         let kept = exchange.kept.into_values().chain(still_open).collect();
         new.ports.extend(open);
@@ -119,17 +125,17 @@ impl Engine {
         &self,
         old: &Sandbox,
         exchange: &Exchange,
-        way_out: &WayOut,
+        way_out: Option<&WayOut>,
     ) -> Result<Sandbox, EngineError> {
-        let requests: Vec<PortRequest> = exchange
-            .wanted
-            .iter()
-            .map(|(_, port)| port.clone())
-            .collect();
-        let taken = self
-            .ports
-            .exchange(&exchange.leaving, &requests, &old.id, None)
-            .map_err(|error| way_out.refused(&old.name, &error))?;
+        let wanted = exchange.wanted.iter();
+        let requests: Vec<PortRequest> = wanted.map(|(_, port)| port.clone()).collect();
+        let taken = match way_out {
+            Some(way_out) => self
+                .ports
+                .exchange(&exchange.leaving, &requests, &old.id, None)
+                .map_err(|error| way_out.refused(&old.name, &error))?,
+            None => vec![],
+        };
         let mut ports = exchange.kept.clone();
         let places = exchange.wanted.iter().map(|(place, _)| *place);
         ports.extend(places.zip(taken));
@@ -217,6 +223,37 @@ impl Exchange {
     }
 }
 
+/// What becomes of the ports there are where no network publishes: they wait for one, as long as
+/// they are asked for.
+fn waiting(
+    translated: &[PortMapping],
+    opened: &[PortMapping],
+    requests: &[PortRequest],
+    closing: &[PortMapping],
+) -> (Exchange, Vec<PortMapping>) {
+    let stays =
+        |mapping: &&PortMapping| may_answer(mapping, requests) && !closing.contains(mapping);
+    let (kept, leaving): (Vec<_>, Vec<_>) = translated.iter().partition(stays);
+    let exchange = Exchange {
+        kept: kept.into_iter().cloned().enumerate().collect(),
+        leaving: leaving.into_iter().cloned().collect(),
+        wanted: vec![],
+    };
+    (exchange, opened.iter().filter(stays).cloned().collect())
+}
+
+/// Whether a port may be there for one of these requests, on whichever network it was published.
+fn may_answer(mapping: &PortMapping, requests: &[PortRequest]) -> bool {
+    requests.iter().any(|request| {
+        let inside = (request.protocol, request.container_port);
+        let fits = |(first, last)| (first..=last).contains(&mapping.host_port);
+        let outside = request.host_ports.is_none_or(fits)
+            && (request.host_ip.is_none() || request.host_ip == mapping.host_ip);
+        inside == (mapping.protocol, mapping.container_port)
+            && (outside || !mapping.is_translated())
+    })
+}
+
 /// How published ports of a family get to the endpoint that has the gateway. An endpoint without
 /// IPv6 is reached from IPv6 by the relay, as if its network were translated.
 fn way_in(
@@ -300,5 +337,14 @@ mod tests {
         assert_eq!(exchange.leaving, closing);
         assert_eq!(exchange.kept[&0], present[1]);
         assert!(exchange.wanted.is_empty());
+    }
+
+    #[test]
+    fn without_a_way_out_what_is_asked_for_waits() {
+        let present = [mapping(8080, 80), mapping(8081, 80), mapping(9000, 90)];
+        let requests = [request(Some((8080, 8080)), 80), request(None, 90)];
+        let (exchange, open) = waiting(&present, &[], &requests, &present[2..]);
+        assert_eq!(exchange.leaving, present[1..]);
+        assert_eq!((&exchange.kept[&0], open), (&present[0], vec![]));
     }
 }
