@@ -313,6 +313,41 @@ fn c_3_what_is_taken_back_off_the_network_stays_closed() {
 }
 
 #[test]
+fn c_3_a_port_moves_to_another_address_while_it_runs() {
+    let world = World::new();
+    world.serve("--name web -p [::1]:8080:80 -p 127.0.0.1:8081:80");
+    let to = |six: &str, four: &str| {
+        json!({"PortBindings": {"80/tcp": [
+            {"HostIp": six, "HostPort": "8080"}, {"HostIp": four, "HostPort": "8081"},
+        ]}})
+    };
+    let everywhere = to("::", "0.0.0.0");
+    let foreign = world
+        .host()
+        .in_netns(|| TcpListener::bind("[fd99::1]:8080"))
+        .expect("it is free");
+    let (status, text) = refused(&world, "POST", "/containers/web/update", &everywhere);
+    assert_eq!(status, 500);
+    assert!(text.ends_with("address already in use"), "{text}");
+    let here = |address: &str| world.host().fetch(address);
+    assert_eq!(here("[::1]:8080").as_deref(), Some(HELLO), "relayed again");
+    assert_eq!(here("127.0.0.1:8081").as_deref(), Some(HELLO));
+    assert_eq!(fetched(&world, 8081), None);
+    drop(foreign);
+
+    let (status, answer) = world.api("POST", "/containers/web/update", &everywhere);
+    assert_eq!(status, 200, "{answer}");
+    let by_ipv6 = world.peer().fetch("[fd99::1]:8080");
+    assert_eq!(by_ipv6.as_deref(), Some(HELLO));
+    assert_eq!(fetched(&world, 8081).as_deref(), Some(HELLO));
+    let back = to("::1", "127.0.0.1");
+    let (status, answer) = world.api("POST", "/containers/web/update", &back);
+    assert_eq!(status, 200, "{answer}");
+    assert_eq!(here("[::1]:8080").as_deref(), Some(HELLO));
+    assert_eq!(fetched(&world, 8081), None);
+}
+
+#[test]
 fn c_18_a_thousand_ports_are_one_transaction_and_no_process() {
     let world = World::new();
     world.serve("--name web -p 8080:80");

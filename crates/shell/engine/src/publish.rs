@@ -114,10 +114,17 @@ impl Engine {
         self.ports.keep(id, &settled.ports);
         self.state().sandboxes.insert(*id, settled.clone());
         // Those that stay may lead elsewhere now, and the new ones are still mute.
-        let served = self.activate_ports(settled);
+        self.serve_ports(settled);
         changed?;
-        served?;
         Ok(new)
+    }
+
+    /// Serves what is settled. The kernel leads there already, so a relay that cannot start is told
+    /// and does not undo the change.
+    fn serve_ports(&self, sandbox: &Sandbox) {
+        if let Err(error) = self.activate_ports(sandbox) {
+            tracing::warn!(sandbox = sandbox.name, %error, "a published port is not relayed");
+        }
     }
 
     /// The sandbox with its ports exchanged: everything reserved, the old ones too.
@@ -133,7 +140,12 @@ impl Engine {
             Some(way_out) => self
                 .ports
                 .exchange(&exchange.leaving, &requests, &old.id, None)
-                .map_err(|error| way_out.refused(&old.name, &error))?,
+                .map_err(|error| {
+                    // What stepped aside for the others is back.
+                    self.ports.keep(&old.id, &old.ports);
+                    self.serve_ports(old);
+                    way_out.refused(&old.name, &error)
+                })?,
             None => vec![],
         };
         let mut ports = exchange.kept.clone();

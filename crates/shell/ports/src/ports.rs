@@ -48,6 +48,8 @@ struct Held {
     /// `None` where the kernel does not have the protocol, or another process has taken the port
     /// while no daemon was there to hold it.
     socket: Option<Arc<OwnedFd>>,
+    /// Whether its socket was closed for another that its owner is to have instead.
+    aside: bool,
 }
 
 impl Held {
@@ -93,8 +95,9 @@ impl Ports {
     }
 
     /// Reserves further ports, like [`Ports::reserve`], among them those of `leaving`, which the
-    /// owner is about to give up: one that is asked for again keeps its socket. The owner has both
-    /// until [`Ports::keep`] says which.
+    /// owner is about to give up: one that is asked for again keeps its socket, and one that is
+    /// asked for on another address is closed for it. The owner has both until [`Ports::keep`] says
+    /// which; after a refusal that is what brings the closed ones back, too.
     pub fn exchange(
         &self,
         leaving: &[PortMapping],
@@ -103,6 +106,7 @@ impl Ports {
         default_ip: Option<IpAddr>,
     ) -> Result<Vec<PortMapping>, PortError> {
         let mut state = self.state();
+        self.step_aside(&mut state, owner, leaving, requests);
         let own = state.sockets_of(owner, leaving);
         state.table.remove_all(leaving);
         let taken = state.take_all(requests, default_ip, self.binder, &own);
@@ -117,7 +121,35 @@ impl Ports {
         Ok(mappings)
     }
 
-    /// Gives back what `owner` has besides `mappings`, and ends what is relayed there.
+    /// Closes the ports of `leaving` that would be in the way of themselves on another address.
+    fn step_aside(
+        &self,
+        state: &mut State,
+        owner: &SandboxId,
+        leaving: &[PortMapping],
+        requests: &[PortRequest],
+    ) {
+        let held = state.owners.get_mut(owner).into_iter().flatten();
+        let mut closed = Vec::new();
+        for held in held.filter(|held| leaving.contains(&held.mapping)) {
+            if !moves(&held.mapping, requests) {
+                continue;
+            }
+            let Some(socket) = held.socket.take() else {
+                continue;
+            };
+            if let Some(relay) = &self.relay {
+                relay.remove(&socket);
+            }
+            self.depot.forget([&held.mapping]);
+            held.aside = true;
+            closed.push((held.mapping.protocol, held.mapping.host_port));
+        }
+        state.released.add(closed);
+    }
+
+    /// Gives back what `owner` has besides `mappings`, and ends what is relayed there. The ports are
+    /// served from the next [`Ports::activate`] on.
     pub fn keep(&self, owner: &SandboxId, mappings: &[PortMapping]) {
         let mut state = self.state();
         let mut wanted: BTreeMap<&PortMapping, usize> = BTreeMap::new();
@@ -132,7 +164,7 @@ impl Ports {
             Some(_) | None => false,
         };
         let held = state.owners.remove(owner).unwrap_or_default();
-        let (kept, gone): (Vec<Held>, Vec<Held>) = held.into_iter().partition(|h| keeps(h));
+        let (mut kept, gone): (Vec<Held>, Vec<Held>) = held.into_iter().partition(|h| keeps(h));
         let sockets: BTreeSet<RawFd> = kept.iter().filter_map(Held::number).collect();
         let closed: Vec<&Held> = gone
             .iter()
@@ -146,6 +178,10 @@ impl Ports {
             relay.end_ports(gone.iter().map(|held| origin(owner, &held.mapping)));
         }
         state.give_back(gone);
+        for held in kept.iter_mut().filter(|held| held.aside) {
+            state.bind_again(held, self.binder);
+            self.depot.keep(held.bound());
+        }
         if !kept.is_empty() {
             state.owners.insert(*owner, kept);
         }
@@ -181,6 +217,7 @@ impl Ports {
             let held = Held {
                 mapping: mapping.clone(),
                 socket: socket.map(Arc::new),
+                aside: false,
             };
             if !is_kept {
                 self.depot.keep(held.bound());
@@ -388,7 +425,27 @@ impl State {
             host_port: port,
             container_port,
         };
-        Ok(Held { mapping, socket })
+        Ok(Held {
+            mapping,
+            socket,
+            aside: false,
+        })
+    }
+
+    /// Opens a port again that was closed for another. It stays reserved in any case.
+    fn bind_again(&self, held: &mut Held, binder: Binder) {
+        let PortMapping {
+            protocol,
+            host_port,
+            host_ip,
+            ..
+        } = held.mapping;
+        let bind = || binder.bind(protocol, Binding::of(host_ip), host_port);
+        match self.released.wait(protocol, host_port, bind) {
+            Ok(socket) => held.socket = socket.map(Arc::new),
+            Err(error) => tracing::warn!(%error, "a port cannot be served as before"),
+        }
+        held.aside = false;
     }
 
     /// Closes the sockets, and has the ports free.
@@ -419,6 +476,17 @@ struct Bind<'a> {
 /// What the socket of a mapping is bound to.
 fn place(mapping: &PortMapping) -> (Protocol, u16, Option<IpAddr>) {
     (mapping.protocol, mapping.host_port, mapping.host_ip)
+}
+
+/// Whether the one port that a request names is this, but on another address.
+fn moves(mapping: &PortMapping, requests: &[PortRequest]) -> bool {
+    let port = mapping.host_port;
+    let named = |request: &&PortRequest| {
+        request.protocol == mapping.protocol && request.host_ports == Some((port, port))
+    };
+    let mut addresses = requests.iter().filter(named).map(|named| named.host_ip);
+    let stays = addresses.clone().any(|address| address == mapping.host_ip);
+    !stays && addresses.next().is_some()
 }
 
 fn origin(owner: &SandboxId, mapping: &PortMapping) -> Origin {
