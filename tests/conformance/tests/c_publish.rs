@@ -348,6 +348,44 @@ fn c_3_a_port_moves_to_another_address_while_it_runs() {
 }
 
 #[test]
+fn c_3_a_connection_to_a_routed_port_ends_with_it() {
+    with_bridge_filter_off_and_on(|world| {
+        let routed = "-o com.docker.network.bridge.gateway_mode_ipv4=routed";
+        world.network(&format!("--subnet 10.46.0.0/24 {routed} net"));
+        let route = "ip route add 10.46.0.0/24 via 10.99.0.1";
+        world.peer().sh(route).ok();
+        world.serve("--network net --name web -p 8080:7000 -p 8081:7001");
+        let web = world.sandbox("web");
+        let connect = |port: u16| {
+            let listener = web
+                .in_netns(|| TcpListener::bind(("0.0.0.0", port)))
+                .expect("it is free");
+            let address = format!("{}:{port}", world.address("web", "net"));
+            let client = world
+                .peer()
+                .in_netns(|| TcpStream::connect(&address))
+                .expect("it is open");
+            let (server, _) = listener.accept().expect("it is connected");
+            server.set_read_timeout(Some(SOON)).expect("a socket can");
+            (client, server)
+        };
+        let (mut closed, mut open) = (connect(7000), connect(7001));
+        let arrives = |(client, server): &mut (TcpStream, TcpStream)| {
+            client.write_all(&[1]).expect("it can be sent");
+            server.read_exact(&mut [0]).is_ok()
+        };
+        assert!(arrives(&mut closed) && arrives(&mut open));
+        world.sealane("publish rm web 8080").ok();
+        assert!(arrives(&mut open), "a port that stays");
+        closed
+            .1
+            .set_read_timeout(Some(Duration::from_secs(1)))
+            .expect("a socket can");
+        assert!(!arrives(&mut closed), "nothing passes any more");
+    });
+}
+
+#[test]
 fn c_18_a_thousand_ports_are_one_transaction_and_no_process() {
     let world = World::new();
     world.serve("--name web -p 8080:80");

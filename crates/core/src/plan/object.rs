@@ -149,6 +149,7 @@ pub enum Effect {
     ForgetAddress(IpAddr),
     /// Forget tracked connections to a host port.
     ForgetPort(Protocol, u16),
-    /// Forget tracked connections to the host's side of published ports, in one go.
+    /// Forget tracked connections to the host's side of published ports, in one go: on the address
+    /// that a port names, whoever has it, else on every address of this host.
     ForgetPublished(Vec<PortMapping>),
 }

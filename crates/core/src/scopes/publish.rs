@@ -187,14 +187,35 @@ fn continues(a: &PortMapping, b: &PortMapping) -> bool {
 }
 
 /// What is to be forgotten when the ports of a running sandbox change: connections to those that go,
-/// and what was sent to those UDP ports that come. Everything else goes on.
-pub fn forget_changed(old: &[PortMapping], new: &[PortMapping]) -> Option<Effect> {
+/// at the host and at `targets`, the addresses they lead to, and what was sent to those UDP ports
+/// that come. Everything else goes on.
+pub fn forget_changed(
+    old: &[PortMapping],
+    new: &[PortMapping],
+    targets: &[IpAddr],
+) -> Option<Effect> {
     let (before, after): (BTreeSet<_>, BTreeSet<_>) = (old.iter().collect(), new.iter().collect());
     let gone = before.difference(&after).copied();
     let come = after.difference(&before).copied();
     let come = come.filter(|mapping| mapping.protocol == Protocol::Udp);
-    let ports: Vec<PortMapping> = gone.chain(come).cloned().collect();
+    let at_host = gone.chain(come).filter(|mapping| mapping.is_translated());
+    let mut ports: Vec<PortMapping> = at_host.cloned().collect();
+    for target in targets {
+        let (before, after) = (inside(old, *target), inside(new, *target));
+        ports.extend(before.difference(&after).cloned());
+    }
     (!ports.is_empty()).then_some(Effect::ForgetPublished(ports))
+}
+
+/// The ports that lead to an address, as who goes there directly sees them.
+fn inside(mappings: &[PortMapping], target: IpAddr) -> BTreeSet<PortMapping> {
+    let mappings = mappings.iter().filter(|mapping| mapping.is_for(target));
+    let direct = mappings.map(|mapping| PortMapping {
+        host_ip: Some(target),
+        host_port: mapping.container_port,
+        ..mapping.clone()
+    });
+    direct.collect()
 }
 
 /// The UDP ports among the mappings: a sender keeps its tracked connection alive for ever.

@@ -167,7 +167,10 @@ impl Engine {
     ) -> Result<(), EngineError> {
         let from = self.plan_of_sandbox(old)?.without_effects();
         let mut to = self.plan_of_sandbox(new)?.without_effects();
-        if let Some(effect) = forget_changed(&old.ports, &new.ports) {
+        let networks = self.state().joined(old);
+        let gateways = Gateways::choose(old, &networks).publishing(&networks);
+        let targets: Vec<IpAddr> = gateways.targets().map(|(_, target)| target).collect();
+        if let Some(effect) = forget_changed(&old.ports, &new.ports, &targets) {
             to.effect(effect);
         }
         let shrinks = kept.len() < old.ports.len();

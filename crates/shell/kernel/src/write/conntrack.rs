@@ -92,8 +92,8 @@ pub(super) fn forget_port(kernel: &Kernel, protocol: Protocol, port: u16) -> io:
     Ok(())
 }
 
-/// Forgets connections to published ports of this host. Many ports cost one look at all
-/// connections, few a look at those of each.
+/// Forgets connections to published ports: on the address that a port names, else on those of this
+/// host. Many ports cost one look at all connections, few a look at those of each.
 pub(super) fn forget_published(kernel: &Kernel, ports: &[PortMapping]) -> io::Result<()> {
     let ours: BTreeSet<IpAddr> = kernel
         .addresses()?
@@ -110,7 +110,7 @@ pub(super) fn forget_published(kernel: &Kernel, ports: &[PortMapping]) -> io::Re
     let channel = kernel.channel(Netns::Host)?;
     let mut socket = channel.netfilter();
     for family in [Family::Ip, Family::Ip6] {
-        let matches = |found: &Found| found.is_to_one_of(&published) && found.ends_here(&ours);
+        let matches = |found: &Found| found.is_to_one_of(&published, &ours);
         if ports.len() > ONE_BY_ONE {
             forget_listed(&mut socket, &message(GET, number(family), |_| ()), matches)?;
             continue;
@@ -178,7 +178,7 @@ impl<'a> Found<'a> {
             && find(transport, DESTINATION_PORT) == Some(&port.to_be_bytes())
     }
 
-    fn is_to_one_of(&self, published: &Published) -> bool {
+    fn is_to_one_of(&self, published: &Published, ours: &BTreeSet<IpAddr>) -> bool {
         let tuple = find(self.attributes, TUPLE_ORIGINAL);
         let Some(transport) = tuple.and_then(|tuple| find(tuple, TUPLE_PROTOCOL)) else {
             return false;
@@ -193,7 +193,10 @@ impl<'a> Found<'a> {
         let addresses = published.get(&(protocol, port)).into_iter().flatten();
         let to = self.address(TUPLE_ORIGINAL, IP4_DESTINATION, IP6_DESTINATION);
         let mut addresses = addresses.copied();
-        addresses.any(|address| address.is_none() || address == to)
+        addresses.any(|address| match address {
+            None => self.ends_here(ours),
+            Some(_) => address == to,
+        })
     }
 
     fn ends_here(&self, ours: &BTreeSet<IpAddr>) -> bool {
