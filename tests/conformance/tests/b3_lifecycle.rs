@@ -88,6 +88,40 @@ fn b3_2_traffic_goes_on_while_the_daemon_is_dead() {
 }
 
 #[test]
+fn b3_6_ports_are_published_as_the_network_of_the_gateway_publishes() {
+    let world = World::new();
+    let routed = "-o com.docker.network.bridge.gateway_mode_ipv4=routed";
+    world.network("--subnet 10.102.0.0/24 --internal inside");
+    world.network("--subnet 10.102.1.0/24 nat");
+    world.network(&format!("--subnet 10.102.2.0/24 {routed} routed"));
+    let route = "ip route add 10.102.2.0/24 via 10.99.0.1";
+    world.peer().sh(route).ok();
+    let published = |port: u16| world.peer().fetch(&format!("10.99.0.1:{port}"));
+
+    world.serve("--network inside --name a -p 8080:80");
+    assert_eq!(published(8080), None, "an internal network leads nowhere");
+    for _ in 0..2 {
+        world.docker("network connect nat a").ok();
+        assert_eq!(published(8080).as_deref(), Some(HELLO));
+        world.docker("network disconnect nat a").ok();
+        assert_eq!(published(8080), None);
+    }
+
+    world.serve("--network routed --name b -p 8081:80");
+    assert_eq!(published(8081), None, "a routed network needs no host port");
+    world.docker("network connect nat b").ok();
+    assert_eq!(published(8081).as_deref(), Some(HELLO), "nat before routed");
+    world.docker("network disconnect nat b").ok();
+    assert_eq!(published(8081), None);
+    let free = world
+        .host()
+        .in_netns(|| std::net::TcpListener::bind("0.0.0.0:8081"));
+    free.expect("the port is not held");
+    let direct = format!("{}:80", world.address("b", "routed"));
+    assert_eq!(world.peer().fetch(&direct).as_deref(), Some(HELLO));
+}
+
+#[test]
 fn b3_6_the_gateway_follows_priority_then_name() {
     let world = World::new();
     world.network("--subnet 10.102.0.0/24 bb");

@@ -86,7 +86,10 @@ impl Containers {
         });
         let attached = attached.unwrap_or_else(|panic| resume_unwind(panic));
         match (committed, attached) {
-            (Ok(_), Ok(_)) => Ok(()),
+            (Ok(record), Ok(_)) => {
+                self.follow_gateway(&record);
+                Ok(())
+            }
             (Ok(_), Err(error)) => {
                 turn.note(records, |record| {
                     record.endpoints.remove(network);
@@ -176,6 +179,7 @@ impl Containers {
             }
             return Err(error.into());
         }
+        self.follow_gateway(&record);
         Ok(())
     }
 

@@ -4,6 +4,7 @@
 
 use crate::endpoint::address;
 use crate::ports::{self, ContainerPort};
+use crate::record::Record;
 use crate::request::PortChange;
 use crate::settings;
 use crate::{ContainerError, Containers};
@@ -35,6 +36,23 @@ impl Containers {
             ],
             false => vec![],
         })
+    }
+
+    /// Publishes the ports of a running container where its gateway is now. What cannot be had
+    /// there is told, and undoes nothing.
+    pub(crate) fn follow_gateway(&self, record: &Record) {
+        match self.republish(&record.id, &record.config, &record.host_config, &[]) {
+            Ok(told) => {
+                for text in told {
+                    tracing::warn!(container = record.name, "{text}");
+                }
+            }
+            Err(error) => tracing::error!(
+                container = record.name,
+                error = crate::error::chain(&error),
+                "the published ports are not as they should be"
+            ),
+        }
     }
 }
 

@@ -127,15 +127,7 @@ impl Containers {
             let detached = self.parts.networks.detach(id, &name);
             self.report(&record, &name, detached.map_err(ContainerError::from));
         }
-        if let Err(error) = self.republish(id, &record.config, &record.host_config, &[]) {
-            let error = crate::error::chain(&error);
-            let container = &record.name;
-            tracing::error!(
-                container,
-                error,
-                "the published ports are not as they should be"
-            );
-        }
+        self.follow_gateway(&record);
     }
 
     fn attach_again(&self, record: &Record, network: &str) -> Result<(), ContainerError> {
