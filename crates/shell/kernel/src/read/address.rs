@@ -116,14 +116,29 @@ pub(crate) struct Found {
 
 /// The unicast routes of the main table, of one family.
 pub(crate) fn routes(channel: &Channel, ipv6: bool) -> io::Result<Vec<Found>> {
+    list_routes(channel, ipv6, None)
+}
+
+/// Those of them that lead over one link: a host has thousands of others.
+pub(crate) fn routes_over(channel: &Channel, link: u32, ipv6: bool) -> io::Result<Vec<Found>> {
+    let mut found = list_routes(channel, ipv6, Some(link))?;
+    // Kernels that do not know the question answer with all.
+    found.retain(|route| route.link == link);
+    Ok(found)
+}
+
+fn list_routes(channel: &Channel, ipv6: bool, link: Option<u32>) -> io::Result<Vec<Found>> {
     let mut message = RouteMessage::default();
     message.header.address_family = family(ipv6);
     message.header.table = RouteHeader::RT_TABLE_MAIN;
+    message.attributes.extend(link.map(RouteAttribute::Oif));
     let request = Message::route(RouteNetlinkMessage::GetRoute(message), 0);
     let mut found = Vec::new();
     let replies = match channel.route().dump(&request) {
-        // A namespace without any route has no table for them yet.
-        Err(error) if errno(&error) == Some(libc::ENOENT) => return Ok(found),
+        // A namespace without any route has no table for them yet; a link may be gone.
+        Err(error) if matches!(errno(&error), Some(libc::ENOENT | libc::ENODEV)) => {
+            return Ok(found);
+        }
         other => other?,
     };
     for reply in replies {

@@ -12,6 +12,7 @@ use ipnet::IpNet;
 use sealane_core::model::InterfaceName;
 use sealane_core::plan::{Key, Link, LinkKind, Netns, Object, Route};
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::io;
 use std::sync::Arc;
 
@@ -44,9 +45,13 @@ pub(super) fn observe(kernel: &Kernel, keys: &[&Key]) -> io::Result<BTreeMap<Key
 
 /// Looks at the named objects and returns the keys of those that are not as wanted.
 pub(super) fn differing(kernel: &Kernel, wanted: &[(&Key, &Object)]) -> io::Result<Vec<Key>> {
-    let mut differing = Vec::new();
+    let (mut differing, mut routes) = (Vec::new(), Routes::default());
     for (key, object) in wanted {
         let same = match (key, object) {
+            (Key::Route(netns, to), _) => match channel(kernel, *netns)? {
+                Some(channel) => routes.meets(&channel, *netns, *to, object)?,
+                None => false,
+            },
             (Key::Table(netns, _), Object::Table(wanted)) => match channel(kernel, *netns)? {
                 Some(channel) => same_table(&channel, wanted)?,
                 None => false,
@@ -150,11 +155,67 @@ fn any_table(channel: &Channel, name: &str) -> io::Result<bool> {
 }
 
 /// The route to a prefix, however it came about.
-pub(crate) fn observe_route(channel: &Channel, to: IpNet) -> io::Result<Option<Object>> {
+fn observe_route(channel: &Channel, to: IpNet) -> io::Result<Option<Object>> {
     let routes = address::routes(channel, matches!(to, IpNet::V6(_)))?;
-    let Some(FoundRoute { link, via, .. }) = routes.into_iter().find(|route| route.to == to) else {
-        return Ok(None);
-    };
-    let interface = link::name_of(channel, link)?;
+    let found = routes.into_iter().find(|route| route.to == to);
+    found.map_or(Ok(None), |found| described(channel, &found))
+}
+
+/// The same, if it leads over this link.
+pub(crate) fn observe_route_over(
+    channel: &Channel,
+    link: u32,
+    to: IpNet,
+) -> io::Result<Option<Object>> {
+    let routes = address::routes_over(channel, link, matches!(to, IpNet::V6(_)))?;
+    let found = routes.into_iter().find(|route| route.to == to);
+    found.map_or(Ok(None), |found| described(channel, &found))
+}
+
+fn described(channel: &Channel, route: &FoundRoute) -> io::Result<Option<Object>> {
+    let (interface, via) = (link::name_of(channel, route.link)?, route.via);
     Ok(interface.map(|interface| Object::Route(Route { interface, via })))
+}
+
+/// Routes, listed once for each namespace and family: among thousands, asking for each would take
+/// all of them every time.
+#[derive(Default)]
+struct Routes(BTreeMap<(Netns, bool), BTreeMap<IpNet, FoundRoute>>);
+
+impl Routes {
+    /// Whether the route to a prefix is the wanted one.
+    fn meets(
+        &mut self,
+        channel: &Channel,
+        netns: Netns,
+        to: IpNet,
+        wanted: &Object,
+    ) -> io::Result<bool> {
+        let Some(found) = self.find(channel, netns, to)? else {
+            return Ok(false);
+        };
+        let described = described(channel, found)?;
+        Ok(described.is_some_and(|found| meets(wanted, &found)))
+    }
+
+    fn find(
+        &mut self,
+        channel: &Channel,
+        netns: Netns,
+        to: IpNet,
+    ) -> io::Result<Option<&FoundRoute>> {
+        let ipv6 = matches!(to, IpNet::V6(_));
+        let list = match self.0.entry((netns, ipv6)) {
+            Entry::Occupied(known) => known.into_mut(),
+            Entry::Vacant(unknown) => {
+                let mut list = BTreeMap::new();
+                for route in address::routes(channel, ipv6)? {
+                    // The kernel takes the first.
+                    list.entry(route.to).or_insert(route);
+                }
+                unknown.insert(list)
+            }
+        };
+        Ok(list.get(&to))
+    }
 }

@@ -12,7 +12,7 @@ use crate::fault;
 use crate::kernel::Kernel;
 use crate::message::Message;
 use crate::read::link as reading;
-use crate::read::observe::observe_route;
+use crate::read::observe::observe_route_over;
 use ipnet::IpNet;
 use sealane_core::model::InterfaceName;
 use sealane_core::plan::{Change, Key, Netns, Object, Route};
@@ -128,13 +128,22 @@ impl<'a> Run<'a> {
     /// Whether the kernel made a wanted route by itself, with an address of the link: then it knows
     /// it better than we do.
     fn comes_with_address(&mut self, change: &Change) -> io::Result<bool> {
-        let Change::Create(Key::Route(_, to), wanted @ Object::Route(Route { via: None, .. })) =
-            change
+        let Change::Create(Key::Route(_, to), wanted) = change else {
+            return Ok(false);
+        };
+        let Object::Route(Route {
+            interface,
+            via: None,
+        }) = wanted
         else {
             return Ok(false);
         };
         self.flush();
-        Ok(observe_route(&self.place.channel, *to)?.as_ref() == Some(wanted))
+        let Ok(link) = self.place.index(interface) else {
+            return Ok(false); // making the route will say why
+        };
+        let found = observe_route_over(&self.place.channel, link, *to)?;
+        Ok(found.as_ref() == Some(wanted))
     }
 
     fn encode(&mut self, step: Step<'a>) -> io::Result<()> {
