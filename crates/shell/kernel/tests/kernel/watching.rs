@@ -38,10 +38,13 @@ fn what_others_change_is_noticed() {
         for to in ["default", "192.0.2.0/24"] {
             run("ip", &["route", "add", to, "via", "10.9.0.9"]);
         }
-        assert_eq!(
-            noticed(&mut watcher),
-            [],
-            "what is added takes nothing away"
+        let seen = noticed(&mut watcher);
+        let added = ["10.9.0.0/24", "0.0.0.0/0", "192.0.2.0/24"].map(|to| to.parse().unwrap());
+        let told =
+            |one: &Noticed| matches!(one, Noticed::NewRoute(to, Some(_)) if added.contains(to));
+        assert!(
+            seen.len() == 3 && seen.iter().all(told),
+            "what is added takes nothing away: {seen:?}"
         );
         for (to, prefix) in [("default", "0.0.0.0/0"), ("192.0.2.0/24", "192.0.2.0/24")] {
             run("ip", &["route", "delete", to]);
