@@ -63,6 +63,9 @@ pub struct Endpoint {
     pub host_interface: InterfaceName,
     /// The MAC address in the sandbox; [`Mac::NONE`] where it has none of its own.
     pub mac: Mac,
+    /// Which bridge of its network it is on; the first is 0.
+    #[serde(default)]
+    pub segment: u16,
     /// Its address and prefix length.
     pub ipv4: Option<Ipv4Net>,
     /// Its IPv6 address and prefix length.

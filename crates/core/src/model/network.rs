@@ -135,6 +135,9 @@ pub struct Network {
     pub created: String,
     /// What it is. The subnets are the reserved ones.
     pub spec: NetworkSpec,
+    /// How many further bridges it has, as it has more endpoints than one bridge has ports.
+    #[serde(default)]
+    pub segments: u16,
     /// The user's own device, or the parent that its endpoints sit on, if it was there before: it is
     /// used, and neither made nor removed.
     #[serde(default)]

@@ -147,6 +147,7 @@ fn sets() -> Vec<Set> {
     };
     let mut sets = vec![
         plain(set::BRIDGES, &[Interface], &[]),
+        plain(set::FURTHER, &[Interface], &[]),
         plain(set::SIBLINGS, &[Interface, Interface], &[]),
         plain(set::WITHIN, &[Interface, Interface], &[Verdict]),
         plain(set::LEAVING, &[Interface], &[Verdict]),
@@ -269,14 +270,24 @@ fn guard() -> Chain {
         ChainKind::Filter,
         HookPoint::Prerouting,
         -300,
-        vec![rule(
-            "127.0.0.0/8 never comes from outside",
-            vec![
-                Match::IsNot(Field::InputInterface, Datum::Interface(lo())),
-                Match::Within(Field::Ip4Destination, loopback),
-            ],
-            Verdict::Drop,
-        )],
+        vec![
+            rule(
+                "127.0.0.0/8 never comes from outside",
+                vec![
+                    Match::IsNot(Field::InputInterface, Datum::Interface(lo())),
+                    Match::Within(Field::Ip4Destination, loopback),
+                ],
+                Verdict::Drop,
+            ),
+            Rule {
+                matches: vec![Match::InSet(
+                    vec![Field::InputInterface],
+                    set::FURTHER.into(),
+                )],
+                statements: vec![Statement::NoTrack],
+                comment: "seen again on the first bridge of its network".into(),
+            },
+        ],
     )
 }
 

@@ -31,6 +31,8 @@ pub const APART: &str = "apart";
 pub mod set {
     /// The bridges of ours.
     pub const BRIDGES: &str = "bridges";
+    /// Further bridges of networks that are too large for one.
+    pub const FURTHER: &str = "further";
     /// A bridge and itself: both ends on one network.
     pub const SIBLINGS: &str = "siblings";
     /// Verdict between two links of one network.

@@ -213,6 +213,7 @@ fn network(name: &str, driver: DriverKind) -> Network {
     Network {
         id: derive_id(&[b"network", name.as_bytes()]),
         created: String::new(),
+        segments: 0,
         spec: NetworkSpec {
             name: name.into(),
             driver,
@@ -283,6 +284,7 @@ impl Fake {
             network: network.id,
             interface: InterfaceName::try_from("eth0").unwrap(),
             host_interface: Endpoint::host_interface_of(&endpoint),
+            segment: 0,
             mac: spec.mac.unwrap_or_else(|| Mac::from_id(&endpoint)),
             ipv4: bridged.then(|| ipnet::Ipv4Net::new(address, 24).unwrap()),
             ipv6: None,

@@ -129,6 +129,7 @@ impl Engine {
                 Network {
                     id,
                     created: timestamp(),
+                    segments: 0,
                     spec,
                     users_device,
                 }
@@ -288,6 +289,7 @@ fn without_addresses(id: NetworkId, name: &str, driver: DriverKind) -> Network {
     Network {
         id,
         created: timestamp(),
+        segments: 0,
         spec: NetworkSpec {
             name: name.into(),
             driver,

@@ -2,7 +2,7 @@
 
 use crate::locks::LockIgnoringPoison;
 use crate::{Engine, EngineError};
-use sealane_core::drivers::bridge::BridgeOptions;
+use sealane_core::drivers::bridge::{BridgeOptions, segment_bridge};
 use sealane_core::model::{Endpoint, Facts, Network};
 use sealane_core::nft::Table;
 use sealane_core::plan::{LinkKind, Object, Plan, Upper, check};
@@ -173,10 +173,14 @@ impl Engine {
     /// The devices of our bridge networks.
     pub(crate) fn bridges(&self) -> Vec<String> {
         let state = self.state();
-        let options = state
-            .networks
-            .values()
-            .filter_map(|s| BridgeOptions::of(&s.network).ok());
-        options.map(|options| options.device.to_string()).collect()
+        let mut bridges = Vec::new();
+        for found in state.networks.values() {
+            let network = &found.network;
+            if let Ok(options) = BridgeOptions::of(network) {
+                let all = (0..=network.segments).map(|s| segment_bridge(network, &options, s));
+                bridges.extend(all.map(|bridge| bridge.to_string()));
+            }
+        }
+        bridges
     }
 }

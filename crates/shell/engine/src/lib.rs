@@ -28,6 +28,7 @@ mod publish;
 mod recover;
 mod request;
 mod reserve;
+mod room;
 mod routes;
 mod sandboxes;
 mod specify;
@@ -106,6 +107,8 @@ pub struct Engine {
     /// The routes of the host, and those that are in the way of networks.
     routes: Mutex<KnownRoutes>,
     conflicts: Mutex<BTreeSet<Conflict>>,
+    /// Held while a network gets another bridge.
+    growing: Mutex<()>,
     /// Held by the one prune that may run.
     pruning: Mutex<()>,
     /// The links without which a sweep could not make what sits on them.

@@ -112,6 +112,7 @@ impl Engine {
         let network = Arc::new(Network {
             id,
             created: timestamp(),
+            segments: 0,
             users_device: is_parent_given(&spec, &links, &state).then(UsersDevice::default),
             spec,
         });

@@ -86,6 +86,7 @@ pub(crate) fn open(
         missing_devices: Mutex::default(),
         routes: Mutex::default(),
         conflicts: Mutex::default(),
+        growing: Mutex::new(()),
         pruning: Mutex::new(()),
         waiting: Mutex::default(),
         locks: Locks::default(),

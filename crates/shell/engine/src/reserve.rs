@@ -54,6 +54,14 @@ impl Engine {
         };
         let (v4, v6) = reserve_addresses(found, sandbox, &spec, now)?;
         found.members.insert(sandbox.id);
+        let segment = match &options {
+            DriverOptions::Bridge(options) => found.segment(options.ports).0,
+            DriverOptions::Host
+            | DriverOptions::Null
+            | DriverOptions::Macvlan(_)
+            | DriverOptions::Ipvlan(_) => 0,
+        };
+        found.count(segment, true);
         let id = Endpoint::id_of(&sandbox.id, &network.id);
         let own_mac = found.own_mac(&sandbox.name);
         let own_mac = own_mac.filter(|mac| !state.has_mac(&network.id, *mac));
@@ -62,6 +70,7 @@ impl Engine {
             network: network.id,
             interface,
             host_interface: Endpoint::host_interface_of(&id),
+            segment,
             mac: match &options {
                 DriverOptions::Ipvlan(_) => Mac::NONE,
                 DriverOptions::Bridge(_)
@@ -93,7 +102,9 @@ impl Engine {
         let Some(found) = state.networks.get_mut(&endpoint.network) else {
             return;
         };
-        found.members.remove(sandbox);
+        if found.members.remove(sandbox) {
+            found.count(endpoint.segment, false);
+        }
         found.remember(*sandbox, endpoint.addresses().collect());
         for address in endpoint.addresses() {
             for (subnet, pool) in &mut found.pools {
@@ -115,6 +126,7 @@ impl Engine {
                 continue;
             };
             found.members.insert(sandbox.id);
+            found.count(endpoint.segment, true);
             for address in endpoint.addresses() {
                 let pools = found
                     .pools

@@ -19,6 +19,9 @@ impl Engine {
         let _running = self.operations.read();
         let lock = self.locks.of(spec.id);
         let _own = lock.lock();
+        for (network, _) in &spec.endpoints {
+            self.make_room(network)?;
+        }
         let sandbox = Arc::new(self.reserve_sandbox(&spec)?);
         match self.realize_sandbox(&sandbox, &spec.files) {
             Ok(()) => Ok(sandbox),
@@ -200,6 +203,7 @@ impl Engine {
         let lock = self.locks.of(*id);
         let _own = lock.lock();
         let old = self.existing(id)?;
+        self.make_room(reference)?;
         let (network, endpoint) = self.reserve_endpoint(&old, reference, spec)?;
         let mut new = Sandbox::clone(&old);
         new.endpoints.insert(network.id, endpoint.clone());

@@ -24,6 +24,8 @@ pub(crate) struct NetworkState {
     /// Whether it is not in the kernel and the store yet. Its name and subnets are taken; who
     /// wants to join or remove it waits.
     pub(crate) in_making: bool,
+    /// How many endpoints each of its bridges has.
+    pub(crate) load: BTreeMap<u16, u16>,
     /// Who is expected back, and what is reserved.
     pub(crate) expected: Expected,
     /// The addresses that sandboxes had when they left.
@@ -38,9 +40,32 @@ impl NetworkState {
             pools,
             members: BTreeSet::new(),
             in_making: false,
+            load: BTreeMap::new(),
             expected: Expected::default(),
             previous: BTreeMap::new(),
         }
+    }
+
+    /// The bridge for one more endpoint: the first with room, or the emptiest. The flag says whether
+    /// it has room.
+    pub(crate) fn segment(&self, ports: u16) -> (u16, bool) {
+        let load = |segment: &u16| self.load.get(segment).copied().unwrap_or(0);
+        let segments = 0..=self.network.segments;
+        let free = segments.clone().find(|segment| load(segment) < ports);
+        match free {
+            Some(segment) => (segment, true),
+            None => (segments.min_by_key(load).unwrap_or_default(), false),
+        }
+    }
+
+    /// Counts an endpoint that came or went.
+    pub(crate) fn count(&mut self, segment: u16, came: bool) {
+        let load = self.load.entry(segment).or_default();
+        *load = if came {
+            *load + 1
+        } else {
+            load.saturating_sub(1)
+        };
     }
 
     /// The pools of one family.

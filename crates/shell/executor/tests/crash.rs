@@ -36,6 +36,7 @@ fn network() -> Network {
     Network {
         id: derive_id(&[b"blue"]),
         created: String::new(),
+        segments: 0,
         spec: NetworkSpec {
             name: "blue".into(),
             driver: DriverKind::Bridge,
@@ -73,6 +74,7 @@ fn plan() -> Plan {
         network: network.id,
         interface: InterfaceName::try_from("eth0").unwrap(),
         host_interface: Endpoint::host_interface_of(&id),
+        segment: 0,
         mac: Mac::from_id(&id),
         ipv4: Some("10.1.0.2/24".parse().unwrap()),
         ipv6: None,

@@ -6,6 +6,9 @@
 //! [`scopes`](crate::scopes).
 
 pub mod options;
+mod segments;
+
+pub use segments::{PORTS, SEGMENTS, segment_bridge};
 
 pub use options::{BridgeOptions, GatewayMode, InvalidOption};
 
@@ -36,6 +39,7 @@ pub fn plan_network(network: &Network, options: &BridgeOptions, facts: &Facts) -
     }
     plan_filter(network, options, facts, &mut plan);
     plan_passage(network, bridge, facts, &mut plan);
+    segments::plan_segments(network, options, facts, &mut plan);
     plan
 }
 
@@ -102,15 +106,9 @@ fn plan_filter(network: &Network, options: &BridgeOptions, facts: &Facts, plan: 
     let mut element = |set: &str, key: Vec<Datum>, data: Data| {
         plan.add(Key::Element(set.into(), key), Object::Element(data));
     };
-    let within = if options.icc {
-        Verdict::Accept
-    } else {
-        Verdict::Goto(APART.into())
-    };
-
     element(set::BRIDGES, vec![bridge.clone()], Data::None);
     element(set::SIBLINGS, pair.clone(), Data::None);
-    element(set::WITHIN, pair, Data::Verdict(within));
+    element(set::WITHIN, pair, Data::Verdict(within(options)));
     for ipv6 in [false, true] {
         let key = vec![Datum::NfProto(ipv6), bridge.clone()];
         let verdict = entering(network, options, facts, ipv6);
@@ -135,6 +133,15 @@ fn plan_filter(network: &Network, options: &BridgeOptions, facts: &Facts, plan: 
             Some(address) => element(snat, vec![bridge.clone()], Data::Address(address)),
             None => element(masquerade, vec![bridge.clone()], Data::None),
         }
+    }
+}
+
+/// What becomes of packets from one endpoint to another.
+fn within(options: &BridgeOptions) -> Verdict {
+    if options.icc {
+        Verdict::Accept
+    } else {
+        Verdict::Goto(APART.into())
     }
 }
 
@@ -224,9 +231,9 @@ pub fn plan_endpoint(
             kind: LinkKind::Veth {
                 peer: (inside, interface.clone()),
                 peer_mac: endpoint.mac,
-                master: Some(options.device.clone()),
+                master: Some(segment_bridge(network, options, endpoint.segment)),
                 hairpin: true, // so that a container reaches its own published port
-                isolated: isolates(options, facts),
+                isolated: isolates(options, facts) || !options.icc && endpoint.segment > 0,
             },
         }),
     );

@@ -65,6 +65,9 @@ impl GatewayMode {
     }
 }
 
+/// `ports_per_bridge`: how many endpoints share one bridge device before another is joined to it.
+pub const PORTS_PER_BRIDGE: &str = "ports_per_bridge";
+
 /// The options of a bridge network.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BridgeOptions {
@@ -82,6 +85,8 @@ pub struct BridgeOptions {
     pub mtu: u32,
     /// How often new addresses are announced.
     pub announce: Repeat,
+    /// How many endpoints share one bridge device.
+    pub ports: u16,
     /// Whether the bridge goes without its IPv4 address: something else on it is the gateway.
     pub inhibit_ipv4: bool,
     /// How IPv4 gets in and out.
@@ -183,6 +188,7 @@ impl BridgeOptions {
             default_bridge: flag(network, DEFAULT, false)?,
             mtu: mtu(network)?,
             announce: announce(network)?,
+            ports: ranged(network, PORTS_PER_BRIDGE, 1, super::PORTS)?.unwrap_or(super::PORTS),
             inhibit_ipv4: flag(network, INHIBIT_IPV4, false)?,
             mode4,
             mode6,

@@ -6,7 +6,7 @@
 use super::options::BridgeOptions;
 use super::plan_passage;
 use crate::model::{Facts, InterfaceName, Mac, Network, derive_id};
-use crate::nft::{Data, Datum};
+use crate::nft::{Data, Datum, Verdict};
 use crate::plan::{Key, Link, LinkKind, Netns, Object, Plan};
 use crate::scopes::set;
 
@@ -15,15 +15,21 @@ pub const PORTS: u16 = 960;
 /// How many further bridges there can be.
 pub const SEGMENTS: u16 = 63;
 
+/// What the names of a further bridge and of the two ends of its pair begin with. A bridge's sorts
+/// before those of its ports.
+const BRIDGE: &str = "bx";
+const UP: &str = "vu";
+const DOWN: &str = "vd";
+
 /// The bridge that the endpoints of a segment are ports of; the first one is segment 0.
 pub fn segment_bridge(network: &Network, options: &BridgeOptions, segment: u16) -> InterfaceName {
     match segment {
         0 => options.device.clone(),
-        further => name(network, 's', further),
+        further => name(network, BRIDGE, further),
     }
 }
 
-fn name(network: &Network, kind: char, segment: u16) -> InterfaceName {
+fn name(network: &Network, kind: &str, segment: u16) -> InterfaceName {
     InterfaceName::from_id(&format!("{kind}{segment}-"), &network.id, 9)
 }
 
@@ -38,14 +44,14 @@ pub(super) fn plan_segments(
         let bridge = segment_bridge(network, options, segment);
         let link = Link {
             mtu: Some(options.mtu),
-            mac: Some(mac(network, 's', segment)),
+            mac: Some(mac(network, BRIDGE, segment)),
             kind: LinkKind::Bridge,
         };
         plan.add(Key::Link(Netns::Host, bridge.clone()), Object::Link(link));
         plan.add(Key::Up(Netns::Host, bridge.clone()), Object::Present);
         let isolated = !options.icc && !facts.bridge_netfilter;
-        let (up, down) = (name(network, 'u', segment), name(network, 'd', segment));
-        let mut end = |own: &InterfaceName, other: (char, &InterfaceName), master, isolated| {
+        let (up, down) = (name(network, UP, segment), name(network, DOWN, segment));
+        let mut end = |own: &InterfaceName, other: (&str, &InterfaceName), master, isolated| {
             let kind = LinkKind::Veth {
                 peer: (Netns::Host, other.1.clone()),
                 peer_mac: mac(network, other.0, segment),
@@ -61,31 +67,28 @@ pub(super) fn plan_segments(
             plan.add(Key::Link(Netns::Host, own.clone()), Object::Link(link));
         };
         // Endpoints that are kept apart on one bridge are kept apart from those of others.
-        end(&up, ('d', &down), options.device.clone(), isolated);
-        end(&down, ('u', &up), bridge.clone(), false);
-        plan_filter(options, &bridge, plan);
+        end(&up, (DOWN, &down), options.device.clone(), isolated);
+        end(&down, (UP, &up), bridge.clone(), false);
+        plan_filter(&bridge, plan);
         plan_passage(network, &bridge, facts, plan);
     }
 }
 
-/// Where bridged packets pass the host's filters, they are seen on these bridges, too.
-fn plan_filter(options: &BridgeOptions, bridge: &InterfaceName, plan: &mut Plan) {
-    let [first, further] = [&options.device, bridge].map(|link| Datum::Interface(link.clone()));
+/// Where bridged packets pass the host's filters, they are seen on these bridges, too: on their way to
+/// the first one, which decides. Tracked here already, a connection would not be translated there.
+fn plan_filter(bridge: &InterfaceName, plan: &mut Plan) {
+    let bridge = Datum::Interface(bridge.clone());
+    let pair = vec![bridge.clone(), bridge.clone()];
     let mut element = |set: &str, key: Vec<Datum>, data: Data| {
         plan.add(Key::Element(set.into(), key), Object::Element(data));
     };
-    element(set::BRIDGES, vec![further.clone()], Data::None);
-    for (from, to) in [(&further, &further), (&further, &first), (&first, &further)] {
-        let pair = vec![from.clone(), to.clone()];
-        element(set::SIBLINGS, pair.clone(), Data::None);
-        element(set::WITHIN, pair, Data::Verdict(super::within(options)));
-    }
+    element(set::FURTHER, vec![bridge], Data::None);
+    element(set::WITHIN, pair, Data::Verdict(Verdict::Accept));
 }
 
-fn mac(network: &Network, kind: char, segment: u16) -> Mac {
-    let kind = [kind as u8];
+fn mac(network: &Network, kind: &str, segment: u16) -> Mac {
     Mac::from_id(&derive_id(&[
-        &kind,
+        kind.as_bytes(),
         &segment.to_be_bytes(),
         network.id.as_bytes(),
     ]))

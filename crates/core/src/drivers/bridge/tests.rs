@@ -30,6 +30,7 @@ pub(crate) fn network() -> Network {
     Network {
         id: derive_id(&[b"blue"]),
         created: "2026-01-01T00:00:00Z".into(),
+        segments: 0,
         spec: NetworkSpec {
             name: "blue".into(),
             driver: DriverKind::Bridge,
@@ -64,6 +65,7 @@ pub(crate) fn endpoint(network: &Network, sandbox: &SandboxId) -> Endpoint {
         network: network.id,
         interface: InterfaceName::try_from("eth0").unwrap(),
         host_interface: Endpoint::host_interface_of(&id),
+        segment: 0,
         mac: "02:42:0a:01:00:02".try_into().unwrap(),
         ipv4: Some("10.1.0.2/24".parse().unwrap()),
         ipv6: v6.then(|| "fd00:1::2/64".parse().unwrap()),

@@ -13,7 +13,7 @@ use netlink_packet_route::link::{
     LinkInfo, LinkMessage,
 };
 use sealane_core::model::{InterfaceName, Mac};
-use sealane_core::plan::{Link, LinkKind, MacvlanMode, Upper};
+use sealane_core::plan::{Link, LinkKind, MacvlanMode, Netns, Upper};
 use std::os::fd::{AsFd, AsRawFd};
 
 /// What making a link needs besides its settings.
@@ -150,11 +150,15 @@ fn kind(link: &Link, around: &Surroundings) -> Vec<LinkInfo> {
         LinkKind::Dummy => vec![LinkInfo::Kind(InfoKind::Dummy)],
         LinkKind::Upper { kind, .. } => upper(*kind),
         LinkKind::Veth {
-            peer: (_, name),
+            peer: (netns, name),
             peer_mac,
             ..
         } => {
             let mut peer = named(name);
+            if *netns == Netns::Host {
+                // Another object of the plan has the rest of its settings.
+                peer.attributes.push(LinkAttribute::Group(LINK_GROUP));
+            }
             peer.attributes.push(address(*peer_mac));
             peer.attributes.extend(link.mtu.map(LinkAttribute::Mtu));
             peer.attributes.extend(around.elsewhere.map(namespace));

@@ -15,6 +15,7 @@ pub(crate) fn network(name: &str) -> Network {
         id: derive_id(&[name.as_bytes()]),
         users_device: None,
         created: "2026-11-21T10:00:00.123456789Z".into(),
+        segments: 0,
         spec: NetworkSpec {
             name: name.into(),
             driver: DriverKind::Bridge,
@@ -45,6 +46,7 @@ fn view() -> NetworkView {
         network: network.id,
         interface: "eth0".try_into().unwrap(),
         host_interface: "veth0".try_into().unwrap(),
+        segment: 0,
         mac: "02:42:0a:01:00:02".try_into().unwrap(),
         ipv4: Some("10.1.0.2/24".parse().unwrap()),
         ipv6: None,
