@@ -6,8 +6,17 @@ use std::collections::BTreeSet;
 /// Lines `+ link veth0a1b2c3` and the like, of the host's own namespace.
 type Trace = BTreeSet<String>;
 
-/// Watches the host while `operation` runs, and compares with what was planned.
+/// Watches the host while docker carries out `operation`, and compares with what was planned.
 fn planned_and_seen(world: &World, plan: &str, operation: &str) {
+    compare(world, plan, operation, || world.docker(operation));
+}
+
+/// The same for an operation of our own command line, planned by the same words.
+fn planned_and_seen_by_name(world: &World, operation: &str) {
+    compare(world, operation, operation, || world.sealane(operation));
+}
+
+fn compare(world: &World, plan: &str, operation: &str, carry_out: impl Fn() -> Outcome) {
     let printed = world.sealane(&format!("plan {plan}")).ok();
     let before = links_of(world.host());
     let links = world
@@ -15,7 +24,7 @@ fn planned_and_seen(world: &World, plan: &str, operation: &str) {
         .spawn("exec ip -o monitor link address neigh route");
     let rules = world.host().spawn("exec nft monitor");
     std::thread::sleep(Duration::from_millis(200));
-    world.docker(operation).ok();
+    carry_out().ok();
     // A namespace's links go a moment after it does.
     let wrong = || {
         let mut seen = trace_of_monitors(&links.output(), &rules.output());
@@ -23,6 +32,14 @@ fn planned_and_seen(world: &World, plan: &str, operation: &str) {
         seen.retain(|line| {
             line.strip_prefix("+ link ")
                 .is_none_or(|link| !before.contains(link))
+        });
+        // Addresses go with their link, which is what the plan says.
+        let gone = seen.clone();
+        seen.retain(|line| {
+            let link = line
+                .strip_prefix("- addr ")
+                .and_then(|rest| rest.split(' ').next());
+            link.is_none_or(|link| !gone.contains(&format!("- link {link}")))
         });
         trace_of_plan(&printed)
             .symmetric_difference(&seen)
@@ -61,6 +78,8 @@ fn trace_of_plan(text: &str) -> Trace {
         let rest = rest.trim();
         let host = rest.strip_prefix("host/");
         match kind {
+            // A link that is altered is neither made nor removed.
+            "link" if sign == "~" => None,
             "link" => Some(format!("{sign} link {}", host?.split(' ').next()?)),
             "addr" => Some(format!(
                 "{sign} addr {}",
@@ -205,4 +224,54 @@ fn c_28_a_plan_for_a_container_to_be_prints_and_changes_nothing() {
         unknown.code != 0 && unknown.stderr.contains("nosuch"),
         "{unknown}"
     );
+}
+
+#[test]
+fn c_28_networks_are_planned_as_they_are_made_changed_and_removed() {
+    let world = World::new();
+    let create = "--subnet 10.83.0.0/24 -o com.docker.network.bridge.name=br-plan blue";
+    planned_and_seen(
+        &world,
+        &format!("network create {create}"),
+        &format!("network create {create}"),
+    );
+    world.serve("--network blue --name a");
+    world.idle("--network blue --name b");
+    planned_and_seen_by_name(&world, "network update blue --icc=false");
+    assert!(!world.sandbox("b").pings(&world.address("a", "blue")));
+    planned_and_seen_by_name(&world, "network update blue --icc=true --masquerade=false");
+    assert!(world.sandbox("b").pings(&world.address("a", "blue")));
+    let printed = world.sealane("plan network update blue --mtu 1400").ok();
+    assert!(printed.contains("~ link   host/br-plan"), "{printed}");
+    planned_and_seen_by_name(&world, "network update blue --ipv6 --subnet fd83::/64");
+    assert!(world.sandbox("b").pings("fd83::1"));
+    world.docker("rm -f a b").ok();
+    planned_and_seen(&world, "network rm blue", "network rm blue");
+}
+
+#[test]
+fn c_28_ports_are_planned_as_they_are_published_and_taken_back() {
+    let world = World::new();
+    world.serve("--name web -p 8080:80");
+    let before = Snapshot::take(world.host());
+    let printed = world
+        .sealane("plan publish add web 8443:80 5000-5003:5000-5003/udp")
+        .ok();
+    assert!(
+        printed.contains("8443") && printed.contains("5003"),
+        "{printed}"
+    );
+    assert_eq!(
+        before.difference(&Snapshot::take(world.host())),
+        "",
+        "planning changes nothing"
+    );
+    let free = world.host().sh("ss -Hltn 'sport = :8443'").ok();
+    assert_eq!(free, "", "and keeps no port");
+    planned_and_seen_by_name(&world, "publish add web 8443:80 5000-5003:5000-5003/udp");
+    assert_eq!(world.peer().fetch("10.99.0.1:8443").as_deref(), Some(HELLO));
+    planned_and_seen_by_name(&world, "publish rm web 8080");
+    assert_eq!(world.peer().fetch("10.99.0.1:8080"), None);
+    let nothing = world.sealane("plan publish add web 8443:80").ok();
+    assert_eq!(nothing, "nothing would change");
 }

@@ -3,10 +3,10 @@
 use crate::call::Call;
 use crate::containers::{request, settings_of};
 use crate::error::ApiError;
-use crate::networks::CreateBody;
+use crate::networks::{CreateBody, UpdateBody};
 use crate::respond::{self, Response};
-use bollard_stubs::models::EndpointSettings;
-use sealane_containers::PlanRequest;
+use bollard_stubs::models::{EndpointSettings, PortMap};
+use sealane_containers::{PlanRequest, PortChange};
 use sealane_core::model::Network;
 use sealane_engine::PlannedOperation;
 use serde::Deserialize;
@@ -39,6 +39,17 @@ enum PlanBody {
     NetworkCreate { body: Box<CreateBody> },
     /// Remove one.
     NetworkRemove { network: String },
+    /// Change one in place; `body` is that of `POST /networks/NAME/update`.
+    NetworkUpdate {
+        network: String,
+        body: Box<UpdateBody>,
+    },
+    /// Publish further ports of a running container, or some no longer.
+    Publish {
+        container: String,
+        publish: Option<PortMap>,
+        unpublish: Option<Vec<String>>,
+    },
 }
 
 /// Whether repair is to be paused.
@@ -184,6 +195,22 @@ impl PlanBody {
             Self::NetworkCreate { body } => {
                 let request = body.into_request(call.version);
                 let operation = PlannedOperation::CreateNetwork(request);
+                return Ok(Planned::Network(Box::new(operation)));
+            }
+            Self::Publish {
+                container,
+                publish,
+                unpublish,
+            } => {
+                let ports = PortChange {
+                    bindings: None,
+                    publish: publish.unwrap_or_default(),
+                    unpublish: unpublish.unwrap_or_default(),
+                };
+                PlanRequest::Publish { container, ports }
+            }
+            Self::NetworkUpdate { network, body } => {
+                let operation = PlannedOperation::UpdateNetwork(network, body.into_change());
                 return Ok(Planned::Network(Box::new(operation)));
             }
             Self::NetworkRemove { network } => {

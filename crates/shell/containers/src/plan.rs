@@ -2,8 +2,8 @@
 
 use crate::network_mode::NetworkMode;
 use crate::record::{Record, Status};
-use crate::request::{CreateRequest, PlanRequest};
-use crate::{ContainerError, Containers, endpoint};
+use crate::request::{CreateRequest, PlanRequest, PortChange};
+use crate::{ContainerError, Containers, endpoint, ports, publish};
 use bollard_stubs::models::EndpointSettings;
 use sealane_engine::PlannedOperation;
 
@@ -40,6 +40,7 @@ impl Containers {
                 container,
                 settings,
             } => self.plan_connect(network, container, settings),
+            PlanRequest::Publish { container, ports } => self.plan_publish(container, ports),
             PlanRequest::Disconnect { network, container } => {
                 let record = self.registry.find(container)?.record();
                 let name = self.parts.networks.network(network)?.spec.name.clone();
@@ -66,6 +67,23 @@ impl Containers {
                 self.plan_if_running(record, PlannedOperation::RemoveSandbox(record.id))
             }
         }
+    }
+
+    fn plan_publish(&self, container: &str, change: &PortChange) -> Result<String, ContainerError> {
+        let record = self.registry.find(container)?.record();
+        let sandbox = self.parts.networks.sandbox(&record.id);
+        let mut warnings = Vec::new();
+        let changed = publish::changed(
+            &record.name,
+            &record.config,
+            &record.host_config,
+            change,
+            sandbox.as_deref(),
+            &mut warnings,
+        )?;
+        let requests = ports::requests(&record.config, &changed.host)?;
+        let publish = PlannedOperation::Publish(record.id, requests, changed.closing);
+        self.plan_if_running(&record, publish)
     }
 
     fn plan_connect(

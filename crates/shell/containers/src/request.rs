@@ -221,6 +221,13 @@ pub enum PlanRequest {
         /// The container, likewise.
         container: String,
     },
+    /// `publish add|rm`
+    Publish {
+        /// The container, by id, name or prefix.
+        container: String,
+        /// What becomes of its ports.
+        ports: PortChange,
+    },
     /// `run`: a container that is not made yet.
     Run(Box<CreateRequest>),
 }

@@ -246,10 +246,20 @@ impl Engine {
 
     /// What the host should be like, given the networks there are, and one that is being made.
     pub(crate) fn host_plan(&self, making: Option<&Network>) -> Plan {
+        self.host_plan_of(making, None)
+    }
+
+    /// The same once this network is gone.
+    pub(crate) fn host_plan_without(&self, gone: NetworkId) -> Plan {
+        self.host_plan_of(None, Some(gone))
+    }
+
+    fn host_plan_of(&self, making: Option<&Network>, gone: Option<NetworkId>) -> Plan {
         let state = self.state();
         let networks = || {
             let others = state.networks.values().filter(|state| !state.in_making);
-            others.map(|state| &*state.network).chain(making)
+            let others = others.map(|state| &*state.network).chain(making);
+            others.filter(|network| Some(network.id) != gone)
         };
         let bridges = || {
             let specs = networks().map(|network| &network.spec);
@@ -267,8 +277,7 @@ impl Engine {
         }
         // What passes within an adopted bridge is for its network to say.
         let adopted = |bridge: &InterfaceName| {
-            let mut networks = state.networks.values().map(|state| &state.network);
-            networks.any(|network| {
+            networks().any(|network| {
                 network.users_device.is_some()
                     && BridgeOptions::of(network).is_ok_and(|options| options.device == *bridge)
             })

@@ -6,8 +6,8 @@ use crate::state::State;
 use crate::{CreateNetwork, Engine, EngineError, NetworkAction, NetworkEvent};
 use sealane_core::drivers::parent::{PARENT, Parent};
 use sealane_core::model::{DriverKind, EndpointSpec, InterfaceName, Network, NetworkSpec, Sandbox};
-use sealane_core::plan::{MacvlanMode, Plan};
-use sealane_core::scopes::{DriverOptions, plan_parent};
+use sealane_core::plan::MacvlanMode;
+use sealane_core::scopes::DriverOptions;
 use sealane_executor::WithoutParent;
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv6Addr};
@@ -92,16 +92,6 @@ impl Engine {
                 IpAddr::V4(_) => None,
             })
             .collect())
-    }
-
-    /// What the host need no longer have once this network is gone: a parent of ours that no other
-    /// one uses.
-    pub(crate) fn parent_only_of(&self, network: &Network) -> Result<Plan, EngineError> {
-        let plan = plan_parent(network).map_err(EngineError::option)?;
-        let state = self.state();
-        let shared =
-            parents(&state).any(|(other, parent)| other.id != network.id && parent.plan() == plan);
-        Ok(if shared { Plan::default() } else { plan })
     }
 
     /// Whether a link of the host carries networks.

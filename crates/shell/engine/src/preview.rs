@@ -9,7 +9,9 @@ type Executor = sealane_executor::Executor<Kernel>;
 
 impl Engine {
     pub(crate) fn preview(&self, operation: &PlannedOperation) -> Result<String, EngineError> {
-        let _running = self.operations.read();
+        // To try the change of a network is to be alone.
+        let alone = matches!(operation, PlannedOperation::UpdateNetwork(..));
+        let _running = (!alone).then(|| self.operations.read());
         // What is reserved here for a moment is not taken for what an operation has.
         let lock = sandbox_of(operation).map(|id| self.locks.of(id));
         let _own = lock.as_ref().map(|lock| lock.lock());
@@ -17,9 +19,9 @@ impl Engine {
             PlannedOperation::CreateNetwork(request) => self.preview_network(request)?,
             PlannedOperation::RemoveNetwork(reference) => {
                 let network = self.state().find(reference)?.network.clone();
-                let mut old = self.plan_of(&network)?;
-                old.merge(self.parent_only_of(&network)?);
-                (old, Plan::default())
+                let mut old = self.lock_host_plan().clone();
+                old.merge(self.plan_of(&network)?);
+                (old, self.host_plan_without(network.id))
             }
             PlannedOperation::CreateSandbox(spec) => {
                 let sandbox = self.reserve_sandbox(spec)?;
@@ -52,6 +54,12 @@ impl Engine {
                 new.endpoints.remove(&network);
                 (self.plan_of_sandbox(&old)?, self.plan_of_sandbox(&new)?)
             }
+            PlannedOperation::Publish(id, requests, closing) => {
+                self.preview_ports(id, requests, closing)?
+            }
+            PlannedOperation::UpdateNetwork(reference, change) => {
+                self.preview_alteration(reference, change)?
+            }
         };
         Ok(render(&old, &new))
     }
@@ -69,11 +77,14 @@ impl Engine {
 /// The sandbox that an operation is about.
 fn sandbox_of(operation: &PlannedOperation) -> Option<SandboxId> {
     match operation {
-        PlannedOperation::CreateNetwork(_) | PlannedOperation::RemoveNetwork(_) => None,
+        PlannedOperation::CreateNetwork(_)
+        | PlannedOperation::RemoveNetwork(_)
+        | PlannedOperation::UpdateNetwork(..) => None,
         PlannedOperation::CreateSandbox(spec) => Some(spec.id),
         PlannedOperation::RemoveSandbox(id)
         | PlannedOperation::Attach(id, ..)
-        | PlannedOperation::Detach(id, _) => Some(*id),
+        | PlannedOperation::Detach(id, _)
+        | PlannedOperation::Publish(id, ..) => Some(*id),
     }
 }
 

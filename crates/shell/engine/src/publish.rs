@@ -85,29 +85,9 @@ impl Engine {
         let lock = self.locks.of(*id);
         let _own = lock.lock();
         let old = self.existing(id)?;
-        if old.host {
+        let Some((new, kept)) = self.with_ports(&old, requests, closing)? else {
             return Ok(old);
-        }
-        let way_out = self.way_out(&old);
-        let (translated, opened): (Vec<_>, Vec<_>) = old
-            .ports
-            .iter()
-            .cloned()
-            .partition(PortMapping::is_translated);
-        let (exchange, open) = match &way_out {
-            Some(way_out) => {
-                let Split { reserve, open } = way_out.split(requests);
-                (Exchange::between(&translated, &reserve, closing), open)
-            }
-            None => waiting(&translated, &opened, requests, closing),
         };
-        if exchange.leaving.is_empty() && exchange.wanted.is_empty() && open == opened {
-            return Ok(old);
-        }
-        let mut new = self.exchange(&old, &exchange, way_out.as_ref())?;
-        let still_open = opened.into_iter().filter(|port| open.contains(port));
-        let kept = exchange.kept.into_values().chain(still_open).collect();
-        new.ports.extend(open);
         let new = Arc::new(new);
         let changed = self.change_ports(&old, &new, kept);
         let settled = if changed.is_ok() { &new } else { &old };
@@ -125,6 +105,71 @@ impl Engine {
         if let Err(error) = self.activate_ports(sandbox) {
             tracing::warn!(sandbox = sandbox.name, %error, "a published port is not relayed");
         }
+    }
+
+    /// The plans before and after [`Engine::republish`]; nothing stays reserved. The sandbox's lock
+    /// is held by the caller.
+    pub(crate) fn preview_ports(
+        &self,
+        id: &SandboxId,
+        requests: &[PortRequest],
+        closing: &[PortMapping],
+    ) -> Result<(Plan, Plan), EngineError> {
+        let old = self.existing(id)?;
+        let Some((new, _)) = self.with_ports(&old, requests, closing)? else {
+            return Ok((Plan::default(), Plan::default()));
+        };
+        let plans = self.plans_of_ports(&old, &new);
+        self.ports.keep(id, &old.ports);
+        plans
+    }
+
+    /// The sandbox with these ports, everything reserved, and those that it keeps; `None` if
+    /// nothing changes.
+    fn with_ports(
+        &self,
+        old: &Sandbox,
+        requests: &[PortRequest],
+        closing: &[PortMapping],
+    ) -> Result<Option<(Sandbox, Vec<PortMapping>)>, EngineError> {
+        if old.host {
+            return Ok(None);
+        }
+        let way_out = self.way_out(old);
+        let (translated, opened): (Vec<_>, Vec<_>) = old
+            .ports
+            .iter()
+            .cloned()
+            .partition(PortMapping::is_translated);
+        let (exchange, open) = match &way_out {
+            Some(way_out) => {
+                let Split { reserve, open } = way_out.split(requests);
+                (Exchange::between(&translated, &reserve, closing), open)
+            }
+            None => waiting(&translated, &opened, requests, closing),
+        };
+        if exchange.leaving.is_empty() && exchange.wanted.is_empty() && open == opened {
+            return Ok(None);
+        }
+        let mut new = self.exchange(old, &exchange, way_out.as_ref())?;
+        let still_open = opened.into_iter().filter(|port| open.contains(port));
+        let kept = exchange.kept.into_values().chain(still_open).collect();
+        new.ports.extend(open);
+        Ok(Some((new, kept)))
+    }
+
+    /// From the plan with the old ports to the one with the new ones. Nobody new is there to be
+    /// announced, and only connections to what changed are forgotten.
+    fn plans_of_ports(&self, old: &Sandbox, new: &Sandbox) -> Result<(Plan, Plan), EngineError> {
+        let from = self.plan_of_sandbox(old)?.without_effects();
+        let mut to = self.plan_of_sandbox(new)?.without_effects();
+        let networks = self.state().joined(old);
+        let gateways = Gateways::choose(old, &networks).publishing(&networks);
+        let targets: Vec<IpAddr> = gateways.targets().map(|(_, target)| target).collect();
+        if let Some(effect) = forget_changed(&old.ports, &new.ports, &targets) {
+            to.effect(effect);
+        }
+        Ok((from, to))
     }
 
     /// The sandbox with its ports exchanged: everything reserved, the old ones too.
@@ -165,14 +210,7 @@ impl Engine {
         new: &Sandbox,
         kept: Vec<PortMapping>,
     ) -> Result<(), EngineError> {
-        let from = self.plan_of_sandbox(old)?.without_effects();
-        let mut to = self.plan_of_sandbox(new)?.without_effects();
-        let networks = self.state().joined(old);
-        let gateways = Gateways::choose(old, &networks).publishing(&networks);
-        let targets: Vec<IpAddr> = gateways.targets().map(|(_, target)| target).collect();
-        if let Some(effect) = forget_changed(&old.ports, &new.ports, &targets) {
-            to.effect(effect);
-        }
+        let (from, to) = self.plans_of_ports(old, new)?;
         let shrinks = kept.len() < old.ports.len();
         if shrinks {
             self.save_sandbox(&Sandbox {

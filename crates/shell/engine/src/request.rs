@@ -1,7 +1,7 @@
 //! What a face asks of the engine.
 
 use sealane_core::model::{
-    EndpointSpec, LegacyLink, NameserverConfig, NetworkId, PortRequest, SandboxId,
+    EndpointSpec, LegacyLink, NameserverConfig, NetworkId, PortMapping, PortRequest, SandboxId,
 };
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -132,4 +132,9 @@ pub enum PlannedOperation {
     Attach(SandboxId, String, EndpointSpec),
     /// To detach it.
     Detach(SandboxId, String),
+    /// To have these ports published, and no others, while it runs; and those taken back that are
+    /// named last.
+    Publish(SandboxId, Vec<PortRequest>, Vec<PortMapping>),
+    /// To change a network in place.
+    UpdateNetwork(String, NetworkChange),
 }

@@ -50,6 +50,38 @@ impl Engine {
         Ok(())
     }
 
+    /// The plans before and after [`Engine::alter_network`]; everything is as it was afterwards.
+    pub(crate) fn preview_alteration(
+        &self,
+        reference: &str,
+        change: &NetworkChange,
+    ) -> Result<(Plan, Plan), EngineError> {
+        let alone = self.operations.write();
+        let _alone = alone.unwrap_or_else(PoisonError::into_inner);
+        let (old, new) = self.plan_alteration(reference, change)?;
+        let mut from = self.lock_host_plan().clone();
+        from.merge(self.plan_with_members(&old)?);
+        self.replace_network(&new)?;
+        let mut followed = Vec::new();
+        let after = self
+            .conforming(&BTreeSet::from([new.id]), |_, error| Err(error))
+            .and_then(|list| {
+                followed = list;
+                for (_, sandbox) in &followed {
+                    self.state().sandboxes.insert(sandbox.id, sandbox.clone());
+                }
+                let mut to = self.host_plan(None);
+                to.merge(self.plan_with_members(&new)?);
+                Ok(to)
+            });
+        for (sandbox, _) in followed {
+            self.state().sandboxes.insert(sandbox.id, sandbox);
+        }
+        // It counts its members' addresses anew, so that what was reserved is free again.
+        self.replace_network(&old)?;
+        Ok((from, after?))
+    }
+
     /// The network as it is and as it shall be.
     fn plan_alteration(
         &self,

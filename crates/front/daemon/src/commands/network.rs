@@ -1,7 +1,7 @@
 //! `sealane network …`: what the daemon can do with a network and `docker network` has no words for.
 
 mod reserve;
-mod update;
+pub(super) mod update;
 
 use super::{Ending, form, host_argument};
 use clap::{Arg, ArgMatches, Command};
@@ -19,6 +19,7 @@ pub(super) fn command() -> Command {
         .arg_required_else_help(true)
         .arg(host_argument())
         .arg(form::argument())
+        .after_help("Examples:\n  sealane network update blue --mtu 1400 --icc=false\n  sealane network reserve --help")
         .subcommand(update::command())
         .subcommands(reserve::commands())
 }

@@ -23,7 +23,9 @@ Examples:
   sealane plan run -p 8080:80 nginx
   sealane plan run --network blue --ip 10.9.0.7 busybox
   sealane plan connect blue web
-  sealane plan network-create --subnet 10.9.0.0/24 blue
+  sealane plan network create --subnet 10.9.0.0/24 blue
+  sealane plan network update blue --mtu 1400
+  sealane plan publish add web 8443:443
   sealane plan rm web";
 
 /// The command line.
@@ -52,7 +54,11 @@ pub(super) fn run(matches: &ArgMatches) -> Ending {
         .get("plan")
         .and_then(Value::as_str)
         .ok_or(ClientError::NotUnderstood)?;
-    form::print(matches, &as_json(name, plan), || {
+    let operation = match matches.subcommand_name() {
+        Some(inner) => format!("{name} {inner}"),
+        None => name.to_owned(),
+    };
+    form::print(matches, &as_json(&operation, plan), || {
         if plan.trim().is_empty() {
             "nothing would change".into()
         } else {

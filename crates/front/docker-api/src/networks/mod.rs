@@ -15,7 +15,7 @@ pub(crate) use inspect::inspect;
 pub(crate) use list::list;
 pub(crate) use prune::{OnePrune, prune};
 pub(crate) use reservations::{release, reservations, reserve};
-pub(crate) use update::update;
+pub(crate) use update::{Body as UpdateBody, update};
 
 use crate::call::Call;
 use crate::error::ApiError;

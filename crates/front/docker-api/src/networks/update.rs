@@ -13,7 +13,7 @@ use std::collections::BTreeMap;
 /// The body of the request: what is absent stays as it is, a label or an option that is `null` goes.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default, rename_all = "PascalCase", deny_unknown_fields)]
-struct Body {
+pub(crate) struct Body {
     #[serde(deserialize_with = "nullable")]
     labels: BTreeMap<String, Option<String>>,
     #[serde(deserialize_with = "nullable")]
@@ -45,7 +45,8 @@ pub(crate) async fn update(mut call: Call, name: String) -> Result<Response, Api
 }
 
 impl Body {
-    fn into_change(self) -> NetworkChange {
+    /// The change in the engine's words.
+    pub(crate) fn into_change(self) -> NetworkChange {
         let mut options = self.options;
         if let Some(servers) = self.dns {
             let value = Some(servers.join(",")).filter(|text| !text.is_empty());

@@ -27,7 +27,7 @@ const ICC: &str = "com.docker.network.bridge.enable_icc";
 const MASQUERADE: &str = "com.docker.network.bridge.enable_ip_masquerade";
 
 /// The command line.
-pub(super) fn command() -> Command {
+pub(in crate::commands) fn command() -> Command {
     Command::new("update")
         .about("Change a network in place")
         .long_about(ABOUT)
@@ -94,7 +94,8 @@ pub(super) fn run(matches: &ArgMatches) -> Result<(), ClientError> {
     Ok(())
 }
 
-fn request(matches: &ArgMatches) -> Result<Value, String> {
+/// The body of the request.
+pub(in crate::commands) fn request(matches: &ArgMatches) -> Result<Value, String> {
     let mut options = changes(&texts(matches, "opt"), &texts(matches, "opt-rm"))?;
     if let Some(mtu) = text(matches, "mtu") {
         options.insert(MTU.into(), mtu.into());

@@ -1,5 +1,6 @@
 //! The operations that can be planned, their flags, and what the daemon is asked.
 
+use super::super::network::update;
 use super::super::{text, texts};
 use super::ports;
 use clap::{Arg, ArgAction, ArgMatches, Command};
@@ -25,11 +26,43 @@ pub(super) fn commands() -> Vec<Command> {
         Command::new("disconnect")
             .about("Part a container from a network")
             .args([network(), container()]),
-        network_create(),
-        Command::new("network-rm")
-            .about("Remove a network")
-            .arg(network()),
+        Command::new("network")
+            .about("Make, change or remove a network")
+            .subcommand_required(true)
+            .arg_required_else_help(true)
+            .subcommand(network_create("create"))
+            .subcommand(update::command())
+            .subcommand(network_remove("rm")),
+        Command::new("publish")
+            .about("Publish ports of a running container, or take them back")
+            .subcommand_required(true)
+            .arg_required_else_help(true)
+            .subcommand(
+                Command::new("add")
+                    .about("Publish further ports")
+                    .args([container(), ports_of("PORT")]),
+            )
+            .subcommand(
+                Command::new("rm")
+                    .about("Publish ports no longer")
+                    .args([container(), ports_of("HOST_PORT")]),
+            ),
+        // As they were called first.
+        network_create("network-create").hide(true),
+        network_remove("network-rm").hide(true),
     ]
+}
+
+fn network_remove(name: &'static str) -> Command {
+    Command::new(name).about("Remove a network").arg(network())
+}
+
+fn ports_of(form: &'static str) -> Arg {
+    Arg::new("ports")
+        .value_name(form)
+        .required(true)
+        .num_args(1..)
+        .action(ArgAction::Append)
 }
 
 /// What the daemon is asked for a subcommand; the error is for the user.
@@ -50,7 +83,25 @@ pub(super) fn request(name: &str, matches: &ArgMatches) -> Result<Value, String>
         "disconnect" => {
             json!({"operation": "disconnect", "network": network, "container": container})
         }
+        "network" | "publish" => {
+            let (inner, matches) = matches.subcommand().ok_or("which operation?")?;
+            request(&format!("{name}-{inner}"), matches)?
+        }
         "network-create" => network_request(matches)?,
+        "network-update" => json!({
+            "operation": "network-update",
+            "network": network,
+            "body": update::request(matches)?,
+        }),
+        "publish-add" => {
+            let (_, bindings) = ports::published(&texts(matches, "ports"))?;
+            json!({"operation": "publish", "container": container, "publish": bindings})
+        }
+        "publish-rm" => {
+            let exposed = ports::exposed(&texts(matches, "ports"))?;
+            let unpublish: Vec<&String> = exposed.keys().collect();
+            json!({"operation": "publish", "container": container, "unpublish": unpublish})
+        }
         "network-rm" => json!({"operation": "network-remove", "network": network}),
         other => return Err(format!("there is no operation \"{other}\"")),
     })
@@ -82,8 +133,8 @@ fn run() -> Command {
         )
 }
 
-fn network_create() -> Command {
-    Command::new("network-create")
+fn network_create(name: &'static str) -> Command {
+    Command::new(name)
         .about("Make a network")
         .arg(option("driver", "DRIVER", "Its driver [bridge]").short('d'))
         .arg(many("subnet", "SUBNET", "A subnet"))
@@ -244,6 +295,11 @@ mod tests {
                 "network-create",
             ),
             ("plan network-rm blue", "network-remove"),
+            ("plan network create --ipv6 blue", "network-create"),
+            ("plan network rm blue", "network-remove"),
+            ("plan network update blue --mtu 1400", "network-update"),
+            ("plan publish add web 8080:80 53/udp", "publish"),
+            ("plan publish rm web 8080", "publish"),
             ("plan -H unix:///x start web --format json", "start"),
         ] {
             assert_eq!(asked(line).unwrap()["operation"], operation, "{line}");
