@@ -23,6 +23,7 @@ mod names;
 mod networks;
 mod open;
 mod parents;
+mod passages;
 mod preview;
 mod publish;
 mod recover;
@@ -64,6 +65,7 @@ use sealane_core::model::{
 };
 use sealane_core::plan::{Netns, Plan};
 use sealane_executor::Executor;
+use sealane_firewalld::Firewalld;
 use sealane_kernel::Kernel;
 use sealane_nameserver::{HostWatch, Nameserver};
 use sealane_ports::Ports;
@@ -114,6 +116,8 @@ pub struct Engine {
     /// The links without which a sweep could not make what sits on them.
     waiting: Mutex<BTreeSet<InterfaceName>>,
     locks: Locks,
+    /// `None` where foreign firewalls are left alone.
+    firewalld: Option<Firewalld>,
     /// Whether foreign changes are let stand.
     repair_paused: AtomicBool,
     opened: Instant,
@@ -391,7 +395,8 @@ impl Engine {
         swept
             .and_then(|_| self.executor.sweep_namespaces(&nothing))
             .map_err(|error| EngineError::failed("not everything could be removed", error))?;
-        self.restore_settings()
+        self.restore_settings()?;
+        self.withdraw_from_firewalld()
     }
 
     /// The namespace of a sandbox, for what has to be done inside.

@@ -57,9 +57,12 @@ impl Engine {
     ) -> Result<CreatedNetwork, EngineError> {
         let _running = self.operations.read();
         let making = self.reserve_network(request)?;
-        let warning = self.warning_for(&making.network)?;
+        let mut warning = self.warning_for(&making.network)?;
         self.realize_network(&making.network)?;
         let network = making.finish();
+        if warning.is_empty() {
+            warning = self.pass(&network);
+        }
         self.tell(NetworkAction::Create, &network);
         Ok(CreatedNetwork {
             id: network.id,
@@ -190,6 +193,7 @@ impl Engine {
         let old = self.plan_of(network)?;
         let applied = self.apply_beside(&mut host, None, &old, &Plan::default());
         self.forget_routes();
+        self.end_passing(network);
         self.tell(NetworkAction::Destroy, network);
         applied
     }

@@ -2,6 +2,7 @@
 
 use crate::locks::Locks;
 use crate::measure::Measures;
+use crate::passages;
 use crate::state::State;
 use crate::{Engine, EngineConfig, EngineError, EventSink};
 use sealane_core::dns::ResolvConf;
@@ -90,6 +91,7 @@ pub(crate) fn open(
         pruning: Mutex::new(()),
         waiting: Mutex::default(),
         locks: Locks::default(),
+        firewalld: passages::firewalld(config.firewall_integration)?,
         repair_paused: AtomicBool::new(false),
         opened: Instant::now(),
         measures: Measures::default(),

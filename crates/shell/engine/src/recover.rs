@@ -47,6 +47,7 @@ impl Engine {
             }
         }
         self.follow_lost_targets(&kept);
+        self.pass_all();
         self.follow_host_resolver()?;
         self.look_for_conflicts()?;
         self.watch()

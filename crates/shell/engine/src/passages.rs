@@ -1,0 +1,63 @@
+//! Foreign firewalls that have to be told of our bridges in words of their own: firewalld.
+//!
+//! What iptables' FORWARD chain needs is part of the plans; firewalld is another program, so it is
+//! told after the kernel has been, and what it refuses is a warning: the network itself works.
+
+use crate::{Engine, EngineError};
+use sealane_core::drivers::bridge::BridgeOptions;
+use sealane_core::model::{DriverKind, Network};
+use sealane_firewalld::{Firewalld, FirewalldError};
+
+/// Looks for firewalld, unless the flags say that foreign firewalls are to be left alone.
+pub(crate) fn firewalld(integration: bool) -> Result<Option<Firewalld>, EngineError> {
+    let started = integration.then(Firewalld::start).transpose();
+    started.map_err(|error| EngineError::failed("firewalld cannot be followed", error))
+}
+
+impl Engine {
+    /// Makes firewalld let all our bridges pass, if there is one.
+    pub(crate) fn pass_all(&self) {
+        let bridges = self.bridges().into_iter().collect();
+        self.report(self.firewalld.as_ref().map(|other| other.set(bridges)));
+    }
+
+    /// Makes it let the bridge of a new network pass; returns a warning for the user, or nothing.
+    pub(crate) fn pass(&self, network: &Network) -> String {
+        let told = self.tell_firewalld(network, Firewalld::add);
+        self.report(told).unwrap_or_default()
+    }
+
+    /// Ends that.
+    pub(crate) fn end_passing(&self, network: &Network) {
+        self.report(self.tell_firewalld(network, Firewalld::remove));
+    }
+
+    /// Takes away everything that firewalld was told.
+    pub(crate) fn withdraw_from_firewalld(&self) -> Result<(), EngineError> {
+        let withdrawn = self.firewalld.as_ref().map(Firewalld::withdraw);
+        withdrawn
+            .transpose()
+            .map(drop)
+            .map_err(|error| EngineError::failed("not everything could be removed", error))
+    }
+
+    fn tell_firewalld(
+        &self,
+        network: &Network,
+        tell: impl Fn(&Firewalld, &str) -> Result<(), FirewalldError>,
+    ) -> Option<Result<(), FirewalldError>> {
+        let firewalld = self.firewalld.as_ref()?;
+        if network.spec.driver != DriverKind::Bridge {
+            return None;
+        }
+        let options = BridgeOptions::of(network).ok()?;
+        Some(tell(firewalld, options.device.as_str()))
+    }
+
+    /// Logs a refusal and returns its text.
+    fn report(&self, told: Option<Result<(), FirewalldError>>) -> Option<String> {
+        let error = told?.err()?;
+        tracing::warn!(%error, "firewalld may not let containers' packets pass");
+        Some(error.to_string())
+    }
+}

@@ -1,0 +1,168 @@
+//! Hosts with firewalld, Debian's own: its bus and its files are the simulated host's.
+
+use sealane_conformance::*;
+
+const FIREWALLD: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../tools/firewalld");
+
+/// Starts firewalld on a host, and waits until it answers.
+#[track_caller]
+fn firewalld(host: &Host) -> Background {
+    let running = host.spawn(&format!("exec {FIREWALLD}"));
+    let answers = || running.output().contains("running").then_some(());
+    eventually(Duration::from_secs(30), answers);
+    running
+}
+
+/// Runs its own command line.
+#[track_caller]
+fn cmd(host: &Host, arguments: &str) -> String {
+    host.sh(&format!("{FIREWALLD} cmd {arguments}")).ok()
+}
+
+fn interfaces(host: &Host) -> String {
+    cmd(host, "--zone=docker --list-interfaces")
+}
+
+/// A published port leads in, and containers get out and reach each other.
+#[track_caller]
+fn passes(world: &World) {
+    // One that has just come has to make a zone, and to reload.
+    eventually(Duration::from_secs(40), || {
+        let inwards = world.peer().fetch("10.99.0.1:8080").as_deref() == Some(HELLO);
+        let inwards6 = world.peer().fetch("[fd99::1]:8080").as_deref() == Some(HELLO);
+        let web = world.sandbox("web");
+        let outwards = web.pings(lan::OUTSIDE) && web.pings(lan::OUTSIDE6);
+        (inwards && inwards6 && outwards).then_some(())
+    });
+    let db = world
+        .sandbox("db")
+        .fetch(&format!("{}:80", world.address("web", "blue")));
+    assert_eq!(db.as_deref(), Some(HELLO));
+}
+
+fn populate(world: &World) {
+    world.network("--ipv6 --subnet 10.82.0.0/24 --subnet fd82::/64 blue");
+    world.serve("--network blue --name web -p 8080:80");
+    world.idle("--network blue --name db");
+}
+
+#[test]
+fn b6_6_c_23_firewalld_lets_containers_pass_also_after_a_reload() {
+    for on in [false, true] {
+        let lab = Lab::new();
+        let host = lab.host(0).clone();
+        host.br_netfilter(on);
+        let _firewalld = firewalld(&host);
+        let world = World::of(lab, DaemonOptions::default());
+        populate(&world);
+        passes(&world);
+        let bridge = world.docker("network inspect -f {{.Id}} blue").ok();
+        let bridge = format!("br-{}", &bridge[..12]);
+        let zone = interfaces(&host);
+        assert!(zone.contains("docker0") && zone.contains(&bridge), "{zone}");
+        assert_eq!(
+            cmd(&host, "--zone=docker --permanent --get-target"),
+            "ACCEPT"
+        );
+        let policy = cmd(&host, "--info-policy docker-forwarding");
+        for part in [
+            "ingress-zones: ANY",
+            "egress-zones: docker",
+            "target: ACCEPT",
+        ] {
+            assert!(policy.contains(part), "{policy}");
+        }
+        // What it keeps from the host and from others is kept.
+        assert_eq!(cmd(&host, "--get-default-zone"), "public");
+
+        cmd(&host, "--reload");
+        passes(&world);
+        cmd(&host, "--complete-reload");
+        passes(&world);
+        let zone = interfaces(&host);
+        assert!(zone.contains("docker0") && zone.contains(&bridge), "{zone}");
+
+        world.docker("rm -f web db").ok();
+        world.docker("network rm blue").ok();
+        let zone = interfaces(&host);
+        assert!(
+            zone.contains("docker0") && !zone.contains(&bridge),
+            "{zone}"
+        );
+        let found = world.sealane("doctor").stdout;
+        assert!(
+            found.contains("firewalld is at work; the daemon gives it a zone"),
+            "{found}"
+        );
+    }
+}
+
+#[test]
+fn b6_6_firewalld_may_come_later_and_start_anew() {
+    let world = World::new();
+    populate(&world);
+    passes(&world);
+    let mut running = firewalld(world.host());
+    passes(&world);
+    world
+        .host()
+        .sh("kill $(pgrep -f '[u]sr/sbin/firewalld') $(pgrep -x dbus-daemon); sleep 0.3")
+        .ok();
+    drop(std::mem::replace(&mut running, firewalld(world.host())));
+    eventually(Duration::from_secs(20), || {
+        interfaces(world.host()).contains("docker0").then_some(())
+    });
+    passes(&world);
+}
+
+#[test]
+fn b6_6_firewalld_is_left_alone_where_that_is_asked_for() {
+    let lab = Lab::new();
+    let host = lab.host(0).clone();
+    let _firewalld = firewalld(&host);
+    let options = DaemonOptions {
+        flags: vec!["--firewall-integration=off".into()],
+        ..DaemonOptions::default()
+    };
+    let world = World::of(lab, options);
+    populate(&world);
+    assert!(
+        !world.sandbox("web").pings(lan::OUTSIDE),
+        "it is firewalld that rejects"
+    );
+    assert!(!cmd(&host, "--get-zones").contains("docker"));
+    let found = world.sealane("doctor");
+    assert_eq!(found.code, 1, "{found}");
+    assert!(
+        found
+            .stdout
+            .contains("the daemon was told not to talk to it"),
+        "{found}"
+    );
+}
+
+#[test]
+fn b6_6_a_purge_leaves_firewalld_as_it_was() {
+    let lab = Lab::new();
+    let host = lab.host(0).clone();
+    let _firewalld = firewalld(&host);
+    let before = (cmd(&host, "--get-zones"), cmd(&host, "--get-policies"));
+    let mut world = World::of(lab, DaemonOptions::default());
+    populate(&world);
+    world.stop();
+    let purge = format!(
+        "{} purge -f --cgroup-parent /sealane-lab-{}",
+        binary().display(),
+        world.lab().id()
+    );
+    host.sh(&purge).ok();
+    assert_eq!(
+        (cmd(&host, "--get-zones"), cmd(&host, "--get-policies")),
+        before
+    );
+    assert_eq!(
+        host.sh("ls /run/firewalld/zones /run/firewalld/policies | grep 'docker.*xml$'")
+            .stdout,
+        ""
+    );
+}
