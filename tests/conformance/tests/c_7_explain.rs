@@ -118,13 +118,15 @@ fn said(answer: &Value) -> Seen {
     }
 }
 
-/// A refusal of UDP is a message that the kernel sends only so often.
+/// A refusal of UDP is a message that the kernel sends only so often, and an echo says no more than
+/// that it came back.
 fn agrees(said: &Seen, seen: &Seen, question: &Question) -> bool {
-    let refused_or_lost = |seen: &Seen| matches!(seen, Seen::Refused | Seen::Lost);
-    said == seen || question.udp && refused_or_lost(said) && refused_or_lost(seen)
+    let received = |seen: &Seen| matches!(seen, Seen::Received { .. });
+    let only_whether = question.is_echo() || question.udp && !received(said) && !received(seen);
+    said == seen || only_whether && received(said) == received(seen)
 }
 
-/// A packet to ask about.
+/// A packet to ask about: without a port, an echo request.
 #[derive(Clone, Debug)]
 struct Question {
     from: From,
@@ -139,10 +141,23 @@ enum From {
     Lan,
 }
 
+impl Question {
+    fn is_echo(&self) -> bool {
+        self.to.port() == 0
+    }
+
+    fn target(&self) -> String {
+        match (self.is_echo(), self.udp) {
+            (true, _) => format!("{}/icmp", self.to.ip()),
+            (false, true) => format!("{}/udp", self.to),
+            (false, false) => format!("{}/tcp", self.to),
+        }
+    }
+}
+
 impl fmt::Display for Question {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let protocol = if self.udp { "udp" } else { "tcp" };
-        write!(f, "{:?} -> {}/{protocol}", self.from, self.to)
+        write!(f, "{:?} -> {}", self.from, self.target())
     }
 }
 
@@ -345,10 +360,15 @@ impl<'w> Matrix<'w> {
     /// Where a packet goes: to a container, to a published port, to the host, outside, nowhere.
     fn target(&mut self, from: &From) -> Option<(SocketAddr, bool)> {
         let any = self.dice.below(self.containers.len());
-        let (port, udp) =
-            *self
-                .dice
-                .pick(&[(TCP, false), (TCP, false), (UDP, true), (CLOSED, false)]);
+        let (port, udp) = *self.dice.pick(&[
+            (TCP, false),
+            (TCP, false),
+            (UDP, true),
+            (CLOSED, false),
+            (TCP, false),
+        ]);
+        let port = if self.dice.one_in(12) { 0 } else { port };
+        let udp = udp && port != 0;
         let address: IpAddr = match self.dice.below(10) {
             0..4 => *self.dice.pick(&self.containers[any].addresses.clone()),
             4..8 => {
@@ -398,8 +418,7 @@ impl<'w> Matrix<'w> {
                 From::Lan if question.to.is_ipv6() => LAN6.into(),
                 From::Lan => LAN4.into(),
             };
-            let protocol = if question.udp { "udp" } else { "tcp" };
-            let to = encoded(&format!("{}/{protocol}", question.to));
+            let to = encoded(&question.target());
             self.world
                 .get(&format!("/sealane/explain?from={}&to={to}", encoded(&from)))
         };
@@ -437,10 +456,30 @@ impl<'w> Matrix<'w> {
                 connection(question.to)
             }
         };
+        if question.is_echo() {
+            return self.echo(question);
+        }
         match question.from {
             From::Container(index) => self.containers[index].sandbox.in_netns(send),
             From::Host => self.world.host().in_netns(send),
             From::Lan => self.world.peer().in_netns(send),
+        }
+    }
+
+    fn echo(&self, question: &Question) -> Seen {
+        let ping = format!("ping -n -c 1 -W 3 {}", question.to.ip());
+        let outcome = match question.from {
+            From::Container(index) => self.containers[index].sandbox.sh(&ping),
+            From::Host => self.world.host().sh(&ping),
+            From::Lan => self.world.peer().sh(&ping),
+        };
+        let source = question.to.ip();
+        match outcome.succeeded() {
+            true => Seen::Received {
+                by: "somebody".into(),
+                source,
+            },
+            false => Seen::Lost,
         }
     }
 

@@ -2,6 +2,8 @@
 
 use sealane_conformance::*;
 
+/// Whom the host asks for names.
+const LAN_SERVER: &str = "10.99.0.100";
 const BRIDGE: &str = "-o com.docker.network.bridge.name=";
 
 /// What is printed, and whether the exit code says that the packet passes.
@@ -166,6 +168,65 @@ no such name: the name \"nobody\" stands for no address",
 
 nothing listens: nothing listens in web on 10.1.0.2:81/tcp",
     );
+}
+
+#[test]
+fn c_7_a_name_of_the_world_outside_is_asked_for() {
+    let world = web_and_db();
+    let _server = name_server(world.peer(), LAN_SERVER);
+    let report = self::report(&world, "web", "up.test:80");
+    assert_eq!(
+        report["names"][0]["text"],
+        "\"up.test\" is 192.0.2.1: servers outside say so"
+    );
+    assert_eq!(report["verdict"], "passes", "{report:#}");
+    let dug = world.sandbox("web").dig("+short up.test").ok();
+    assert_eq!(dug, "192.0.2.1");
+}
+
+#[test]
+fn c_7_rules_of_the_users_own_are_told() {
+    let world = web_and_db();
+    let host = world.host();
+    let rule = "nft add rule inet sealane sealane-user-forward ip daddr 198.51.100.7 drop";
+    host.sh(rule).ok();
+    let report = self::report(&world, "web", "198.51.100.7:80");
+    assert_eq!(report["verdict"], "depends", "{report:#}");
+    let hops = report["paths"][0]["hops"].as_array().expect("hops");
+    let told = |hop: &&Value| hop["kind"] == "foreign";
+    let text = hops.iter().find(told).map(|hop| hop["text"].clone());
+    let wanted = "chain inet sealane sealane-user-forward has rules of your own (1)";
+    assert_eq!(text, Some(wanted.into()), "{report:#}");
+}
+
+#[test]
+fn c_7_a_firewall_that_drops_by_policy_is_told() {
+    let world = World::prepared(&[], |lab| {
+        lab.host(0).sh("iptables -P FORWARD DROP").ok();
+    });
+    world.network(&format!("--subnet 10.1.0.0/24 {BRIDGE}br-front front"));
+    world.serve("--name web --network front -p 8080:80");
+    let text = |report: &Value| {
+        let hops = report["paths"][0]["hops"]
+            .as_array()
+            .cloned()
+            .unwrap_or_default();
+        let told = hops.into_iter().find(|hop| hop["kind"] == "foreign");
+        told.map(|hop| hop["text"].as_str().unwrap_or_default().to_owned())
+    };
+    let passes = report(&world, "lan", "10.99.0.1:8080");
+    assert_eq!(passes["verdict"], "passes", "{passes:#}");
+    let wanted = "chain ip filter FORWARD, not ours, drops by policy; our jump in it lets it pass";
+    assert_eq!(text(&passes).as_deref(), Some(wanted));
+    assert_eq!(world.peer().fetch("10.99.0.1:8080").as_deref(), Some(HELLO));
+    // Another one, that we have no way past.
+    let theirs = "add chain inet theirs through { type filter hook forward priority 5; policy drop; }";
+    let host = world.host();
+    host.sh(&format!("nft add table inet theirs && nft '{theirs}'"))
+        .ok();
+    let depends = report(&world, "lan", "10.99.0.1:8080");
+    assert_eq!(depends["verdict"], "depends", "{depends:#}");
+    assert_eq!(world.peer().fetch("10.99.0.1:8080"), None);
 }
 
 #[test]

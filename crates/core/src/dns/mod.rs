@@ -8,6 +8,7 @@
 //! not be asked again, and `wire` reads just as much of a message as a relay must.
 
 mod answer;
+mod ask;
 mod cache;
 mod draft;
 mod health;
@@ -20,6 +21,7 @@ mod wire;
 mod zone;
 
 pub use answer::{Outcome, Transport, answer, refusal, server_failure};
+pub use ask::{address_query, addresses_in};
 pub use cache::{Cache, CacheKey, CacheScope};
 pub use health::Health;
 pub use hosts::{HostsFile, InvalidExtraHost, extra_host};

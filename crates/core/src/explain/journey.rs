@@ -75,7 +75,7 @@ fn go(
     if let Some(chain) = walk.depends {
         return Err(Lost {
             verdict: Verdict::Depends,
-            reason: format!("chain {chain} is not ours and drops what none of its rules accepts"),
+            reason: format!("chain {chain} is not ours: its rules have the last word"),
         });
     }
     match relayed {

@@ -97,7 +97,8 @@ pub(super) fn resolve(scene: &Scene<'_>, from: Sender, name: &str, names: &Names
         Some(addresses) if !addresses.is_empty() => {
             said(addresses.to_vec(), "servers outside say so".into())
         }
-        Some(_) | None => said(vec![], "nobody knows the name".into()),
+        Some(_) => said(vec![], "nobody knows the name".into()),
+        None => said(vec![], "what it means there is not known here".into()),
     }
 }
 

@@ -146,6 +146,29 @@ impl<'a> Ruleset<'a> {
         decisions
     }
 
+    /// The chains of the user's that are jumped to at a point.
+    pub(super) fn user_chains(&self, point: HookPoint) -> impl Iterator<Item = &'a Chain> {
+        let at = move |chain: &&Chain| chain.hook.as_ref().is_some_and(|hook| hook.point == point);
+        let rules = self
+            .table
+            .chains
+            .iter()
+            .filter(at)
+            .flat_map(|chain| &chain.rules);
+        let statements = rules.flat_map(|rule| &rule.statements);
+        statements.filter_map(|statement| match statement {
+            Statement::Verdict(Verdict::Jump(name)) => self.chain(name).filter(|chain| chain.user),
+            Statement::Verdict(_)
+            | Statement::VerdictMap(..)
+            | Statement::DnatMap { .. }
+            | Statement::SnatMap { .. }
+            | Statement::Masquerade
+            | Statement::SetPort(..)
+            | Statement::NoTrack
+            | Statement::Counter => None,
+        })
+    }
+
     fn chain(&self, name: &str) -> Option<&'a Chain> {
         self.table.chains.iter().find(|chain| chain.name == name)
     }

@@ -342,6 +342,29 @@ fn a_foreign_chain_that_drops_has_the_last_word() {
 }
 
 #[test]
+fn rules_of_the_user_are_told() {
+    let mut town = Town::new();
+    town.host.user_rules = vec![("sealane-user-forward".into(), 2)];
+    let lan = Sender::Outside("192.0.2.10".parse().unwrap());
+    let report = town.explain(lan, "192.0.2.1:8080");
+    assert_eq!(report.verdict, Verdict::Depends);
+    let told = report.paths[0]
+        .hops
+        .iter()
+        .find(|hop| hop.kind == HopKind::Foreign);
+    let text = told.map(|hop| hop.text.as_str());
+    assert_eq!(
+        text,
+        Some("chain inet sealane sealane-user-forward has rules of your own (2)")
+    );
+    // What our own rules drop is dropped whatever those say.
+    assert_eq!(
+        town.verdict(container("db"), "10.1.0.3:80"),
+        Verdict::Dropped
+    );
+}
+
+#[test]
 fn a_name_that_the_sender_does_not_know_leads_nowhere() {
     let town = Town::new();
     assert_eq!(

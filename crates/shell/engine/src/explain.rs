@@ -1,14 +1,19 @@
 //! Explaining: the plan of everything, the facts of the host, and what is asked.
 
 use crate::{Engine, EngineError};
-use sealane_core::dns::{View, Zones};
+use sealane_core::dns::{RESOLVER_ADDRESS, View, Zones, address_query, addresses_in};
 use sealane_core::explain::{HostFacts, Names, Report, Sender, Target, World, explain};
 use sealane_core::model::{NetworkId, Protocol, Sandbox, SandboxId};
 use sealane_core::plan::Netns;
 use std::collections::BTreeMap;
 use std::fs;
-use std::net::SocketAddr;
+use std::io;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, ToSocketAddrs, UdpSocket};
 use std::sync::Arc;
+use std::time::Duration;
+
+/// How long the resolver of a sandbox may take: it asks several servers, one after the other.
+const PATIENCE: Duration = Duration::from_secs(5);
 
 impl Engine {
     /// Says whether a packet passes. `container` is whom the target's name means to people.
@@ -46,12 +51,17 @@ impl Engine {
                     false
                 })
         };
-        let names = Names {
+        let mut names = Names {
             hosts: hosts.as_deref().unwrap_or_default(),
             view: view.as_deref().map(|view| (view, &zones)),
             upstream: None,
             container,
         };
+        let upstream = match names.leave_open(&to.name) {
+            true => self.ask_outside(from, view.is_some(), &to.name),
+            false => None,
+        };
+        names.upstream = upstream.as_deref();
         let world = World {
             plan: &plan,
             facts: &facts,
@@ -84,4 +94,44 @@ impl Engine {
         let sandbox = sender.filter(|sandbox| sandbox.resolver_ports.is_some())?;
         Some(self.view_of(sandbox).0)
     }
+
+    /// What servers outside say of a name: asked as the sender would; `None` if we are not there.
+    fn ask_outside(&self, from: Sender, resolver: bool, name: &str) -> Option<Vec<IpAddr>> {
+        let answered = match from {
+            Sender::Outside(_) | Sender::Lan => return None,
+            Sender::Sandbox(id) if resolver => {
+                let kernel = self.executor.kernel();
+                kernel.in_namespace(Netns::Sandbox(id), || ask_resolver(name))
+            }
+            // Without a resolver of ours, a sandbox asks the servers that the host asks.
+            Sender::Sandbox(_) | Sender::Host => (name, 0)
+                .to_socket_addrs()
+                .map(|found| found.map(|found| found.ip()).collect()),
+        };
+        let mut addresses = answered.unwrap_or_else(|error| {
+            tracing::debug!(name, %error, "nobody outside knows a name");
+            Vec::new()
+        });
+        addresses.sort();
+        addresses.dedup();
+        Some(addresses)
+    }
+}
+
+/// Asks the resolver of the calling thread's namespace.
+fn ask_resolver(name: &str) -> io::Result<Vec<IpAddr>> {
+    let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0))?;
+    socket.connect((RESOLVER_ADDRESS, 53))?;
+    socket.set_read_timeout(Some(PATIENCE))?;
+    let mut found = Vec::new();
+    let mut buffer = [0; 1500];
+    for ipv6 in [false, true] {
+        let query = address_query(u16::from(ipv6), name, ipv6);
+        let Some(query) = query else { break };
+        socket.send(&query)?;
+        let count = socket.recv(&mut buffer)?;
+        let addresses = addresses_in(&buffer[..count]);
+        found.extend(addresses.map_err(io::Error::other)?);
+    }
+    Ok(found)
 }

@@ -62,6 +62,7 @@ impl Walk<'_, '_> {
         input: &str,
         output: &str,
     ) -> Result<Vec<Decision>, Lost> {
+        self.users_rules(point);
         let mut decisions = self.consult(point, ..TRACKING, input, output)?;
         if matches!(point, HookPoint::Prerouting | HookPoint::Output) {
             if self.answering {
@@ -75,6 +76,24 @@ impl Walk<'_, '_> {
         }
         decisions.extend(self.consult(point, TRACKING.., input, output)?);
         Ok(decisions)
+    }
+
+    /// Rules of the user's own, which come before ours and are not read.
+    fn users_rules(&mut self, point: HookPoint) {
+        let scene = self.scene;
+        let Some(rules) = scene.rules.as_ref().filter(|_| !self.answering) else {
+            return;
+        };
+        for chain in rules.user_chains(point) {
+            let mut counts = scene.world.facts.user_rules.iter();
+            let Some((name, count)) = counts.find(|(name, _)| *name == chain.name) else {
+                continue;
+            };
+            self.depends
+                .get_or_insert_with(|| format!("inet sealane {name}"));
+            let text = format!("chain inet sealane {name} has rules of your own ({count})");
+            self.tell(HopKind::Foreign, None, text);
+        }
     }
 
     /// Asks our chains of some priorities.

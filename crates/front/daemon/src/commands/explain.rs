@@ -11,8 +11,9 @@ use std::process::ExitCode;
 
 const ABOUT: &str = "\
 Says whether a packet passes from one place to another, and which name, route, rule or translation
-decides it, in the order in which they are met. Nothing is sent: it reads the plan that the daemon
-has written to the kernel, the host's addresses and routes, and whether something listens.
+decides it, in the order in which they are met. No such packet is sent: it reads the plan that the
+daemon has written to the kernel, the host's addresses and routes, and whether something listens. A
+name outside is asked for, as the sender would.
 
 Exits with 0 if the packet passes, with 1 if not.";
 
