@@ -260,6 +260,7 @@ impl Walk<'_, '_> {
             Statement::SnatMap { ipv6, fields, map } => {
                 self.translate_source(chain, rule, *ipv6, fields, map)
             }
+            Statement::SetAddress { to, fields, map } => self.set_address(*to, fields, map),
             Statement::SetPort(field, port) => {
                 self.note(chain, rule, element);
                 self.set_port(*field, *port);
@@ -335,6 +336,23 @@ impl Walk<'_, '_> {
         self.note(chain, rule, Some(element));
         self.packet.source.set_ip(source);
         self.decided(Deed::Source(source))
+    }
+
+    /// Changes an address without keeping account of it; the packet goes on.
+    fn set_address(&mut self, field: Field, fields: &[Field], map: &str) -> Outcome {
+        if self.packet.is_ipv6() {
+            return Outcome::RuleEnds;
+        }
+        let Some(Some((_, Data::Address(address)))) = self.look_up(fields, map) else {
+            return Outcome::RuleEnds;
+        };
+        let address = *address;
+        if field == Field::Ip4Source {
+            self.packet.source.set_ip(address);
+        } else if field == Field::Ip4Destination {
+            self.packet.destination.set_ip(address);
+        }
+        Outcome::Next
     }
 
     fn set_port(&mut self, field: Field, port: u16) {

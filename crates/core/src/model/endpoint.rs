@@ -77,6 +77,9 @@ pub struct Endpoint {
     /// The host's own IPv6 addresses on the link it sits on, where it is to reach the host.
     #[serde(default)]
     pub host6: Vec<Ipv6Addr>,
+    /// What the host calls its IPv4 address, where another network may have the same.
+    #[serde(default)]
+    pub alias: Option<Ipv4Addr>,
     /// What was asked for.
     pub spec: EndpointSpec,
 }
@@ -98,6 +101,11 @@ impl Endpoint {
         let own = self.ipv4.map(IpNet::V4).into_iter();
         let own = own.chain(self.ipv6.map(IpNet::V6));
         own.chain(self.spec.link_local.iter().map(|ip| IpNet::from(*ip)))
+    }
+
+    /// The IPv4 address by which the host reaches it.
+    pub fn host_ipv4(&self) -> Option<Ipv4Addr> {
+        self.alias.or(self.ipv4.map(|net| net.addr()))
     }
 
     /// Its addresses, IPv4 first.

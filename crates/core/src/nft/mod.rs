@@ -263,6 +263,15 @@ pub enum Statement {
         /// The map.
         map: SetName,
     },
+    /// Set an IPv4 address field to the address that a map has for the fields.
+    SetAddress {
+        /// The field to set.
+        to: Field,
+        /// The fields looked up.
+        fields: Vec<Field>,
+        /// The map.
+        map: SetName,
+    },
     /// Set a port field.
     SetPort(Field, u16),
     /// Do not track the connection.

@@ -298,6 +298,10 @@ impl Words<'_> {
             } => self.translate("dnat", *ipv6, fields, map),
             Statement::SnatMap { ipv6, fields, map } => self.translate("snat", *ipv6, fields, map),
             Statement::Masquerade => "masquerade".into(),
+            Statement::SetAddress { to, fields, map } => {
+                let to = self.field(*to);
+                format!("{to} set {} map @{map}", self.fields(fields))
+            }
             Statement::SetPort(field, port) => format!("{} set {port}", self.field(*field)),
             Statement::NoTrack => "notrack".into(),
             Statement::Counter => "counter packets 0 bytes 0".into(),
@@ -394,7 +398,8 @@ fn of_statement(statement: &Statement) -> &[Field] {
     match statement {
         Statement::VerdictMap(fields, _)
         | Statement::DnatMap { fields, .. }
-        | Statement::SnatMap { fields, .. } => fields,
+        | Statement::SnatMap { fields, .. }
+        | Statement::SetAddress { fields, .. } => fields,
         Statement::SetPort(field, _) => std::slice::from_ref(field),
         Statement::Verdict(_) | Statement::Masquerade | Statement::NoTrack | Statement::Counter => {
             &[]

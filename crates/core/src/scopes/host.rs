@@ -128,7 +128,14 @@ pub fn host_table_of(policy: &Policy) -> Table {
     let mut chains: Vec<Chain> = user.into_iter().map(user_chain).collect();
     chains.extend(entrances(policy));
     chains.push(publish_chain());
-    chains.extend([guard(), prerouting(), output(), forward(), postrouting()]);
+    chains.extend([
+        guard(),
+        prerouting(),
+        output(),
+        forward(),
+        postrouting(),
+        last(),
+    ]);
     Table {
         family: Family::Inet,
         name: TABLE.into(),
@@ -161,6 +168,10 @@ fn sets() -> Vec<Set> {
         plain(set::OPEN4, &[Interface, Ipv4, Protocol, Port], &[]),
         plain(set::OPEN6, &[Interface, Ipv6, Protocol, Port], &[]),
         plain(set::LINKS4, &[Ipv4, Ipv4, Protocol, Port], &[]),
+        plain(set::OVERLAPPING, &[Interface], &[]),
+        plain(set::OVERLAPPING4, &[Interface, Ipv4], &[]),
+        plain(set::ALIAS4, &[Interface, Ipv4], &[Ipv4]),
+        plain(set::REAL4, &[Interface, Ipv4], &[Ipv4]),
         plain(set::UNMANAGED, &[NfProto], &[]),
         plain(set::SELF4, &[Ipv4, Ipv4], &[]),
         plain(set::SELF6, &[Ipv6, Ipv6], &[]),
@@ -287,7 +298,58 @@ fn guard() -> Chain {
                 statements: vec![Statement::NoTrack],
                 comment: "seen again on the first bridge of its network".into(),
             },
-        ],
+        ]
+        .into_iter()
+        .chain(aliases())
+        .collect(),
+    )
+}
+
+/// Endpoints whose address may be another network's, too, get one that is theirs alone before the
+/// kernel tracks or routes anything; among siblings they keep their own.
+fn aliases() -> [Rule; 2] {
+    let [source, destination] = [Field::Ip4Source, Field::Ip4Destination];
+    let sibling = Match::InSet(
+        vec![Field::InputInterface, destination],
+        set::OVERLAPPING4.into(),
+    );
+    // Multicast and broadcast stay on the bridge.
+    let many = ipnet::Ipv4Net::new_assert(std::net::Ipv4Addr::new(224, 0, 0, 0), 3).into();
+    [
+        rule(
+            "between siblings of one subnet",
+            vec![sibling],
+            Verdict::Return,
+        ),
+        Rule {
+            matches: vec![Match::NotWithin(destination, many)],
+            statements: vec![Statement::SetAddress {
+                to: source,
+                fields: vec![Field::InputInterface, source],
+                map: set::ALIAS4.into(),
+            }],
+            comment: "from a subnet that another network may have".into(),
+        },
+    ]
+}
+
+/// After all translation: what the host calls an endpoint becomes its own address again.
+fn last() -> Chain {
+    let destination = Field::Ip4Destination;
+    base(
+        "last",
+        ChainKind::Filter,
+        HookPoint::Postrouting,
+        300,
+        vec![Rule {
+            matches: vec![],
+            statements: vec![Statement::SetAddress {
+                to: destination,
+                fields: vec![Field::OutputInterface, destination],
+                map: set::REAL4.into(),
+            }],
+            comment: "into a subnet that another network may have".into(),
+        }],
     )
 }
 
@@ -402,6 +464,14 @@ fn postrouting() -> Chain {
                 vec![
                     Match::Within(Ip4Source, loopback),
                     in_set(&[OutputInterface], set::BRIDGES),
+                ],
+            ),
+            masquerade(
+                "into a subnet that another network may have: the source may be one of its own",
+                vec![
+                    family(false),
+                    in_set(&[InputInterface], set::BRIDGES),
+                    in_set(&[OutputInterface], set::OVERLAPPING),
                 ],
             ),
             rule(

@@ -59,6 +59,14 @@ pub mod set {
     pub const OPEN6: &str = "open6";
     /// An IPv4 endpoint that is linked to a port of another from which it is kept apart.
     pub const LINKS4: &str = "links4";
+    /// Bridges whose IPv4 subnet may be another network's, too.
+    pub const OVERLAPPING: &str = "overlapping";
+    /// IPv4 endpoints, by bridge, whose address may be another network's, too.
+    pub const OVERLAPPING4: &str = "overlapping4";
+    /// What the host calls them, by bridge and address.
+    pub const ALIAS4: &str = "alias4";
+    /// Their addresses, by bridge and what the host calls them.
+    pub const REAL4: &str = "real4";
     /// IPv4 or IPv6, where its packets are not ours to filter or translate.
     pub const UNMANAGED: &str = "unmanaged";
     /// An IPv4 endpoint and itself, where it has published ports.

@@ -56,7 +56,7 @@ impl<'a> Gateways<'a> {
     pub fn targets(&self) -> impl Iterator<Item = (&'a Endpoint, IpAddr)> {
         let v4 = self
             .v4
-            .and_then(|end| Some((end, IpAddr::V4(end.ipv4?.addr()))));
+            .and_then(|end| Some((end, IpAddr::V4(end.host_ipv4()?))));
         let v6 = self
             .v6
             .and_then(|end| Some((end, IpAddr::V6(end.ipv6?.addr()))));

@@ -291,6 +291,7 @@ impl Fake {
             gateway4: None,
             gateway6: None,
             host6: vec![],
+            alias: None,
             spec,
         }
     }

@@ -5,6 +5,7 @@
 //! sandboxes. Start at [`Engine`], then `sandboxes`.
 
 mod adopt;
+mod aliases;
 mod alter;
 mod config;
 mod counters;

@@ -65,6 +65,14 @@ impl Engine {
         let id = Endpoint::id_of(&sandbox.id, &network.id);
         let own_mac = found.own_mac(&sandbox.name);
         let own_mac = own_mac.filter(|mac| !state.has_mac(&network.id, *mac));
+        let alias = match &options {
+            DriverOptions::Bridge(options) if options.overlapping => state.take_alias(id),
+            DriverOptions::Bridge(_)
+            | DriverOptions::Host
+            | DriverOptions::Null
+            | DriverOptions::Macvlan(_)
+            | DriverOptions::Ipvlan(_) => None,
+        };
         let endpoint = Endpoint {
             id,
             network: network.id,
@@ -89,6 +97,7 @@ impl Engine {
                 .and_then(only_v6)
                 .map(|net| net.addr()),
             host6: host6.into_iter().filter(|_| v6.is_some()).collect(),
+            alias: alias.filter(|_| v4.is_some()),
             spec,
         };
         Ok((network, endpoint))
@@ -99,6 +108,9 @@ impl Engine {
     pub(crate) fn release_endpoint(&self, sandbox: &SandboxId, endpoint: &Endpoint, used: bool) {
         let now = self.uptime();
         let mut state = self.state();
+        if let Some(alias) = endpoint.alias {
+            state.drop_alias(alias, endpoint.id);
+        }
         let Some(found) = state.networks.get_mut(&endpoint.network) else {
             return;
         };
@@ -122,6 +134,9 @@ impl Engine {
         let mut state = self.state();
         state.sandboxes.insert(sandbox.id, sandbox.clone());
         for endpoint in sandbox.endpoints.values() {
+            if let Some(alias) = endpoint.alias {
+                state.keep_alias(alias, endpoint.id);
+            }
             let Some(found) = state.networks.get_mut(&endpoint.network) else {
                 continue;
             };

@@ -353,10 +353,7 @@ impl Engine {
         }
         let networks = self.state().joined(sandbox);
         let gateways = Gateways::choose(sandbox, &networks).publishing(&networks);
-        let v4 = gateways
-            .v4
-            .and_then(|endpoint| endpoint.ipv4)
-            .map(|net| net.addr());
+        let v4 = gateways.v4.and_then(|endpoint| endpoint.host_ipv4());
         let v6 = gateways
             .v6
             .and_then(|endpoint| endpoint.ipv6)

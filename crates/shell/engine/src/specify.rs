@@ -7,7 +7,7 @@ use crate::state::State;
 use crate::{CreateNetwork, EngineError, RequestedSubnet};
 use ipnet::IpNet;
 use sealane_core::drivers::bridge::BridgeOptions;
-use sealane_core::drivers::bridge::options::parse_flag;
+use sealane_core::drivers::bridge::options::{OVERLAPPING, parse_flag};
 use sealane_core::ipam::{AddressPools, check_overlap, default_gateway, validate};
 use sealane_core::model::{DriverKind, IpamSpec, NetworkId, NetworkSpec, Scope, SubnetSpec};
 use std::collections::BTreeMap;
@@ -287,8 +287,13 @@ fn subnets(
             "bridge driver doesn't support multiple subnets".into(),
         ));
     }
+    let overlapping = request.options.get(OVERLAPPING);
+    let overlapping = overlapping.is_some_and(|value| parse_flag(value) == Some(true));
     for (index, subnet) in subnets.iter().enumerate() {
         let earlier = subnets[..index].iter().map(|other| &other.subnet);
+        if overlapping && subnet.subnet.addr().is_ipv4() {
+            continue;
+        }
         check_overlap(subnet.subnet, taken.iter().chain(earlier))
             .map_err(|overlap| EngineError::Forbidden(overlap.to_string()))?;
     }

@@ -6,9 +6,9 @@ use crate::EngineError;
 use crate::leases::Expected;
 use ipnet::IpNet;
 use sealane_core::ipam::Pool;
-use sealane_core::model::{Mac, Network, NetworkId, Sandbox, SandboxId};
+use sealane_core::model::{EndpointId, Mac, Network, NetworkId, Sandbox, SandboxId};
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 
 /// Addresses remembered for sandboxes that are gone, so that a restarted one gets its own back.
@@ -98,6 +98,8 @@ impl NetworkState {
 pub(crate) struct State {
     pub(crate) networks: BTreeMap<NetworkId, NetworkState>,
     pub(crate) sandboxes: BTreeMap<SandboxId, Arc<Sandbox>>,
+    /// What the host calls endpoints whose address may be another's, too.
+    pub(crate) aliases: BTreeMap<Ipv4Addr, EndpointId>,
 }
 
 impl State {

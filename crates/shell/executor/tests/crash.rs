@@ -81,6 +81,7 @@ fn plan() -> Plan {
         gateway4: Some("10.1.0.1".parse().unwrap()),
         gateway6: None,
         host6: vec![],
+        alias: None,
         spec: EndpointSpec::default(),
     };
     let options = BridgeOptions::of(&network).unwrap();

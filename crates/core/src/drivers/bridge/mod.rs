@@ -17,7 +17,7 @@ use crate::nft::{Data, Datum, Verdict};
 use crate::plan::{Effect, Key, Link, LinkKind, Netns, Object, Plan, Route};
 use crate::scopes::{APART, PUBLISHED_DIRECT, PUBLISHED_ONLY, ROUTED, set};
 use ipnet::IpNet;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr};
 
 /// Returns the kernel objects of a bridge network: its device, its address, who may pass.
 pub fn plan_network(network: &Network, options: &BridgeOptions, facts: &Facts) -> Plan {
@@ -66,7 +66,8 @@ fn plan_device(network: &Network, options: &BridgeOptions, plan: &mut Plan) {
         );
     }
     plan.add(Key::Up(Netns::Host, bridge.clone()), Object::Present);
-    for address in gateway_addresses(network, options) {
+    let routed = gateway_addresses(network, options);
+    for address in routed.filter(|net| net.prefix_len() < net.max_prefix_len()) {
         // The kernel adds it with the address; it is planned so that a lost one comes back.
         let route = Route {
             interface: bridge.clone(),
@@ -113,6 +114,9 @@ fn plan_filter(network: &Network, options: &BridgeOptions, facts: &Facts, plan: 
         let key = vec![Datum::NfProto(ipv6), bridge.clone()];
         let verdict = entering(network, options, facts, ipv6);
         element(set::ENTERING, key, Data::Verdict(verdict));
+    }
+    if options.overlapping {
+        element(set::OVERLAPPING, vec![bridge.clone()], Data::None);
     }
     if network.spec.internal {
         element(set::LEAVING, vec![bridge], Data::Verdict(Verdict::Drop));
@@ -209,7 +213,16 @@ fn gateway_addresses(network: &Network, options: &BridgeOptions) -> impl Iterato
     };
     of_family(false)
         .chain(of_family(true))
-        .filter_map(|subnet| IpNet::new(subnet.gateway?, subnet.subnet.prefix_len()).ok())
+        .filter_map(|subnet| {
+            // One address brings no route to the subnet, which another network may have, too.
+            let alone = options.overlapping && subnet.subnet.addr().is_ipv4();
+            let length = if alone {
+                32
+            } else {
+                subnet.subnet.prefix_len()
+            };
+            IpNet::new(subnet.gateway?, length).ok()
+        })
 }
 
 /// Returns the kernel objects that join one endpoint to a bridge network.
@@ -253,6 +266,7 @@ pub fn plan_endpoint(
     }
     plan.add(Key::Up(inside, interface.clone()), Object::Present);
     plan_neighbors(network, options, inside, endpoint, &mut plan);
+    plan_alias(options, endpoint, &mut plan);
     plan.effect(Effect::SyncLink(
         Netns::Host,
         endpoint.host_interface.clone(),
@@ -274,6 +288,29 @@ pub fn plan_endpoint(
     plan
 }
 
+/// The way to an endpoint by what the host calls it, and its translation without state.
+fn plan_alias(options: &BridgeOptions, endpoint: &Endpoint, plan: &mut Plan) {
+    let (Some(alias), Some(own)) = (endpoint.alias, endpoint.ipv4) else {
+        return;
+    };
+    let bridge = Datum::Interface(options.device.clone());
+    let mut element = |set: &str, address: Ipv4Addr, data: Data| {
+        let key = vec![bridge.clone(), Datum::Ipv4(address)];
+        plan.add(Key::Element(set.into(), key), Object::Element(data));
+    };
+    element(set::OVERLAPPING4, own.addr(), Data::None);
+    element(set::ALIAS4, own.addr(), Data::Address(alias.into()));
+    element(set::REAL4, alias, Data::Address(own.addr().into()));
+    let route = Route {
+        interface: options.device.clone(),
+        via: None,
+    };
+    plan.add(
+        Key::Route(Netns::Host, IpNet::from(IpAddr::V4(alias))),
+        Object::Route(route),
+    );
+}
+
 /// Both ends know each other from the start: ARP would flood every port of the bridge.
 fn plan_neighbors(
     network: &Network,
@@ -291,7 +328,9 @@ fn plan_neighbors(
     for (address, ipv6) in families {
         let Some(address) = address else { continue };
         if options.has_address(ipv6) {
-            let host = Key::Neighbor(Netns::Host, options.device.clone(), address);
+            let called = endpoint.alias.filter(|_| !ipv6).map(IpAddr::V4);
+            let called = called.unwrap_or(address);
+            let host = Key::Neighbor(Netns::Host, options.device.clone(), called);
             plan.add(host, Object::Neighbor(endpoint.mac));
         }
         // The hardware address of an adopted bridge is not ours to know.

@@ -40,6 +40,9 @@ pub const HOST_IPV6: &str = "com.docker.network.host_ipv6";
 /// number.
 pub const PREFIX: &str = "com.docker.network.container_iface_prefix";
 
+/// `overlapping`: whether the IPv4 subnet may be another network's, too. Ours, not Docker's.
+pub const OVERLAPPING: &str = "overlapping";
+
 /// How the packets of one family get in and out of a network.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum GatewayMode {
@@ -95,6 +98,8 @@ pub struct BridgeOptions {
     pub mode6: GatewayMode,
     /// Links of the host by which published ports may be reached at the containers' own addresses.
     pub trusted: Vec<InterfaceName>,
+    /// Whether the IPv4 subnet may be another network's, too.
+    pub overlapping: bool,
     /// The host address that containers leave with.
     pub host_ipv4: Option<Ipv4Addr>,
     /// The same for IPv6.
@@ -193,6 +198,7 @@ impl BridgeOptions {
             mode4,
             mode6,
             trusted: trusted(network)?,
+            overlapping: flag(network, OVERLAPPING, false)?,
             host_ipv4: address_of(network, HOST_IPV4)?,
             host_ipv6: address_of(network, HOST_IPV6)?,
         })

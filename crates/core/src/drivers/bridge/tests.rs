@@ -72,6 +72,7 @@ pub(crate) fn endpoint(network: &Network, sandbox: &SandboxId) -> Endpoint {
         gateway4: Some("10.1.0.1".parse().unwrap()),
         gateway6: v6.then(|| "fd00:1::1".parse().unwrap()),
         host6: vec![],
+        alias: None,
         spec: EndpointSpec::default(),
     }
 }
@@ -172,6 +173,30 @@ fn a_bridge_of_the_users_is_not_made_and_keeps_what_it_had() {
     let completed = adopted(&["192.0.2.1/24"], false);
     assert!(completed.contains("addr   host/br-blue 10.1.0.1/24"));
     assert!(completed.contains("up     host/br-blue"), "{completed}");
+}
+
+#[test]
+fn an_overlapping_network_has_no_route_to_its_subnet_but_one_to_each_endpoint() {
+    let (mut network, sandbox) = (network(), derive_id(&[b"web"]));
+    let overlapping = (options::OVERLAPPING.into(), "true".into());
+    network.spec.options.extend([overlapping]);
+    let plan = planned(&network, &facts());
+    assert!(plan.contains("addr   host/br-blue 10.1.0.1/32"), "{plan}");
+    assert!(!plan.contains("route  "), "{plan}");
+    let options = BridgeOptions::of(&network).unwrap();
+    let endpoint = Endpoint {
+        alias: Some("198.18.0.9".parse().unwrap()),
+        ..endpoint(&network, &sandbox)
+    };
+    let plan = plan_endpoint(&network, &options, &sandbox, &endpoint, &facts()).to_string();
+    for line in [
+        "nft    host/alias4 \"br-blue\" . 10.1.0.2 : 198.18.0.9",
+        "nft    host/real4 \"br-blue\" . 198.18.0.9 : 10.1.0.2",
+        "neigh  host/br-blue 198.18.0.9 is at",
+        "route  host 198.18.0.9/32 dev br-blue",
+    ] {
+        assert!(plan.contains(line), "{line}: {plan}");
+    }
 }
 
 #[test]

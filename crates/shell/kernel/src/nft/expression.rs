@@ -61,6 +61,8 @@ pub(crate) enum Checksum {
     Internet(u32),
     /// The CRC of SCTP.
     Sctp,
+    /// The sum of an IPv4 header, and of the transport's that counts its addresses too.
+    Network,
 }
 
 /// An instruction.
@@ -236,6 +238,7 @@ impl Checksum {
         match self {
             Self::Internet(offset) => data.number(6, 1).number(7, offset),
             Self::Sctp => data.number(6, 2).number(7, 8),
+            Self::Network => data.number(6, 1).number(7, 10).number(8, 1),
         }
     }
 }

@@ -101,6 +101,10 @@ impl Compiler {
                 self.load_all(fields);
                 self.snat(*ipv6, map);
             }
+            Statement::SetAddress { to, fields, map } => {
+                self.load_all(fields);
+                self.set_address(*to, map)?;
+            }
             Statement::SetPort(field, port) => self.set_port(*field, *port)?,
             Statement::NoTrack => self.done.push(Expression::NoTrack),
             Statement::Counter => self.done.push(Expression::Counter),
@@ -193,6 +197,28 @@ impl Compiler {
             family: number(family),
             address,
         });
+    }
+
+    /// Writes an address, with the checksums of both headers kept right.
+    fn set_address(&mut self, field: Field, map: &str) -> io::Result<()> {
+        let Some((header @ Header::Network, offset)) = place(field).filter(|_| length(field) == 4)
+        else {
+            return Err(invalid("a rule can set IPv4 addresses only"));
+        };
+        let from = Register::FIRST;
+        self.done.push(Expression::MapLookup {
+            map: map.into(),
+            key: from,
+            to: from,
+        });
+        self.done.push(Expression::Write {
+            header,
+            offset,
+            length: 4,
+            from,
+            checksum: Checksum::Network,
+        });
+        Ok(())
     }
 
     fn marked(&mut self, mark: Mark) {

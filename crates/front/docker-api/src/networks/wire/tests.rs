@@ -53,6 +53,7 @@ fn view() -> NetworkView {
         gateway4: None,
         gateway6: None,
         host6: vec![],
+        alias: None,
         spec: sealane_core::model::EndpointSpec::default(),
     };
     let usage = SubnetUsage {
