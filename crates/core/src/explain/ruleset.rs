@@ -164,6 +164,7 @@ impl<'a> Ruleset<'a> {
             | Statement::SnatMap { .. }
             | Statement::Masquerade
             | Statement::SetPort(..)
+            | Statement::SetAddress { .. }
             | Statement::NoTrack
             | Statement::Counter => None,
         })
