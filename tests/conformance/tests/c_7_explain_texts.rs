@@ -220,7 +220,8 @@ fn c_7_a_firewall_that_drops_by_policy_is_told() {
     assert_eq!(text(&passes).as_deref(), Some(wanted));
     assert_eq!(world.peer().fetch("10.99.0.1:8080").as_deref(), Some(HELLO));
     // Another one, that we have no way past.
-    let theirs = "add chain inet theirs through { type filter hook forward priority 5; policy drop; }";
+    let theirs =
+        "add chain inet theirs through { type filter hook forward priority 5; policy drop; }";
     let host = world.host();
     host.sh(&format!("nft add table inet theirs && nft '{theirs}'"))
         .ok();

@@ -467,9 +467,10 @@ impl Networks for Fake {
             PlannedOperation::RemoveSandbox(_) => "unmake\n".into(),
             PlannedOperation::Attach(_, network, _) => format!("attach {network}\n"),
             PlannedOperation::Detach(_, network) => format!("detach {network}\n"),
-            PlannedOperation::CreateNetwork(_) | PlannedOperation::RemoveNetwork(_) => {
-                String::new()
-            }
+            PlannedOperation::Publish(_, wanted, _) => format!("publish {}\n", wanted.len()),
+            PlannedOperation::CreateNetwork(_)
+            | PlannedOperation::RemoveNetwork(_)
+            | PlannedOperation::UpdateNetwork(..) => String::new(),
         })
     }
 }

@@ -2,7 +2,7 @@
 
 use sealane_core::model::{EndpointSpec, NameserverConfig, Policy, SandboxId, derive_id};
 use sealane_engine::{
-    CreateNetwork, DefaultBridge, Engine, EngineConfig, RequestedSubnet, SandboxSpec,
+    CreateNetwork, DefaultBridge, Depot, Engine, EngineConfig, RequestedSubnet, SandboxSpec,
 };
 use sealane_store::Store;
 use std::collections::BTreeSet;
@@ -28,6 +28,7 @@ fn config(folder: &Path) -> EngineConfig {
         firewall_integration: true,
         policy: Policy::default(),
         resolv_conf: folder.join("resolv.conf"),
+        depot: Depot::default(),
     }
 }
 

@@ -68,7 +68,7 @@ async fn follow(
     orders: &mut UnboundedReceiver<Letter>,
     shared: &Shared,
 ) -> Ended {
-    look(bus, shared).await;
+    look_and_give(bus, shared).await;
     loop {
         let change = tokio::select! {
             letter = orders.recv() => match letter {
@@ -85,10 +85,15 @@ async fn follow(
         if change.is_none() {
             return Ended::Bus;
         }
-        look(bus, shared).await;
-        if let Err(error) = carry_out(bus, &Order::Everything, shared).await {
-            tracing::warn!(%error, "firewalld may not let containers' packets pass");
-        }
+        look_and_give(bus, shared).await;
+    }
+}
+
+/// One that was there first, has come or has forgotten is given everything.
+async fn look_and_give(bus: &Bus, shared: &Shared) {
+    look(bus, shared).await;
+    if let Err(error) = carry_out(bus, &Order::Everything, shared).await {
+        tracing::warn!(%error, "firewalld may not let containers' packets pass");
     }
 }
 

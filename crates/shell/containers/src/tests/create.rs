@@ -159,9 +159,9 @@ fn links_lead_to_containers_that_exist() {
     });
     assert_eq!(world.record(id).links[0].alias, "d");
     world.containers.start("web").unwrap();
-    let hosts = world.fake.lock().sandboxes[&id].extra_hosts.clone();
-    let names: Vec<&str> = hosts.iter().map(|(name, _)| name.as_str()).collect();
-    assert_eq!(names, ["d", &db.short(12), "db"]);
+    let links = world.fake.lock().sandboxes[&id].links.clone();
+    assert_eq!(links[0].target, db);
+    assert_eq!(links[0].names, ["d", &db.short(12), "db"]);
     let shown = world.containers.inspect("web").unwrap();
     assert_eq!(shown.host_config.unwrap().links.unwrap(), ["/db:/web/d"]);
 }
