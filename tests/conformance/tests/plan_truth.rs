@@ -246,6 +246,11 @@ fn c_28_networks_are_planned_as_they_are_made_changed_and_removed() {
     planned_and_seen_by_name(&world, "network update blue --ipv6 --subnet fd83::/64");
     assert!(world.sandbox("b").pings("fd83::1"));
     world.docker("rm -f a b").ok();
+    // Their links go a moment after them, and are not the network's.
+    eventually(SOON, || {
+        let links = links_of(world.host());
+        (!links.iter().any(|link| link.starts_with("veth"))).then_some(())
+    });
     planned_and_seen(&world, "network rm blue", "network rm blue");
 }
 

@@ -83,5 +83,11 @@ fn a_conversation_notices_a_break() {
     let talk = Conversation::between(listener, lab.peer(), "10.99.0.1:7000");
     eventually(SOON, || (talk.rounds() > 10).then_some(()));
     lab.host(0).sh("nft 'table ip t { chain c { type filter hook input priority 0; tcp dport 7000 reject with tcp reset; }; }'").ok();
+    // The next round meets the rule.
+    eventually(SOON, || {
+        let rounds = talk.rounds();
+        std::thread::sleep(Duration::from_millis(200));
+        (talk.rounds() == rounds).then_some(())
+    });
     talk.finish().expect_err("it was reset");
 }

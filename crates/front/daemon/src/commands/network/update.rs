@@ -144,22 +144,28 @@ fn changes(set: &[&str], removed: &[&str]) -> Result<Map<String, Value>, String>
 mod tests {
     use super::*;
 
-    fn asked(line: &str) -> String {
+    fn asked(line: &str) -> Value {
         let words = ["update", "net"].into_iter().chain(line.split(' '));
-        request(&command().get_matches_from(words))
-            .unwrap()
-            .to_string()
+        request(&command().get_matches_from(words)).unwrap()
+    }
+
+    fn json(text: &str) -> Value {
+        serde_json::from_str(text).unwrap()
     }
 
     #[test]
     fn flags_become_fields() {
         assert_eq!(
             asked("--label a=b --label-rm c --mtu 1400 --icc=false --dns 10.0.0.1 --ipv6"),
-            r#"{"DNS":["10.0.0.1"],"EnableIPv6":true,"IPAM":{"Config":[]},"Labels":{"a":"b","c":null},"Options":{"com.docker.network.bridge.enable_icc":"false","com.docker.network.driver.mtu":"1400"}}"#
+            json(
+                r#"{"DNS":["10.0.0.1"],"EnableIPv6":true,"IPAM":{"Config":[]},"Labels":{"a":"b","c":null},"Options":{"com.docker.network.bridge.enable_icc":"false","com.docker.network.driver.mtu":"1400"}}"#
+            )
         );
         assert_eq!(
             asked("--grow 10.1.0.0/16 --masquerade"),
-            r#"{"IPAM":{"Config":[{"Subnet":"10.1.0.0/16"}]},"Labels":{},"Options":{"com.docker.network.bridge.enable_ip_masquerade":"true"}}"#
+            json(
+                r#"{"IPAM":{"Config":[{"Subnet":"10.1.0.0/16"}]},"Labels":{},"Options":{"com.docker.network.bridge.enable_ip_masquerade":"true"}}"#
+            )
         );
     }
 }
