@@ -37,7 +37,7 @@ fn crash_at_every_step(operation: &Operation) {
     let mut world = World::of(lab, options);
     world.network("--subnet 10.66.0.0/24 net1");
     world.network("--ipv6 --subnet 10.66.1.0/24 --subnet fd66::/64 net2");
-    world.network("-d macvlan --subnet 10.66.3.0/24 -o parent=eth0 -o host_access=true wire");
+    world.network("-d macvlan --subnet 10.66.8.0/24 -o parent=eth0 -o host_access=true wire");
     let (expected, first) = uninterrupted(&mut world, operation);
     let mut points = 0;
     let mut counts: BTreeMap<&'static str, u32> = BTreeMap::new();
@@ -191,7 +191,7 @@ fn on_net2(world: &World) -> bool {
 }
 
 const NET2: &str = "10.66.1.66";
-const WIRE: &str = "10.66.3.66";
+const WIRE: &str = "10.66.8.66";
 
 #[test]
 fn network_create_dies_at_every_step() {
