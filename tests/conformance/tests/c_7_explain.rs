@@ -244,7 +244,8 @@ impl<'w> Matrix<'w> {
         ]);
         json!({
             "Driver": "macvlan",
-            "EnableIPv6": true,
+            // What the host reaches by a link beside its own is told for IPv4 alone.
+            "EnableIPv6": host_access == "false",
             "Options": {"parent": "eth0", "macvlan_mode": mode, "host_access": host_access},
             "IPAM": {"Config": [
                 {"Subnet": "10.99.0.0/24", "IPRange": "10.99.0.192/27", "Gateway": LAN4},
