@@ -108,6 +108,24 @@ impl World {
         });
     }
 
+    /// Waits until the daemon has noticed a bridge that is not ours: where bridged packets pass the
+    /// host's filters, it lets pass what stays within.
+    #[track_caller]
+    pub fn wait_for_foreign_bridge(&self, name: &str) {
+        let filtered = self
+            .host()
+            .sh("cat /proc/sys/net/bridge/bridge-nf-call-iptables")
+            .ok();
+        if filtered != "1" {
+            return;
+        }
+        let known = format!("\"{name}\" . \"{name}\"");
+        eventually(PATIENCE, || {
+            let within = self.host().sh("nft list map inet sealane within").ok();
+            within.contains(&known).then_some(())
+        });
+    }
+
     /// Runs a container that does nothing, in the background.
     #[track_caller]
     pub fn idle(&self, arguments: &str) -> String {

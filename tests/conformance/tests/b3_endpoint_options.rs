@@ -30,7 +30,7 @@ fn b3_7_what_is_no_sysctl_of_a_link_is_refused_in_dockers_words() {
     world.network("net");
     let run = |sysctl: &str| {
         world.docker(&format!(
-            "run -d --name c --network name=net,driver-opt=com.docker.network.endpoint.sysctls={sysctl} \
+            "run -d --name unmade --network name=net,driver-opt=com.docker.network.endpoint.sysctls={sysctl} \
              img sleep 1000"
         ))
     };
@@ -48,7 +48,9 @@ fn b3_7_what_is_no_sysctl_of_a_link_is_refused_in_dockers_words() {
                  'net.X.Y.ethN.Z=V' as 'net.X.Y.IFNAME.Z=V', 'X' must be 'ipv4', 'ipv6' or 'mpls'"
             ),
         );
-        assert!(!world.docker("inspect c").succeeded(), "nothing was made");
+        world
+            .docker("container inspect unmade")
+            .fails_with(1, "o such container");
     }
     let before = Snapshot::take(world.host());
     let refused = run("net.ipv4.conf.IFNAME.nosuch=1");
@@ -57,9 +59,7 @@ fn b3_7_what_is_no_sysctl_of_a_link_is_refused_in_dockers_words() {
         125,
         "/proc/sys/net/ipv4/conf/eth0/nosuch is not a sysctl file",
     );
-    eventually_is(SOON, String::new(), || {
-        before.difference(&Snapshot::take(world.host()))
-    });
+    before.returns_on(world.host());
 }
 
 #[test]
@@ -111,11 +111,7 @@ fn b3_4_a_network_takes_its_settings_from_a_configuration_network() {
         "--config-only --ipv6 --subnet 10.34.0.0/24 --gateway 10.34.0.9 --subnet fd34::/64 \
          -o com.docker.network.driver.mtu=1400 --label kind=conf conf",
     );
-    assert_eq!(
-        before.difference(&Snapshot::take(world.host())),
-        "",
-        "nothing on the host"
-    );
+    before.returns_on(world.host());
     world.network("--config-from conf net");
     world.idle("--network net --name c");
     let sandbox = world.sandbox("c");
@@ -198,7 +194,7 @@ fn b3_4_forbidden_mixes_are_refused_in_dockers_words() {
         &json!({"Name": "n", "ConfigFrom": {"Network": "plain"}}),
     );
     assert_eq!(status, 404);
-    assert_eq!(before.difference(&Snapshot::take(world.host())), "");
+    before.returns_on(world.host());
 }
 
 #[test]
@@ -235,7 +231,7 @@ fn b8_7_a_bridge_needs_addresses() {
         "null ipam driver does not handle specific address pool requests",
     );
     create("--ipv4=false --ipv6").fails_with(1, "ipv6 pool is empty");
-    assert_eq!(before.difference(&Snapshot::take(world.host())), "");
+    before.returns_on(world.host());
 }
 
 #[test]

@@ -109,9 +109,7 @@ fn c_21_it_outlives_the_daemon_and_leaves_nothing() {
     assert_eq!(world.peer().fetch("10.99.0.1:8081").as_deref(), Some(HELLO));
     world.docker("rm -f over-web").ok();
     world.docker("network rm over").ok();
-    eventually_is(SOON, String::new(), || {
-        before.difference(&Snapshot::take(world.host()))
-    });
+    before.returns_on(world.host());
 }
 
 #[test]

@@ -325,9 +325,7 @@ fn a_finished_container_leaves_nothing_on_the_host() {
     world.docker("run --rm -p 8080-8090:80-90 img true").ok();
     world.docker("run --rm --network host img true").ok();
     world.docker("run --rm --network none img true").ok();
-    eventually_is(SOON, String::new(), || {
-        before.difference(&Snapshot::take(world.host()))
-    });
+    before.returns_on(world.host());
 }
 
 #[test]
@@ -389,9 +387,7 @@ fn many_at_once_have_addresses_and_ports_of_their_own() {
         }
     });
     world.docker("rm -f $(docker ps -aq)").ok();
-    eventually_is(SOON, String::new(), || {
-        before.difference(&Snapshot::take(world.host()))
-    });
+    before.returns_on(world.host());
 }
 
 #[test]
@@ -417,7 +413,5 @@ fn who_uses_a_network_that_is_being_made_waits_for_it() {
     }
     world.docker("rm -f $(docker ps -aq)").ok();
     world.docker("network prune -f").ok();
-    eventually_is(SOON, String::new(), || {
-        before.difference(&Snapshot::take(world.host()))
-    });
+    before.returns_on(world.host());
 }

@@ -56,9 +56,7 @@ fn b3_1_b3_2_a_killed_daemon_comes_back_with_everything() {
         assert_eq!(world.peer().fetch("10.99.0.1:8080").as_deref(), Some(HELLO));
         world.launch();
         assert_eq!(account(&world), said, "round {round}");
-        eventually_is(SOON, String::new(), || {
-            had.difference(&Snapshot::take(world.host()))
-        });
+        had.returns_on(world.host());
     }
     world.stop();
     assert_eq!(
@@ -155,9 +153,7 @@ fn damaged(damage: impl Fn(&World) -> String, told: &str) {
         let script = damage(&world);
         world.host().sh(&script).ok();
         eventually(SOON, || world.peer().fetch("10.99.0.1:8080"));
-        eventually_is(SOON, String::new(), || {
-            had.difference(&Snapshot::take(world.host()))
-        });
+        had.returns_on(world.host());
         assert!(world.sandbox("client").pings(&world.address("web", "net1")));
         let log = world.log().to_lowercase();
         assert!(

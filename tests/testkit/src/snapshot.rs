@@ -3,10 +3,14 @@
 //! What differs from run to run without meaning anything – ids, MAC addresses, the random part of
 //! a name, counters, handles – is replaced, so that two runs of the same thing compare equal.
 
-use crate::Host;
+use crate::{Host, eventually_is};
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
+use std::time::Duration;
+
+/// How long a host may take to be as it was.
+const PATIENCE: Duration = Duration::from_secs(5);
 
 /// Links, addresses, routes, neighbors and rules of a host and of every sandbox on it; its mounts,
 /// cgroups and processes; and the files of the exec root.
@@ -52,6 +56,18 @@ impl Snapshot {
     #[must_use]
     pub fn without(&self, known: impl Fn(&str) -> bool) -> Self {
         Self(self.0.iter().filter(|line| !known(line)).cloned().collect())
+    }
+
+    /// Waits until a host looks like this again: a container's processes, mounts and cgroups take a
+    /// moment to go.
+    ///
+    /// # Panics
+    /// When it has not within five seconds; the message has what differs.
+    #[track_caller]
+    pub fn returns_on(&self, host: &Host) {
+        eventually_is(PATIENCE, String::new(), || {
+            self.difference(&Self::take(host))
+        });
     }
 
     /// What is only in one of the two, a line each with `-` (here) or `+` (there); empty if equal.
