@@ -244,8 +244,7 @@ impl<'w> Matrix<'w> {
         ]);
         json!({
             "Driver": "macvlan",
-            // What the host reaches by a link beside its own is told for IPv4 alone.
-            "EnableIPv6": host_access == "false",
+            "EnableIPv6": true,
             "Options": {"parent": "eth0", "macvlan_mode": mode, "host_access": host_access},
             "IPAM": {"Config": [
                 {"Subnet": "10.99.0.0/24", "IPRange": "10.99.0.192/27", "Gateway": LAN4},

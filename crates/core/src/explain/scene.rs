@@ -113,6 +113,14 @@ impl<'a> Scene<'a> {
         self.uppers.iter().find(has).map(|upper| upper.parent)
     }
 
+    /// Whether a link was told the hardware address of a neighbor.
+    pub(super) fn knows_neighbor(&self, link: UpperLink<'_>, address: IpAddr) -> bool {
+        InterfaceName::try_from(link.link).is_ok_and(|name| {
+            let key = Key::Neighbor(link.netns, name, address);
+            self.world.plan.objects().contains_key(&key)
+        })
+    }
+
     /// Whether a link of the host is a bridge of ours.
     pub(super) fn is_bridge(&self, link: &str) -> bool {
         self.devices.contains_key(link)

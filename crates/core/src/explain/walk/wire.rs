@@ -4,7 +4,7 @@ use super::{Arrived, Place, Walk, lost};
 use crate::explain::report::{HopKind, Verdict};
 use crate::explain::scene::{Scene, UpperLink};
 use crate::explain::why;
-use crate::plan::{IpvlanFlag, Key, LinkKind, MacvlanMode, Netns, Object, Upper};
+use crate::plan::{IpvlanFlag, IpvlanMode, Key, LinkKind, MacvlanMode, Netns, Object, Upper};
 use std::net::IpAddr;
 
 /// Whether frames of a link reach its neighbors on the same parent.
@@ -111,7 +111,25 @@ fn neighbor<'a>(
 ) -> Option<UpperLink<'a>> {
     let others = scene.uppers.iter().filter(|upper| upper.parent == parent);
     let mut others = others.filter(|upper| (upper.netns, upper.link) != (from.netns, from.link));
-    others.find(|upper| has(scene, upper, address)).copied()
+    others
+        .find(|upper| has(scene, upper, address) || is_sent_to(scene, from, upper, address))
+        .copied()
+}
+
+/// Whether frames for an IPv6 address of the host go to its link beside the sender's: where the
+/// sender was told so, for the link would not answer, or where no hardware address is asked for.
+fn is_sent_to(
+    scene: &Scene<'_>,
+    from: UpperLink<'_>,
+    upper: &UpperLink<'_>,
+    address: IpAddr,
+) -> bool {
+    let routed = matches!(
+        upper.kind,
+        Upper::Ipvlan(IpvlanMode::L3 | IpvlanMode::L3s, _)
+    );
+    let of_host = upper.netns == Netns::Host && scene.host().is_local(address);
+    of_host && (routed || scene.knows_neighbor(from, address))
 }
 
 /// Whether a link answers for an address: IPv4 for all of its namespace, IPv6 for its own.
