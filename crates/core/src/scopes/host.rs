@@ -3,7 +3,7 @@
 //! What a rule decides per network, endpoint or port stands in a set or map; the rules never grow.
 
 use super::publish::{publish_chain, publish_sets};
-use super::{APART, PUBLISHED_DIRECT, PUBLISHED_ONLY, ROUTED, set};
+use super::{ALIASED, APART, PUBLISHED_DIRECT, PUBLISHED_ONLY, ROUTED, UNTRACKED, set};
 use crate::model::{Facts, InterfaceName, Policy};
 use crate::nft::{
     Chain, ChainKind, Data, DataType, Datum, Family, Field, Hook, HookPoint, Match, Rule, Set,
@@ -23,14 +23,6 @@ pub fn plan_host(facts: &Facts, forward: (bool, bool)) -> Plan {
         Key::Table(Netns::Host, TABLE.into()),
         Object::Table(host_table_of(&facts.policy)),
     );
-    for ipv6 in [false, true] {
-        if facts.unmanaged(ipv6) {
-            plan.add(
-                Key::Element(set::UNMANAGED.into(), vec![Datum::NfProto(ipv6)]),
-                Object::Element(Data::None),
-            );
-        }
-    }
     let families = [
         (
             forward.0,
@@ -129,6 +121,8 @@ pub fn host_table_of(policy: &Policy) -> Table {
     chains.extend(entrances(policy));
     chains.push(publish_chain());
     chains.extend([
+        untracked(),
+        aliased(),
         guard(),
         prerouting(),
         output(),
@@ -136,6 +130,9 @@ pub fn host_table_of(policy: &Policy) -> Table {
         postrouting(),
         last(),
     ]);
+    for chain in chains.iter_mut().filter(|chain| chain.hook.is_some()) {
+        chain.rules.splice(0..0, left_alone(policy));
+    }
     Table {
         family: Family::Inet,
         name: TABLE.into(),
@@ -154,7 +151,7 @@ fn sets() -> Vec<Set> {
     };
     let mut sets = vec![
         plain(set::BRIDGES, &[Interface], &[]),
-        plain(set::FURTHER, &[Interface], &[]),
+        plain(set::ARRIVING, &[Interface], &[Verdict]),
         plain(set::SIBLINGS, &[Interface, Interface], &[]),
         plain(set::WITHIN, &[Interface, Interface], &[Verdict]),
         plain(set::LEAVING, &[Interface], &[Verdict]),
@@ -172,7 +169,6 @@ fn sets() -> Vec<Set> {
         plain(set::OVERLAPPING4, &[Interface, Ipv4], &[]),
         plain(set::ALIAS4, &[Interface, Ipv4], &[Ipv4]),
         plain(set::REAL4, &[Interface, Ipv4], &[Ipv4]),
-        plain(set::UNMANAGED, &[NfProto], &[]),
         plain(set::SELF4, &[Ipv4, Ipv4], &[]),
         plain(set::SELF6, &[Ipv6, Ipv6], &[]),
     ];
@@ -290,24 +286,28 @@ fn guard() -> Chain {
                 ],
                 Verdict::Drop,
             ),
-            Rule {
-                matches: vec![Match::InSet(
-                    vec![Field::InputInterface],
-                    set::FURTHER.into(),
-                )],
-                statements: vec![Statement::NoTrack],
-                comment: "seen again on the first bridge of its network".into(),
-            },
-        ]
-        .into_iter()
-        .chain(aliases())
-        .collect(),
+            lookup(
+                "from a bridge that is not like others",
+                &[Field::InputInterface],
+                set::ARRIVING,
+            ),
+        ],
     )
+}
+
+/// Of a crowd's bridges the first one tracks, and decides.
+fn untracked() -> Chain {
+    let rule = Rule {
+        matches: vec![],
+        statements: vec![Statement::NoTrack],
+        comment: "seen again on the first bridge of its network".into(),
+    };
+    plain_chain(UNTRACKED, [rule])
 }
 
 /// Endpoints whose address may be another network's, too, get one that is theirs alone before the
 /// kernel tracks or routes anything; among siblings they keep their own.
-fn aliases() -> [Rule; 2] {
+fn aliased() -> Chain {
     let [source, destination] = [Field::Ip4Source, Field::Ip4Destination];
     let sibling = Match::InSet(
         vec![Field::InputInterface, destination],
@@ -315,7 +315,7 @@ fn aliases() -> [Rule; 2] {
     );
     // Multicast and broadcast stay on the bridge.
     let many = ipnet::Ipv4Net::new_assert(std::net::Ipv4Addr::new(224, 0, 0, 0), 3).into();
-    [
+    let rules = [
         rule(
             "between siblings of one subnet",
             vec![sibling],
@@ -330,7 +330,8 @@ fn aliases() -> [Rule; 2] {
             }],
             comment: "from a subnet that another network may have".into(),
         },
-    ]
+    ];
+    plain_chain(ALIASED, rules)
 }
 
 /// After all translation: what the host calls an endpoint becomes its own address again.
@@ -342,7 +343,10 @@ fn last() -> Chain {
         HookPoint::Postrouting,
         300,
         vec![Rule {
-            matches: vec![],
+            matches: vec![Match::InSet(
+                vec![Field::OutputInterface],
+                set::OVERLAPPING.into(),
+            )],
             statements: vec![Statement::SetAddress {
                 to: destination,
                 fields: vec![Field::OutputInterface, destination],
@@ -390,11 +394,6 @@ fn output() -> Chain {
 
 fn forward() -> Chain {
     use Field::{InputInterface, NfProto, OutputInterface};
-    let lookup = |comment: &str, fields: &[Field], map: &str| Rule {
-        matches: vec![],
-        statements: vec![Statement::VerdictMap(fields.to_vec(), map.into())],
-        comment: comment.into(),
-    };
     base(
         "forward",
         ChainKind::Filter,
@@ -525,16 +524,30 @@ fn rule(comment: &str, matches: Vec<Match>, verdict: Verdict) -> Rule {
     }
 }
 
-/// A chain that packets come to. Those of a family that is not ours leave it at once.
-fn base(
-    name: &str,
-    kind: ChainKind,
-    point: HookPoint,
-    priority: i32,
-    mut rules: Vec<Rule>,
-) -> Chain {
-    let unmanaged = Match::InSet(vec![Field::NfProto], set::UNMANAGED.into());
-    rules.insert(0, rule("not ours", vec![unmanaged], Verdict::Return));
+/// What a map says of the fields.
+fn lookup(comment: &str, fields: &[Field], map: &str) -> Rule {
+    Rule {
+        matches: vec![],
+        statements: vec![Statement::VerdictMap(fields.to_vec(), map.into())],
+        comment: comment.into(),
+    }
+}
+
+/// Packets of a family that is not ours to filter or translate leave a chain at once.
+fn left_alone(policy: &Policy) -> impl Iterator<Item = Rule> + use<> {
+    let families = [
+        (false, policy.ipv4_unmanaged),
+        (true, policy.ipv6_unmanaged),
+    ];
+    let unmanaged = families.into_iter().filter(|(_, unmanaged)| *unmanaged);
+    unmanaged.map(|(ipv6, _)| {
+        let family = Match::Is(Field::NfProto, Datum::NfProto(ipv6));
+        rule("not ours", vec![family], Verdict::Return)
+    })
+}
+
+/// A chain that packets come to.
+fn base(name: &str, kind: ChainKind, point: HookPoint, priority: i32, rules: Vec<Rule>) -> Chain {
     Chain {
         name: name.into(),
         hook: Some(Hook {

@@ -24,6 +24,10 @@ pub const PUBLISHED_ONLY: &str = "published-only";
 pub const PUBLISHED_DIRECT: &str = "published-direct";
 /// The chain for what may enter a routed network.
 pub const ROUTED: &str = "routed";
+/// The chain for what is seen again on another bridge of its network, which tracks it.
+pub const UNTRACKED: &str = "untracked";
+/// The chain for what comes from a subnet that another network may have.
+pub const ALIASED: &str = "aliased";
 /// The chain for what may pass between containers that are kept apart.
 pub const APART: &str = "apart";
 
@@ -31,8 +35,8 @@ pub const APART: &str = "apart";
 pub mod set {
     /// The bridges of ours.
     pub const BRIDGES: &str = "bridges";
-    /// Further bridges of networks that are too large for one.
-    pub const FURTHER: &str = "further";
+    /// Where to what arrives by a bridge goes before the kernel tracks it.
+    pub const ARRIVING: &str = "arriving";
     /// A bridge and itself: both ends on one network.
     pub const SIBLINGS: &str = "siblings";
     /// Verdict between two links of one network.
@@ -67,8 +71,6 @@ pub mod set {
     pub const ALIAS4: &str = "alias4";
     /// Their addresses, by bridge and what the host calls them.
     pub const REAL4: &str = "real4";
-    /// IPv4 or IPv6, where its packets are not ours to filter or translate.
-    pub const UNMANAGED: &str = "unmanaged";
     /// An IPv4 endpoint and itself, where it has published ports.
     pub const SELF4: &str = "self4";
     /// An IPv6 endpoint and itself, where it has published ports.

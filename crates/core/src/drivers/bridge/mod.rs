@@ -8,14 +8,14 @@
 pub mod options;
 mod segments;
 
-pub use segments::{PORTS, SEGMENTS, segment_bridge};
+pub use segments::{PORTS, SEGMENTS, links, segment_bridge};
 
 pub use options::{BridgeOptions, GatewayMode, InvalidOption};
 
 use crate::model::{Endpoint, Facts, InterfaceName, Mac, Network, SandboxId, UsersDevice};
 use crate::nft::{Data, Datum, Verdict};
 use crate::plan::{Effect, Key, Link, LinkKind, Netns, Object, Plan, Route};
-use crate::scopes::{APART, PUBLISHED_DIRECT, PUBLISHED_ONLY, ROUTED, set};
+use crate::scopes::{ALIASED, APART, PUBLISHED_DIRECT, PUBLISHED_ONLY, ROUTED, set};
 use ipnet::IpNet;
 use std::net::{IpAddr, Ipv4Addr};
 
@@ -117,6 +117,8 @@ fn plan_filter(network: &Network, options: &BridgeOptions, facts: &Facts, plan: 
     }
     if options.overlapping {
         element(set::OVERLAPPING, vec![bridge.clone()], Data::None);
+        let aliased = Data::Verdict(Verdict::Goto(ALIASED.into()));
+        element(set::ARRIVING, vec![bridge.clone()], aliased);
     }
     if network.spec.internal {
         element(set::LEAVING, vec![bridge], Data::Verdict(Verdict::Drop));

@@ -8,7 +8,7 @@ use super::plan_passage;
 use crate::model::{Facts, InterfaceName, Mac, Network, derive_id};
 use crate::nft::{Data, Datum, Verdict};
 use crate::plan::{Key, Link, LinkKind, Netns, Object, Plan};
-use crate::scopes::set;
+use crate::scopes::{UNTRACKED, set};
 
 /// How many endpoints the first bridge takes: the rest of its ports is for the others.
 pub const PORTS: u16 = 960;
@@ -27,6 +27,16 @@ pub fn segment_bridge(network: &Network, options: &BridgeOptions, segment: u16) 
         0 => options.device.clone(),
         further => name(network, BRIDGE, further),
     }
+}
+
+/// The links that a network has on the host: its bridges, and what joins them.
+pub fn links(network: &Network, options: &BridgeOptions) -> Vec<InterfaceName> {
+    let further = (1..=network.segments)
+        .flat_map(|segment| [BRIDGE, UP, DOWN].map(|kind| name(network, kind, segment)));
+    [options.device.clone()]
+        .into_iter()
+        .chain(further)
+        .collect()
 }
 
 fn name(network: &Network, kind: &str, segment: u16) -> InterfaceName {
@@ -82,7 +92,8 @@ fn plan_filter(bridge: &InterfaceName, plan: &mut Plan) {
     let mut element = |set: &str, key: Vec<Datum>, data: Data| {
         plan.add(Key::Element(set.into(), key), Object::Element(data));
     };
-    element(set::FURTHER, vec![bridge], Data::None);
+    let untracked = Data::Verdict(Verdict::Goto(UNTRACKED.into()));
+    element(set::ARRIVING, vec![bridge], untracked);
     element(set::WITHIN, pair, Data::Verdict(Verdict::Accept));
 }
 
