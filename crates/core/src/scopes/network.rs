@@ -81,6 +81,16 @@ impl DriverOptions {
         shim.and(self.parent()).map(Parent::name)
     }
 
+    /// The links that the network itself has on the host, but for its parent.
+    pub fn links(&self, network: &Network) -> Vec<InterfaceName> {
+        match self {
+            Self::Bridge(options) => bridge::links(network, options),
+            Self::Macvlan(options) => options.shim.iter().cloned().collect(),
+            Self::Ipvlan(options) => options.shim.iter().cloned().collect(),
+            Self::Host | Self::Null => vec![],
+        }
+    }
+
     /// Whether its endpoints can route through a gateway.
     pub fn has_gateway(&self, network: &Network) -> bool {
         self.leads_out(network) && !self.routes_by_link()

@@ -3,10 +3,10 @@
 use crate::locks::LockIgnoringPoison;
 use crate::{Engine, EngineError};
 use sealane_core::drivers::bridge::{BridgeOptions, segment_bridge};
-use sealane_core::model::{Endpoint, Facts, Network};
+use sealane_core::model::{Endpoint, Facts, InterfaceName, Network};
 use sealane_core::nft::Table;
 use sealane_core::plan::{LinkKind, Object, Plan, Upper, check};
-use sealane_core::scopes::host_table;
+use sealane_core::scopes::{DriverOptions, host_table};
 use sealane_executor::ApplyError;
 use std::fs::File;
 use std::io::Read;
@@ -168,6 +168,17 @@ impl Engine {
         if let Some(network) = network {
             self.tell(action, &network);
         }
+    }
+
+    /// The links that networks have on the host.
+    pub(crate) fn network_links(&self) -> Vec<InterfaceName> {
+        let state = self.state();
+        let networks = state.networks.values().map(|found| &found.network);
+        let links = networks.filter_map(|network| {
+            let options = DriverOptions::of(network).ok()?;
+            Some(options.links(network))
+        });
+        links.flatten().collect()
     }
 
     /// The devices of our bridge networks.

@@ -77,16 +77,31 @@ impl Engine {
     /// Whether a change could concern something of ours.
     fn concerned(&self, noticed: &Noticed) -> bool {
         match noticed {
-            Noticed::Link { name, gone: true } => self.wants_link(name) || self.is_parent(name),
-            // It may also be a bridge within which packets are to pass.
-            Noticed::Link { name, gone: false } => {
-                let may_be_bridge = self.facts().bridge_netfilter && !self.wants_link(name);
-                may_be_bridge || self.waits_for_parent(name) || self.misses(name)
+            Noticed::Link {
+                name, gone: true, ..
+            } => self.wants_link(name) || self.is_parent(name),
+            Noticed::Link {
+                name,
+                gone: false,
+                bridge,
+            } => {
+                (*bridge && self.is_new_foreign_bridge(name))
+                    || self.waits_for_parent(name)
+                    || self.misses(name)
             }
             Noticed::Address(prefix) | Noticed::Route(prefix) => self.has_subnet(*prefix),
             Noticed::NewRoute(..) => false, // it takes nothing of ours away
             Noticed::Nftables | Noticed::Overrun => true,
         }
+    }
+
+    /// Whether a bridge is one that we do not know yet and within which packets are to pass.
+    fn is_new_foreign_bridge(&self, name: &str) -> bool {
+        let facts = self.facts();
+        let mut known = facts.foreign_bridges.iter();
+        facts.bridge_netfilter
+            && !known.any(|bridge| bridge.as_str() == name)
+            && !self.wants_link(name)
     }
 
     /// Looks whether a route that came is in the way of a network, or one that went was.
@@ -116,7 +131,11 @@ impl Engine {
             let mut endpoints = state.sandboxes.values().flat_map(|s| s.endpoints.values());
             endpoints.any(|endpoint| endpoint.host_interface.as_str() == name)
         };
-        endpoint() || self.bridges().iter().any(|bridge| bridge == name)
+        endpoint()
+            || self
+                .network_links()
+                .iter()
+                .any(|link| link.as_str() == name)
     }
 }
 

@@ -36,6 +36,8 @@ pub enum Noticed {
         name: String,
         /// Whether it is gone.
         gone: bool,
+        /// Whether it is a bridge.
+        bridge: bool,
     },
     /// An address was removed.
     Address(IpNet),
@@ -223,7 +225,8 @@ fn notice(reply: &Reply) -> Option<Noticed> {
         // A port that leaves its bridge is "deleted" in the bridge's family.
         let of_bridge = reply.payload.first() == Some(&(libc::AF_BRIDGE as u8));
         let gone = reply.kind == DELETED_LINK && !of_bridge;
-        return Some(Noticed::Link { name, gone });
+        let bridge = link::kind_of(&reply.payload).as_deref() == Some("bridge");
+        return Some(Noticed::Link { name, gone, bridge });
     }
     match parse(reply) {
         Ok(RouteNetlinkMessage::DelAddress(message)) => {

@@ -143,6 +143,15 @@ pub(crate) fn identity(payload: &[u8]) -> Option<(u32, String)> {
     Some((index, decode::text(decode::find(attributes, NAME)?)))
 }
 
+/// What kind of link a message is about, in the kernel's word; hardware has none.
+pub(crate) fn kind_of(payload: &[u8]) -> Option<String> {
+    const INFO: u16 = 18; // IFLA_LINKINFO (linux/if_link.h)
+    const KIND: u16 = 1; // IFLA_INFO_KIND
+    let (_, attributes) = payload.split_first_chunk::<16>()?;
+    let info = decode::find(attributes, INFO)?;
+    Some(decode::text(decode::find(info, KIND)?))
+}
+
 impl Found {
     #[expect(
         clippy::wildcard_enum_match_arm,

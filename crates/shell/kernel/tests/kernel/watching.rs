@@ -22,6 +22,7 @@ fn link(name: &str, gone: bool) -> Noticed {
     Noticed::Link {
         name: name.into(),
         gone,
+        bridge: name.starts_with("br"),
     }
 }
 
