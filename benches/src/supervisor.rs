@@ -83,7 +83,7 @@ impl Drop for Supervisor {
     }
 }
 
-/// Copies the bundle of a container that runs; its root file system stays mounted meanwhile.
+/// Copies the bundle of a container that runs, with the files of the same image.
 fn write_bundle(host: &Host, container: &str, cgroup: &str) -> Result<()> {
     let path = host.path(format!("/run/sealane/containers/{container}/config.json"));
     let text = fs::read(&path).map_err(failed(format!("reading {}", path.display())))?;
@@ -91,10 +91,16 @@ fn write_bundle(host: &Host, container: &str, cgroup: &str) -> Result<()> {
     let mut config = parsed.map_err(failed("reading a bundle"))?;
     config["process"]["args"] = json!(["true"]);
     config["linux"]["cgroupsPath"] = json!(format!("{cgroup}/floor"));
+    config["root"]["path"] = json!(format!("{FOLDER}/rootfs"));
     let folder = host.path(FOLDER);
     let written = fs::create_dir_all(folder.join("exits"))
         .and_then(|()| fs::write(folder.join("config.json"), config.to_string()));
-    written.map_err(failed("writing a bundle"))
+    written.map_err(failed("writing a bundle"))?;
+    let image = folder.join("image.tar");
+    fs::write(&image, crate::stage::image()?).map_err(failed("writing the image of a bundle"))?;
+    let unpack = format!("mkdir {FOLDER}/rootfs && tar -xf {FOLDER}/image.tar -C {FOLDER}/rootfs");
+    host.sh(&unpack).ok();
+    Ok(())
 }
 
 /// What the worker does: a round for each line of standard input.

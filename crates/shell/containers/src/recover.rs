@@ -68,6 +68,7 @@ impl Containers {
                 continue;
             }
             alive.insert(record.id);
+            self.release_mount(&record);
             let known = record.state.status == Status::Running
                 && (record.state.pid, record.state.start_time) == (state.pid, state.start_time);
             if !known {

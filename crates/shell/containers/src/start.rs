@@ -128,6 +128,7 @@ impl Containers {
             .parts
             .processes
             .create(&process_spec(&record, place)?)?;
+        self.release_mount(&record);
         self.join_pending(turn.container())?;
         let started_at = Timestamp::now();
         self.parts.processes.start(&record.id)?;
@@ -148,6 +149,16 @@ impl Containers {
             }
         })?;
         Ok(running)
+    }
+
+    /// Takes the root file system off the host's mounts: a container that is made has it in its own
+    /// namespace. Left there, it would lengthen the list of mounts that the runtime reads again and
+    /// again for every further container.
+    pub(crate) fn release_mount(&self, record: &Record) {
+        if let Err(error) = self.parts.files.unmount(&record.id) {
+            let error = crate::error::chain(&error);
+            tracing::warn!(container = record.name, error, "its root stays mounted");
+        }
     }
 
     fn reset_life(&self, container: &Container, by: StartBy) {

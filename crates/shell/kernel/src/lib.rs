@@ -9,6 +9,7 @@
 
 mod ack;
 mod channel;
+pub mod descriptors;
 pub mod fake;
 pub mod fault;
 mod kernel;

@@ -11,6 +11,7 @@ use crate::{
 use oci_spec::runtime::Spec;
 use sealane_core::model::Id;
 use serde::{Deserialize, Serialize};
+use std::path::PathBuf;
 use std::time::Duration;
 
 /// How long conmon may take to end after its exec.
@@ -29,7 +30,7 @@ impl Runtime {
     /// connection that is returned stands.
     pub fn exec_start(&self, spec: &ExecSpec) -> Result<RunningExec> {
         let config = self.config_of(&spec.container)?;
-        let process = bundle::exec(spec, &config, &self.host)?;
+        let process = bundle::exec(spec, &config, &self.root_of(&spec.container)?, &self.host)?;
         let folder = self.layout.exec(&spec.id);
         if folder.path().exists() {
             return Err(RuntimeError::Exists(spec.id));
@@ -48,6 +49,15 @@ impl Runtime {
             self.exec_delete(&spec.id)?;
         }
         started
+    }
+
+    /// The root file system of a container that runs, as it is in there: on the host it is not
+    /// mounted any more.
+    fn root_of(&self, id: &Id) -> Result<PathBuf> {
+        let process = self.record(id)?.map(|record| record.process);
+        let process = process.filter(Identity::is_alive);
+        let process = process.ok_or(RuntimeError::Ended(*id))?;
+        Ok(PathBuf::from(format!("/proc/{}/root", process.pid)))
     }
 
     fn run_exec(&self, spec: &ExecSpec, folder: &Folder) -> Result<RunningExec> {

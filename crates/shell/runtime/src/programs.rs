@@ -6,9 +6,12 @@ use crate::layout::Folder;
 use crate::{Result, RuntimeConfig, RuntimeError, fault, files};
 use rustix::process::{Pid, PidfdFlags, pidfd_open};
 use sealane_core::model::Id;
+use sealane_kernel::descriptors::spawn_with_few;
 use std::io;
+use std::panic::resume_unwind;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
+use std::thread;
 use std::time::Duration;
 
 /// How long a command may take. Beyond this it hangs.
@@ -107,6 +110,15 @@ impl Programs {
 /// Runs a program to its end, or kills it when it takes too long.
 pub(crate) fn run(command: &mut Command, what: &'static str, program: &Path) -> Result<Output> {
     fault::point(what);
+    thread::scope(|scope| {
+        let run = spawn_with_few(scope, || run_here(command, program));
+        let run = run.map_err(files::failed("start a thread for", program))?;
+        let output = run.join().unwrap_or_else(|panic| resume_unwind(panic));
+        output.map_err(files::failed("start a thread for", program))?
+    })
+}
+
+fn run_here(command: &mut Command, program: &Path) -> Result<Output> {
     command
         .stdin(Stdio::null())
         .stdout(Stdio::piped())

@@ -313,7 +313,7 @@ impl Runtime {
 
     /// The record, or what can be found out if the daemon died before it was written: the pid
     /// that the OCI runtime wrote down, if that process is in the container's cgroup.
-    fn record(&self, id: &Id) -> Result<Option<Record>> {
+    pub(crate) fn record(&self, id: &Id) -> Result<Option<Record>> {
         let folder = self.layout.container(id);
         let written = files::read_json(&folder.record())?;
         if written.is_some() {

@@ -88,12 +88,11 @@ pub(crate) fn container(spec: &ProcessSpec, host: &Host, cgroup: &str) -> Result
     Ok(config)
 }
 
-/// The process of an exec in the container that `config` describes.
-pub(crate) fn exec(spec: &ExecSpec, config: &Spec, host: &Host) -> Result<Process> {
+/// The process of an exec in the container that `config` describes and whose files are at `rootfs`.
+pub(crate) fn exec(spec: &ExecSpec, config: &Spec, rootfs: &Path, host: &Host) -> Result<Process> {
     let damaged =
         || RuntimeError::InvalidSpec(format!("the bundle of {} is not whole", spec.container));
     let first = config.process().as_ref().ok_or_else(damaged)?;
-    let rootfs = config.root().as_ref().ok_or_else(damaged)?.path();
     if spec.args.is_empty() {
         return Err(RuntimeError::InvalidSpec(
             "No exec command specified".into(),

@@ -1,16 +1,17 @@
 //! The arguments and the environment that conmon is started with.
 
-use super::{ATTACHED, Kind, Launch, Programs, REPORT, START};
+use super::{Kind, Launch, Programs, TheirEnds};
 use crate::layout::Folder;
 use crate::{Result, Stdin, files};
 use std::ffi::OsStr;
 use std::fs::File;
+use std::os::fd::{AsRawFd, OwnedFd};
 use std::path::Path;
 use std::process::{Command, Stdio};
 
 impl Programs {
-    /// The command that starts conmon.
-    pub(super) fn conmon_command(&self, launch: &Launch<'_>) -> Result<Command> {
+    /// The command that starts conmon, which inherits its ends of the pipes.
+    pub(super) fn conmon_command(&self, launch: &Launch<'_>, pipes: &TheirEnds) -> Result<Command> {
         let folder = launch.folder;
         let log = folder.conmon_log();
         let stderr = File::create(&log).map_err(files::failed("create", &log))?;
@@ -21,8 +22,8 @@ impl Programs {
                 "PATH",
                 "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
             )
-            .env("_OCI_STARTPIPE", START.to_string())
-            .env("_OCI_SYNCPIPE", REPORT.to_string())
+            .env("_OCI_STARTPIPE", number(&pipes.start))
+            .env("_OCI_SYNCPIPE", number(&pipes.report))
             // Its socket for the terminal is there; by this name its address is short enough.
             .env("TMPDIR", "/proc/self/cwd")
             .current_dir(folder.path())
@@ -52,7 +53,8 @@ impl Programs {
                 command.args(["-l", "k8s-file:log"]);
             }
             Kind::Exec => {
-                command.env("_OCI_ATTACHPIPE", ATTACHED.to_string());
+                let attached = pipes.attached.as_ref().map(number);
+                command.envs(attached.map(|number| ("_OCI_ATTACHPIPE", number)));
                 command.args(["-l", "none", "-e", "--exec-attach"]);
                 option(&mut command, "--exec-process-spec", &folder.process());
             }
@@ -79,4 +81,9 @@ impl Programs {
             argument(folder.runtime_log().as_os_str());
         }
     }
+}
+
+/// A descriptor as programs are told of it.
+fn number(descriptor: &OwnedFd) -> String {
+    descriptor.as_raw_fd().to_string()
 }

@@ -11,25 +11,24 @@ use crate::identity::{Identity, readable};
 use crate::layout::Folder;
 use crate::programs::conmon_in;
 use crate::{Result, RuntimeError, Stdin, fault, files};
-use command_fds::{CommandFdExt, FdMapping};
+use rustix::io::{FdFlags, fcntl_setfd};
 use rustix::pipe::{PipeFlags, pipe_with};
 use sealane_core::model::Id;
+use sealane_kernel::descriptors::spawn_with_few;
 use serde::Deserialize;
 use std::fs::File;
 use std::io::{self, Write};
 use std::os::fd::OwnedFd;
+use std::panic::resume_unwind;
 use std::path::{Path, PathBuf};
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::thread;
 use std::time::Duration;
 
 /// How long an OCI runtime may take. Beyond this it hangs.
 const DEADLINE: Duration = Duration::from_secs(120);
 /// How long conmon may take to end.
 const PATIENCE: Duration = Duration::from_secs(10);
-
-// The descriptors in conmon.
-const START: i32 = 3;
-const REPORT: i32 = 4;
-const ATTACHED: i32 = 5;
 
 /// The programs, and the state they share.
 #[derive(Clone, Debug)]
@@ -101,6 +100,19 @@ struct Pipes {
     attached: Option<OwnedFd>,
 }
 
+/// conmon's ends. The program that starts next inherits them under the numbers they have here.
+struct TheirEnds {
+    start: OwnedFd,
+    report: OwnedFd,
+    attached: Option<OwnedFd>,
+}
+
+/// Says that conmon accepts connections, and hears whether one stands.
+struct Listening {
+    says: Sender<()>,
+    hears: Receiver<Result<()>>,
+}
+
 impl Programs {
     /// Starts conmon and waits until the process exists. `listening` is called for an exec once
     /// conmon accepts connections and before the program runs. After a failure conmon is gone.
@@ -109,6 +121,30 @@ impl Programs {
         launch: &Launch<'_>,
         cgroups: &Cgroups,
         listening: impl FnOnce() -> Result<()>,
+    ) -> Result<Launched, Failure> {
+        let (says, heard) = channel();
+        let (answer, hears) = channel();
+        let there = Listening { says, hears };
+        thread::scope(|scope| {
+            let launching = spawn_with_few(scope, || self.launch_here(launch, cgroups, there))
+                .map_err(files::failed("start a thread for", &self.conmon))?;
+            if heard.recv().is_ok() {
+                // It may have given up meanwhile, and says why.
+                drop(answer.send(listening()));
+            }
+            let launched = launching
+                .join()
+                .unwrap_or_else(|panic| resume_unwind(panic));
+            launched.map_err(files::failed("start a thread for", &self.conmon))?
+        })
+    }
+
+    /// The same, on a thread whose descriptors its programs inherit.
+    fn launch_here(
+        &self,
+        launch: &Launch<'_>,
+        cgroups: &Cgroups,
+        listening: Listening,
     ) -> Result<Launched, Failure> {
         let pipes = self.spawn(launch, cgroups)?;
         let conmon = conmon_in(launch.folder, &launch.container);
@@ -128,14 +164,19 @@ impl Programs {
         &self,
         launch: &Launch<'_>,
         mut pipes: Pipes,
-        listening: impl FnOnce() -> Result<()>,
+        listening: Listening,
     ) -> Result<i32, Failure> {
         let path = launch.folder.path();
         if let Some(attached) = pipes.attached.take() {
             if read_line(attached, path)?.is_none() {
                 return Err(Failure::Other(self.silent(launch)));
             }
-            listening()?;
+            // Who asked for this waits for one of both.
+            if listening.says.send(()).is_ok()
+                && let Ok(stands) = listening.hears.recv()
+            {
+                stands?;
+            }
             let went_on = pipes.start.write_all(b"0");
             went_on.map_err(files::failed("let conmon go on in", path))?;
         }
@@ -154,47 +195,20 @@ impl Programs {
 
     fn spawn(&self, launch: &Launch<'_>, cgroups: &Cgroups) -> Result<Pipes> {
         let path = launch.folder.path();
-        let pipe = || {
-            pipe_with(PipeFlags::CLOEXEC)
-                .map_err(io::Error::from)
-                .map_err(files::failed("make a pipe for", path))
-        };
-        let (their_start, start) = pipe()?;
-        let (report, their_report) = pipe()?;
-        let mut mappings = vec![
-            FdMapping {
-                parent_fd: their_start,
-                child_fd: START,
-            },
-            FdMapping {
-                parent_fd: their_report,
-                child_fd: REPORT,
-            },
-        ];
-        let mut attached = None;
-        if launch.kind == Kind::Exec {
-            let (ours, theirs) = pipe()?;
-            mappings.push(FdMapping {
-                parent_fd: theirs,
-                child_fd: ATTACHED,
-            });
-            attached = Some(ours);
-        }
-        let mut command = self.conmon_command(launch)?;
-        command
-            .fd_mappings(mappings)
-            .map_err(|error| RuntimeError::File {
-                action: "pass pipes to conmon for",
-                path: path.into(),
-                source: io::Error::other(error),
-            })?;
+        let pipes = pipes(launch.kind == Kind::Exec);
+        let (theirs, ours) = pipes.map_err(files::failed("make a pipe for", path))?;
+        let mut command = self.conmon_command(launch, &theirs)?;
         fault::point("exec conmon");
         let mut child = command
             .spawn()
             .map_err(files::failed("run", &self.conmon))?;
-        // Our copies of conmon's ends: with them open, its death would not be seen.
-        drop(command);
-        let mut start = File::from(start);
+        // With our copies of conmon's ends open, its death would not be seen.
+        drop(theirs);
+        let Pipes {
+            mut start,
+            report,
+            attached,
+        } = ours;
         if let Err(error) = cgroups.adopt_supervisor(child.id()) {
             tracing::warn!(%error, "conmon stays in the daemon's cgroup");
         }
@@ -235,6 +249,34 @@ impl Programs {
             words,
         }
     }
+}
+
+/// The pipes to and from a conmon.
+fn pipes(exec: bool) -> io::Result<(TheirEnds, Pipes)> {
+    let pipe = || pipe_with(PipeFlags::CLOEXEC);
+    let (their_start, start) = pipe()?;
+    let (report, their_report) = pipe()?;
+    let (attached, their_attached) = match exec {
+        true => pipe().map(|(ours, theirs)| (Some(ours), Some(theirs)))?,
+        false => (None, None),
+    };
+    for end in [&their_start, &their_report]
+        .into_iter()
+        .chain(&their_attached)
+    {
+        fcntl_setfd(end, FdFlags::empty())?;
+    }
+    let theirs = TheirEnds {
+        start: their_start,
+        report: their_report,
+        attached: their_attached,
+    };
+    let ours = Pipes {
+        start: File::from(start),
+        report,
+        attached,
+    };
+    Ok((theirs, ours))
 }
 
 /// Reads one line from a pipe; `None` if the other end went away or said nothing in time.

@@ -1,0 +1,76 @@
+//! Threads with few file descriptors, to start programs from.
+//!
+//! A program inherits the table of descriptors of the thread that starts it: the kernel copies all
+//! of it, and closes again what the program is not to have. A daemon that holds ten thousand
+//! published ports has as many descriptors, and would pay for them with every program.
+
+use std::io;
+use std::thread::{Builder, Scope, ScopedJoinHandle};
+
+/// The first descriptor that is none of the standard ones.
+const FIRST: libc::c_uint = 3;
+
+/// Does `work` on a thread that has the standard descriptors only (close_range(2), since Linux
+/// 5.9). What `work` opens is known to its thread alone, so it must return nothing that holds a
+/// descriptor; what it leaves open without `O_CLOEXEC` is inherited by its programs and by no
+/// other.
+pub fn spawn_with_few<'scope, T: Send + 'scope>(
+    scope: &'scope Scope<'scope, '_>,
+    work: impl FnOnce() -> T + Send + 'scope,
+) -> io::Result<ScopedJoinHandle<'scope, io::Result<T>>> {
+    let thread = Builder::new().name("sealane-spawn".into());
+    thread.spawn_scoped(scope, || {
+        keep_few()?;
+        Ok(work())
+    })
+}
+
+#[expect(unsafe_code, reason = "the standard library cannot part tables")]
+fn keep_few() -> io::Result<()> {
+    // SAFETY: with this flag the thread gets a table of its own first, so that nothing is closed for
+    // any other thread; this one has just begun and owns no descriptor yet.
+    let closed = unsafe {
+        libc::syscall(
+            libc::SYS_close_range,
+            FIRST,
+            libc::c_uint::MAX,
+            libc::CLOSE_RANGE_UNSHARE,
+        )
+    };
+    if closed == 0 {
+        Ok(())
+    } else {
+        Err(io::Error::last_os_error())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fs::{self, File};
+    use std::os::fd::AsRawFd;
+    use std::process::Command;
+    use std::thread;
+
+    #[test]
+    fn a_program_started_there_inherits_none_of_ours() {
+        let file = File::open("/dev/null").expect("it is there");
+        // Inherited by whatever starts from a thread that has it.
+        rustix::io::fcntl_setfd(&file, rustix::io::FdFlags::empty()).expect("a descriptor");
+        let listed = || {
+            let output = Command::new("ls").arg("/proc/self/fd").output();
+            let output = output.expect("ls is there").stdout;
+            String::from_utf8(output).expect("numbers")
+        };
+        let number = file.as_raw_fd().to_string();
+        let has = |list: &str| list.lines().any(|line| line == number);
+        assert!(has(&listed()));
+        let there = thread::scope(|scope| {
+            let thread = spawn_with_few(scope, listed).expect("a thread");
+            thread.join().expect("no panic")
+        });
+        assert!(!has(&there.expect("Linux 5.9")));
+        let path = format!("/proc/self/fd/{number}");
+        assert!(fs::symlink_metadata(path).is_ok(), "it is still ours");
+    }
+}
