@@ -78,13 +78,16 @@ impl Containers {
         wanted.endpoints.insert(network.to_owned(), wish.clone());
         let spec = self.endpoint_spec(&wanted, network)?;
         let (committed, attached) = thread::scope(|scope| {
-            let attaching = scope.spawn(|| self.parts.networks.attach(&id, network, spec));
-            let committed = turn.commit(records, |record| {
-                record.endpoints.insert(network.to_owned(), wish);
+            // The kernel takes longer, so that it is the disk that waits for a thread to begin.
+            let committing = scope.spawn(|| {
+                turn.commit(records, |record| {
+                    record.endpoints.insert(network.to_owned(), wish);
+                })
             });
-            (committed, attaching.join())
+            let attached = self.parts.networks.attach(&id, network, spec);
+            (committing.join(), attached)
         });
-        let attached = attached.unwrap_or_else(|panic| resume_unwind(panic));
+        let committed = committed.unwrap_or_else(|panic| resume_unwind(panic));
         match (committed, attached) {
             (Ok(record), Ok(_)) => {
                 self.follow_gateway(&record);
