@@ -116,7 +116,7 @@ fn pair(name: &'static str, network: &str, ours: &mut Ours) -> Result<Path> {
 fn measure(paths: Vec<Path>, extent: Extent) -> Result<Vec<Measured>> {
     let mut all: Vec<Measured> = paths.into_iter().map(Measured::nothing).collect();
     let block = extent.size(BLOCK, BLOCK / 5);
-    for _ in extent.rounds(8, SPAN) {
+    for _ in extent.rounds(20, SPAN) {
         for measured in &mut all {
             measured.once(block)?;
         }

@@ -2,8 +2,10 @@
 
 use sealane_conformance::*;
 use std::collections::BTreeMap;
-use std::io::{Read, Write};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream, UdpSocket};
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::thread;
 
 const METRICS: &str = "http://127.0.0.1:9323/metrics";
 
@@ -143,6 +145,209 @@ fn b13_4_diagnosis_tells_networks_to_those_on_the_host() {
     assert!(
         listening.contains("127.0.0.1:2000") && listening.lines().count() == 1,
         "{listening}"
+    );
+}
+
+/// What a collector of traces on the host was sent, one request after the other.
+struct Collector {
+    received: Receiver<(String, Vec<u8>)>,
+}
+
+impl Collector {
+    const AT: &str = "127.0.0.1:4318";
+
+    /// Listens, and answers everything with 200.
+    fn start(host: &Host) -> Self {
+        let listener = host.in_netns(|| TcpListener::bind(Self::AT));
+        let listener = listener.expect("the port is free");
+        let (sender, received) = channel();
+        thread::spawn(move || {
+            for stream in listener.incoming() {
+                let sender = sender.clone();
+                thread::spawn(move || answer(stream.expect("a connection"), &sender));
+            }
+        });
+        Self { received }
+    }
+
+    /// The next request: its head and its body.
+    #[track_caller]
+    fn next(&self) -> (String, Vec<u8>) {
+        let next = self.received.recv_timeout(2 * SOON);
+        next.expect("something is sent to the collector")
+    }
+
+    /// The spans of one trace, as OTLP in JSON has them, once there are those of these names.
+    #[track_caller]
+    fn spans(&self, trace: &str, names: &[&str]) -> BTreeMap<String, Value> {
+        let mut found: BTreeMap<String, Value> = BTreeMap::new();
+        while !names.iter().all(|name| found.contains_key(*name)) {
+            let (_, body) = self.next();
+            let sent: Value = serde_json::from_slice(&body).expect("JSON");
+            let list =
+                |value: &Value, key: &str| value[key].as_array().cloned().unwrap_or_default();
+            let resources = list(&sent, "resourceSpans");
+            let scopes = resources.iter().flat_map(|one| list(one, "scopeSpans"));
+            let spans: Vec<Value> = scopes.flat_map(|one| list(&one, "spans")).collect();
+            for span in spans.into_iter().filter(|span| span["traceId"] == trace) {
+                found.insert(span["name"].as_str().expect("a name").to_owned(), span);
+            }
+        }
+        found
+    }
+}
+
+/// Reads one request after the other from a connection.
+fn answer(stream: TcpStream, sender: &Sender<(String, Vec<u8>)>) {
+    let mut reader = BufReader::new(stream);
+    loop {
+        let mut head = String::new();
+        while !head.ends_with("\r\n\r\n") {
+            if reader.read_line(&mut head).unwrap_or(0) == 0 {
+                return;
+            }
+        }
+        let head = head.to_lowercase();
+        let length = head
+            .lines()
+            .find_map(|line| line.strip_prefix("content-length: ")?.parse().ok());
+        let mut body = vec![0; length.expect("a length")];
+        reader.read_exact(&mut body).expect("a body");
+        let answered = reader
+            .get_mut()
+            .write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n");
+        // The test may be over.
+        if answered.is_err() || sender.send((head, body)).is_err() {
+            return;
+        }
+    }
+}
+
+/// A daemon that is told of a collector, by these variables besides.
+fn traced(variables: &[(&str, &str)]) -> DaemonOptions {
+    let common = [
+        ("OTEL_EXPORTER_OTLP_ENDPOINT", "http://127.0.0.1:4318"),
+        ("OTEL_BSP_SCHEDULE_DELAY", "100"),
+    ];
+    let variables = common.iter().chain(variables);
+    DaemonOptions {
+        environment: variables
+            .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
+            .collect(),
+        ..DaemonOptions::default()
+    }
+}
+
+#[test]
+fn b13_5_spans_of_each_step_reach_a_collector_within_the_clients_own() {
+    const TRACE: &str = "4bf92f3577b34da6a3ce929d0e0e4736";
+    const CLIENT: &str = "00f067aa0ba902b7";
+    let lab = Lab::new();
+    let collector = Collector::start(lab.host(0));
+    let world = World::of(lab, traced(&[("OTEL_EXPORTER_OTLP_PROTOCOL", "http/json")]));
+    let post = |path: &str, body: Value| {
+        let sent = world.host().sh(&format!(
+            "curl -sSf --unix-socket /run/docker.sock -H 'Content-Type: application/json' \
+             -H 'traceparent: 00-{TRACE}-{CLIENT}-01' -d '{body}' http://d{path}"
+        ));
+        sent.ok()
+    };
+    post("/networks/create", json!({"Name": "net1"}));
+    let spans = collector.spans(
+        TRACE,
+        &[
+            "POST /networks/create",
+            "create network",
+            "reserve",
+            "plan",
+            "apply",
+            "claim",
+            "write",
+            "save",
+        ],
+    );
+    let parent = |name: &str| spans[name]["parentSpanId"].clone();
+    let id = |name: &str| spans[name]["spanId"].clone();
+    assert_eq!(parent("POST /networks/create"), CLIENT);
+    assert_eq!(parent("create network"), id("POST /networks/create"));
+    for step in ["reserve", "plan", "apply", "save"] {
+        assert_eq!(parent(step), id("create network"), "{step}");
+    }
+    assert_eq!(parent("write"), id("apply"));
+    let time = |name: &str, key: &str| -> u64 {
+        let nanoseconds = spans[name][key].as_str().expect("a time");
+        nanoseconds.parse().expect("a number")
+    };
+    let within = |inner: &str, outer: &str| {
+        time(outer, "startTimeUnixNano") <= time(inner, "startTimeUnixNano")
+            && time(inner, "endTimeUnixNano") <= time(outer, "endTimeUnixNano")
+    };
+    assert!(within("write", "apply") && within("apply", "create network"));
+    let attributes = spans["POST /networks/create"]["attributes"].to_string();
+    assert!(
+        attributes.contains("http.response.status_code") && attributes.contains("\"201\""),
+        "{attributes}"
+    );
+
+    let id = world.idle("--name c --network none");
+    world.docker(&format!("rm -f {id}")).ok();
+    world.idle("--name c --network net1");
+    world.network("net2");
+    let body = json!({"Container": "c"});
+    post("/networks/net2/connect", body);
+    let spans = collector.spans(TRACE, &["POST /networks/{name}/connect", "attach", "save"]);
+    assert_eq!(
+        spans["attach"]["parentSpanId"],
+        spans["POST /networks/{name}/connect"]["spanId"]
+    );
+    // They are for the collector alone.
+    assert!(!world.log().contains("create network"), "{}", world.log());
+}
+
+#[test]
+fn b13_5_a_collector_is_spoken_to_as_its_variables_say() {
+    let lab = Lab::new();
+    let collector = Collector::start(lab.host(0));
+    let mut world = World::of(lab, traced(&[("OTEL_SERVICE_NAME", "edge-7")]));
+    world.network("net1");
+    let (head, body) = eventually(SOON, || {
+        let next = collector.next();
+        let text = String::from_utf8_lossy(&next.1);
+        text.contains("create network").then_some(next)
+    });
+    assert!(head.starts_with("post /v1/traces http/1.1"), "{head}");
+    assert!(
+        head.contains("content-type: application/x-protobuf"),
+        "{head}"
+    );
+    assert!(String::from_utf8_lossy(&body).contains("edge-7"));
+
+    world.stop();
+    world.set_environment(&[
+        ("OTEL_EXPORTER_OTLP_ENDPOINT", "http://127.0.0.1:9"),
+        ("OTEL_BSP_SCHEDULE_DELAY", "50"),
+    ]);
+    world.launch();
+    let before = world.log();
+    for name in ["net2", "net3"] {
+        world.network(name);
+        std::thread::sleep(Duration::from_millis(200));
+    }
+    let told = eventually(SOON, || {
+        let log = world.log()[before.len()..].to_owned();
+        log.contains("do not reach their collector").then_some(log)
+    });
+    assert_eq!(told.matches("do not reach").count(), 1, "once: {told}");
+
+    world.kill9();
+    world.set_environment(&[
+        ("OTEL_EXPORTER_OTLP_ENDPOINT", "http://127.0.0.1:4318"),
+        ("OTEL_EXPORTER_OTLP_PROTOCOL", "grpc"),
+    ]);
+    let refused = world.try_launch().expect_err("gRPC is not spoken");
+    assert!(
+        refused.contains("set OTEL_EXPORTER_OTLP_PROTOCOL to one of them, not to \"grpc\""),
+        "{refused}"
     );
 }
 

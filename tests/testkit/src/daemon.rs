@@ -151,6 +151,12 @@ impl Daemon {
         self.options.flags = flags.iter().map(|flag| (*flag).to_owned()).collect();
     }
 
+    /// Sets the environment for the next start.
+    pub fn set_environment(&mut self, variables: &[(&str, &str)]) {
+        let owned = |(name, value): &(&str, &str)| ((*name).to_owned(), (*value).to_owned());
+        self.options.environment = variables.iter().map(owned).collect();
+    }
+
     /// The host it runs on.
     pub fn host(&self) -> &Host {
         &self.host

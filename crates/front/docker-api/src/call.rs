@@ -9,6 +9,7 @@ use hyper::HeaderMap;
 use hyper::upgrade::OnUpgrade;
 use serde::de::DeserializeOwned;
 use std::sync::Arc;
+use tracing::Span;
 
 /// A request, its path taken apart.
 pub(crate) struct Call {
@@ -79,7 +80,8 @@ where
     T: Send + 'static,
     E: Into<ApiError> + Send + 'static,
 {
-    let working = tokio::task::spawn_blocking(move || work(&api));
+    let span = Span::current();
+    let working = tokio::task::spawn_blocking(move || span.in_scope(|| work(&api)));
     async move {
         match working.await {
             Ok(result) => result.map_err(|error| error.into()),

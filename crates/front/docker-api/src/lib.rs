@@ -26,6 +26,7 @@ mod route;
 mod router;
 mod server;
 mod shape;
+mod span;
 mod system;
 mod taken;
 mod time;

@@ -12,18 +12,21 @@ use crate::route::{
     ContainerRoute, ExecRoute, ImageRoute, NetworkRoute, OwnRoute, Route, SystemRoute, find,
 };
 use crate::version::ApiVersion;
-use crate::{containers, exec, explain, images, networks, own, system};
+use crate::{containers, exec, explain, images, networks, own, span, system};
 use futures_util::FutureExt;
 use hyper::header::{HeaderName, HeaderValue, SERVER, UPGRADE};
 use hyper::{Request, StatusCode};
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
+use tracing::Instrument;
 
 /// Answers one request.
 pub(crate) async fn answer(api: Arc<Api>, request: Request<RequestBody>) -> Response {
     let label = format!("{} {}", request.method(), request.uri());
     // What a handler shares with others, it locks; a panic leaves nothing half changed here.
-    let handled = AssertUnwindSafe(handle(&api, request)).catch_unwind().await;
+    let span = span::begin(request.method(), request.uri().path(), request.headers());
+    let handled = AssertUnwindSafe(handle(&api, request)).catch_unwind();
+    let handled = handled.instrument(span.clone()).await;
     let result = handled.unwrap_or_else(|_| {
         Err(ApiError::internal(
             "the daemon failed at this request; see its log",
@@ -37,6 +40,7 @@ pub(crate) async fn answer(api: Arc<Api>, request: Request<RequestBody>) -> Resp
         }
         error.into_response()
     });
+    span::end(&span, response.status());
     add_common_headers(&mut response);
     response
 }
@@ -167,7 +171,7 @@ async fn own_route(route: OwnRoute, call: Call) -> Result<Response, ApiError> {
 }
 
 /// Takes `/vX.Y` off a path.
-fn split_version(path: &str) -> (Option<&str>, &str) {
+pub(crate) fn split_version(path: &str) -> (Option<&str>, &str) {
     let versioned = path.strip_prefix("/v").and_then(|rest| {
         let end = rest.find('/')?;
         let (version, path) = rest.split_at(end);

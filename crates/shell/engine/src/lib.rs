@@ -50,6 +50,7 @@ pub use request::{
     SandboxSpec,
 };
 pub use routes::Conflict;
+pub use sealane_executor::SPANS;
 pub use sealane_kernel::read::LinkCounters;
 pub use sealane_ports::Depot;
 pub use view::{NetworkView, SubnetUsage};
@@ -78,6 +79,7 @@ use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, RwLock};
 use std::time::Instant;
+use tracing::info_span;
 
 /// The engine: every network, sandbox and endpoint of one daemon. All calls block; all may be made
 /// at once from many threads.
@@ -143,7 +145,9 @@ impl Engine {
 
     /// Makes a network.
     pub fn create_network(&self, request: CreateNetwork) -> Result<CreatedNetwork, EngineError> {
-        self.make_network(&request)
+        let network = &*request.name;
+        info_span!(target: SPANS, "create network", network)
+            .in_scope(|| self.make_network(&request))
     }
 
     /// Changes a network in place, with all its endpoints, while they run. All or nothing.
@@ -153,12 +157,14 @@ impl Engine {
         change: &NetworkChange,
     ) -> Result<(), EngineError> {
         let update = || self.alter_network(reference, change);
-        self.measures.time(Action::Update, update)
+        info_span!(target: SPANS, "update network", network = reference)
+            .in_scope(|| self.measures.time(Action::Update, update))
     }
 
     /// Removes a network named by id, name or unique id prefix.
     pub fn remove_network(&self, reference: &str) -> Result<(), EngineError> {
-        self.delete_network(reference)
+        info_span!(target: SPANS, "remove network", network = reference)
+            .in_scope(|| self.delete_network(reference))
     }
 
     /// Removes every user-made network without endpoints that `chosen` picks; returns their names.
@@ -210,6 +216,7 @@ impl Engine {
     /// Makes a sandbox with all its endpoints and ports, in one operation: its namespace, links,
     /// addresses, routes, published ports, resolver, and the files hosts, hostname and resolv.conf.
     pub fn create_sandbox(&self, spec: SandboxSpec) -> Result<Arc<Sandbox>, EngineError> {
+        let _span = info_span!(target: SPANS, "create sandbox", container = spec.name).entered();
         let make = || self.make_sandbox(spec);
         let sandbox = self.measures.time(Action::Allocate, make)?;
         self.follow_target(&sandbox.id);
@@ -219,6 +226,7 @@ impl Engine {
     /// Removes a sandbox and releases all that was reserved for it. One that does not exist is
     /// no error.
     pub fn remove_sandbox(&self, id: &SandboxId) -> Result<(), EngineError> {
+        let _span = info_span!(target: SPANS, "remove sandbox", sandbox = %id).entered();
         let dropped = self.drop_sandbox(id);
         self.follow_target(id);
         dropped
@@ -257,6 +265,7 @@ impl Engine {
         network: &str,
         spec: EndpointSpec,
     ) -> Result<Endpoint, EngineError> {
+        let _span = info_span!(target: SPANS, "attach", %sandbox, network).entered();
         let join = || self.join(sandbox, network, spec);
         let endpoint = self.measures.time(Action::Connect, join)?;
         self.follow_target(sandbox);
@@ -265,6 +274,7 @@ impl Engine {
 
     /// Detaches a running sandbox from a network.
     pub fn detach(&self, sandbox: &SandboxId, network: &str) -> Result<(), EngineError> {
+        let _span = info_span!(target: SPANS, "detach", %sandbox, network).entered();
         self.leave(sandbox, network)?;
         self.follow_target(sandbox);
         Ok(())
@@ -280,6 +290,7 @@ impl Engine {
         ports: &[PortRequest],
         closing: &[PortMapping],
     ) -> Result<Arc<Sandbox>, EngineError> {
+        let _span = info_span!(target: SPANS, "publish", %sandbox, ports = ports.len()).entered();
         let republish = || self.republish(sandbox, ports, closing);
         self.measures.time(Action::Update, republish)
     }

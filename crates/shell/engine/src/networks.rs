@@ -5,7 +5,8 @@ use crate::parents::{check_parent, is_parent_given};
 use crate::specify::{Surroundings, specify, subnets_of_all};
 use crate::state::{NetworkState, State};
 use crate::{
-    CreateNetwork, CreatedNetwork, Engine, EngineError, NetworkAction, NetworkView, SubnetUsage,
+    CreateNetwork, CreatedNetwork, Engine, EngineError, NetworkAction, NetworkView, SPANS,
+    SubnetUsage,
 };
 use ipnet::IpNet;
 use sealane_core::drivers::bridge::BridgeOptions;
@@ -17,6 +18,7 @@ use sealane_core::scopes::{DriverOptions, plan_host, plan_network, plan_parent};
 use sealane_store::{Batch, StoreError, Table};
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use tracing::info_span;
 
 /// A network that is being made. Dropped, it never was, and those who wait for it are told.
 pub(crate) struct Making<'a> {
@@ -75,6 +77,7 @@ impl Engine {
         &self,
         request: &CreateNetwork,
     ) -> Result<Making<'_>, EngineError> {
+        let _span = info_span!(target: SPANS, "reserve").entered();
         let mut making = Making::of(self, self.hold_network(request)?);
         making.network = self.adopt_device(&making.network)?;
         Ok(making)
@@ -148,6 +151,7 @@ impl Engine {
 
     /// Stores a network, durably.
     pub(crate) fn store_network(&self, network: &Network) -> Result<(), StoreError> {
+        let _span = info_span!(target: SPANS, "save").entered();
         let mut batch = Batch::default();
         batch.put(NETWORKS, network.id, network)?;
         self.store.commit(&batch)
@@ -300,6 +304,7 @@ impl Engine {
 
     /// What a network should be like.
     pub(crate) fn plan_of(&self, network: &Network) -> Result<Plan, EngineError> {
+        let _span = info_span!(target: SPANS, "plan").entered();
         plan_network(network, &self.facts()).map_err(EngineError::option)
     }
 

@@ -6,13 +6,14 @@
 use crate::measure::Action;
 use crate::names::RESOLVER_PORTS;
 use crate::ways_in::Split;
-use crate::{Engine, EngineError, HostTarget, NetworkAction, SandboxSpec};
+use crate::{Engine, EngineError, HostTarget, NetworkAction, SPANS, SandboxSpec};
 use sealane_core::model::{Endpoint, EndpointSpec, PortRequest, Sandbox, SandboxId};
 use sealane_core::plan::Plan;
 use sealane_core::scopes::{Gateways, plan_sandbox};
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
+use tracing::info_span;
 
 impl Engine {
     pub(crate) fn make_sandbox(&self, spec: SandboxSpec) -> Result<Arc<Sandbox>, EngineError> {
@@ -22,7 +23,8 @@ impl Engine {
         for (network, _) in &spec.endpoints {
             self.make_room(network)?;
         }
-        let sandbox = Arc::new(self.reserve_sandbox(&spec)?);
+        let reserve = || self.reserve_sandbox(&spec);
+        let sandbox = Arc::new(info_span!(target: SPANS, "reserve").in_scope(reserve)?);
         match self.realize_sandbox(&sandbox, &spec.files) {
             Ok(()) => Ok(sandbox),
             Err(error) => {
@@ -144,6 +146,7 @@ impl Engine {
 
     /// What needs a process of ours: the resolver, and ports that the kernel alone cannot serve.
     fn start_services(&self, sandbox: &Arc<Sandbox>) -> Result<(), EngineError> {
+        let _span = info_span!(target: SPANS, "start services").entered();
         self.start_resolver(sandbox)?;
         self.activate_ports(sandbox)?;
         self.publish_names(sandbox);
@@ -204,7 +207,8 @@ impl Engine {
         let _own = lock.lock();
         let old = self.existing(id)?;
         self.make_room(reference)?;
-        let (network, endpoint) = self.reserve_endpoint(&old, reference, spec)?;
+        let reserve = || self.reserve_endpoint(&old, reference, spec);
+        let (network, endpoint) = info_span!(target: SPANS, "reserve").in_scope(reserve)?;
         let mut new = Sandbox::clone(&old);
         new.endpoints.insert(network.id, endpoint.clone());
         if new.resolver_ports.is_none() && self.wants_resolver(&new) {
@@ -330,11 +334,13 @@ impl Engine {
     }
 
     pub(crate) fn plan_of_sandbox(&self, sandbox: &Sandbox) -> Result<Plan, EngineError> {
+        let _span = info_span!(target: SPANS, "plan").entered();
         let networks = self.state().joined(sandbox);
         plan_sandbox(sandbox, &networks, &self.facts()).map_err(EngineError::option)
     }
 
     pub(crate) fn save_sandbox(&self, sandbox: &Sandbox) -> Result<(), EngineError> {
+        let _span = info_span!(target: SPANS, "save").entered();
         self.records
             .write(&sandbox.id.to_string(), sandbox)
             .map_err(|error| {

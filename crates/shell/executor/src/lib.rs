@@ -21,6 +21,10 @@ use std::fmt;
 use std::io;
 use std::sync::Arc;
 use thiserror::Error;
+use tracing::info_span;
+
+/// The target of spans, which are for collectors of traces and not for the log.
+pub const SPANS: &str = "sealane::span";
 
 /// Why a plan was not applied. The kernel is as the old plan says, or the text says what is not.
 #[derive(Debug, Error)]
@@ -86,10 +90,13 @@ impl<K: Write + Observe + Send + Sync + 'static> Executor<K> {
     /// removed carries on past errors, which are all returned.
     pub fn apply(&self, old: &Plan, new: &Plan) -> Result<Vec<Change>, ApplyError> {
         let schedule = Schedule::between(old, new);
-        self.journal
-            .claim(schedule.claims())
+        let (made, removed) = (schedule.made.len(), schedule.removed.len());
+        let _apply = info_span!(target: SPANS, "apply", made, removed).entered();
+        info_span!(target: SPANS, "claim")
+            .in_scope(|| self.journal.claim(schedule.claims()))
             .map_err(ApplyError::Journal)?;
-        if let Err(refused) = self.kernel.write(&schedule.made) {
+        let write = || self.kernel.write(&schedule.made);
+        if let Err(refused) = info_span!(target: SPANS, "write").in_scope(write) {
             let untried = schedule.made.len() - refused.index - 1;
             self.take_back(old, new);
             return Err(ApplyError::Refused {
@@ -98,11 +105,12 @@ impl<K: Write + Observe + Send + Sync + 'static> Executor<K> {
                 source: refused.source,
             });
         }
-        let remaining = self.kernel.write_all(&schedule.removed);
+        let remove = || self.kernel.write_all(&schedule.removed);
+        let remaining = info_span!(target: SPANS, "remove").in_scope(remove);
         self.journal
             .release(schedule.released(&remaining))
             .map_err(ApplyError::Journal)?;
-        self.run_effects(old, new);
+        info_span!(target: SPANS, "effects").in_scope(|| self.run_effects(old, new));
         if remaining.is_empty() {
             Ok(schedule.into_changes())
         } else {

@@ -16,6 +16,7 @@ mod reload;
 mod serve;
 mod signals;
 mod sockets;
+mod spans;
 mod territory;
 
 pub(crate) use error::DaemonError;
@@ -34,7 +35,8 @@ pub(crate) fn run(matches: &ArgMatches, called_as: CalledAs) -> Result<(), Box<d
         println!("configuration OK");
         return Ok(());
     }
-    let logging = logging::start(config.level, config.raw_logs);
+    let spans = spans::start()?;
+    let logging = logging::start(config.level, config.raw_logs, spans.as_ref());
     serve::serve(config, matches, called_as, &logging)?;
     Ok(())
 }
