@@ -3,12 +3,14 @@
 //! Tests are in `tests/`, a file for each chapter of the specification. A test's name begins with
 //! the ids of the rows it shows to be true, and what it looks at is never Sealane's own word alone.
 
+mod crash;
 mod http;
 mod kernel_lab;
 mod traffic;
 mod upstream;
 mod world;
 
+pub use crash::{Operation, crash_at_every_step};
 pub use http::{Refused, create_network, encoded, filtered, refused};
 pub use kernel_lab::{in_kernel_lab, is_kernel_lab, run_in_kernel_lab};
 pub use traffic::{

@@ -1,139 +1,13 @@
-//! The daemon dies before its n-th write, for every n, and nothing is left in between.
-//!
-//! A write is a store commit, a kernel message, an exec or a file. Afterwards the daemon starts
-//! again, and links, addresses, routes, neighbors, rules, mounts, cgroups, processes and runtime
-//! files must equal either the state before the operation or that of an uninterrupted one,
-//! whichever the API reports.
+//! The operations on a host's kernel that die at every step.
 
 use sealane_conformance::*;
-use std::collections::BTreeMap;
-use std::fs;
-use std::io::{self, Write};
 
-const FAULT: &str = "/run/fault";
-
-/// An operation, and how to tell and undo it.
-struct Operation {
-    name: &'static str,
-    /// Method, path and body of the request.
-    request: (&'static str, &'static str, Value),
-    /// What the API says of it, in a word.
-    says: fn(&World) -> &'static str,
-    /// Stops half-way, for an operation that is two in the eyes of the API.
-    halfway: Option<fn(&World)>,
-    /// Brings the host to where the operation can be done, whatever there is now.
-    prepare: fn(&World),
-}
-
-/// What the kernel has for each thing that the API may say, each seen by a freshly started daemon.
-type Expected = BTreeMap<&'static str, Snapshot>;
-
-fn crash_at_every_step(operation: &Operation) {
-    let lab = Lab::new();
-    let options = DaemonOptions {
-        environment: vec![("SEALANE_FAULT_FILE".into(), FAULT.into())],
-        ..DaemonOptions::default()
-    };
-    let mut world = World::of(lab, options);
-    world.network("--subnet 10.66.0.0/24 net1");
-    world.network("--ipv6 --subnet 10.66.1.0/24 --subnet fd66::/64 net2");
-    world.network("-d macvlan --subnet 10.66.8.0/24 -o parent=eth0 -o host_access=true wire");
-    let (expected, first) = uninterrupted(&mut world, operation);
-    let mut points = 0;
-    let mut counts: BTreeMap<&'static str, u32> = BTreeMap::new();
-    while let Some(point) = interrupted(&mut world, operation, points + 1) {
-        points += 1;
-        let says = (operation.says)(&world);
-        *counts.entry(says).or_default() += 1;
-        let name = operation.name;
-        let what = format!("{name} died before write {points} ({point}); the API says {says:?}");
-        let wanted = expected
-            .get(says)
-            .unwrap_or_else(|| panic!("{what}, which is no outcome"));
-        settles_to(&world, wanted, &what);
-    }
-    // Past the harness, which shows what a test prints only when it fails.
-    let line = format!(
-        "{}: died before each of {points} writes; {counts:?}\n",
-        operation.name
-    );
-    io::stderr()
-        .write_all(line.as_bytes())
-        .expect("standard error is open");
-    assert!(points > 1, "{} is more than one write", operation.name);
-    (operation.prepare)(&world);
-    world.relaunch();
-    settles_to(&world, &expected[first], "and everything is undone");
-}
-
-/// What there is without any death, and what the API says before the operation.
-fn uninterrupted(world: &mut World, operation: &Operation) -> (Expected, &'static str) {
-    let mut expected = Expected::new();
-    let mut look = |world: &mut World| {
-        world.relaunch();
-        let says = (operation.says)(world);
-        let known = expected.insert(says, Snapshot::take(world.host()));
-        assert!(
-            known.is_none(),
-            "{}: the API says {says:?} of two states",
-            operation.name
-        );
-        says
-    };
-    (operation.prepare)(world);
-    let first = look(world);
-    if let Some(halfway) = operation.halfway {
-        halfway(world);
-        look(world);
-        (operation.prepare)(world);
-    }
-    let (method, path, body) = &operation.request;
-    let (status, answer) = world.api(method, path, body);
-    assert!(status < 300, "{}: {status} {answer}", operation.name);
-    look(world);
-    (expected, first)
-}
-
-/// Does the operation with a death before the n-th write, and starts the daemon again. Returns the
-/// name of the point, or nothing where the operation has fewer writes.
-fn interrupted(world: &mut World, operation: &Operation, n: u32) -> Option<String> {
-    (operation.prepare)(world);
-    // What the preparation left to do in the background is over before counting begins.
-    world.relaunch();
-    let log = world.host().path(format!("{FAULT}.log"));
-    // There is none before the first point.
-    drop(fs::remove_file(&log));
-    world.host().write(FAULT, &n.to_string());
-    let (method, path, body) = &operation.request;
-    let answer = world.try_api(method, path, body.to_string().as_bytes());
-    // An answer may have left just before the death that followed it.
-    let died = answer.is_err() || {
-        std::thread::sleep(Duration::from_millis(100));
-        !world.runs()
-    };
-    world.host().sh(&format!("rm -f {FAULT}")).ok();
-    if !died {
-        return None;
-    }
-    world.wait_for_end();
-    world.launch();
-    let points = fs::read_to_string(&log).unwrap_or_default();
-    Some(points.lines().last().unwrap_or("no point").to_owned())
-}
-
-#[track_caller]
-fn settles_to(world: &World, wanted: &Snapshot, what: &str) {
-    let end = std::time::Instant::now() + SOON;
-    loop {
-        let difference = wanted.difference(&Snapshot::take(world.host()));
-        if difference.is_empty() {
-            return;
-        }
-        assert!(
-            std::time::Instant::now() < end,
-            "{what}, but the host says\n{difference}"
-        );
-    }
+fn crash(operation: &Operation) {
+    crash_at_every_step(operation, |world| {
+        world.network("--subnet 10.66.0.0/24 net1");
+        world.network("--ipv6 --subnet 10.66.1.0/24 --subnet fd66::/64 net2");
+        world.network("-d macvlan --subnet 10.66.8.0/24 -o parent=eth0 -o host_access=true wire");
+    });
 }
 
 /// Removes all containers and the network of the tests of networks.
@@ -195,7 +69,7 @@ const WIRE: &str = "10.66.8.66";
 
 #[test]
 fn network_create_dies_at_every_step() {
-    crash_at_every_step(&Operation {
+    crash(&Operation {
         name: "network create",
         request: (
             "POST",
@@ -213,7 +87,7 @@ fn network_create_dies_at_every_step() {
 
 #[test]
 fn network_rm_dies_at_every_step() {
-    crash_at_every_step(&Operation {
+    crash(&Operation {
         name: "network rm",
         request: ("DELETE", "/networks/crash", Value::Null),
         says: |world| says(exists(world, "/networks/crash")),
@@ -234,7 +108,7 @@ fn network_rm_dies_at_every_step() {
 
 #[test]
 fn create_dies_at_every_step() {
-    crash_at_every_step(&Operation {
+    crash(&Operation {
         name: "create",
         request: ("POST", "/containers/create?name=c", container()),
         says: |world| says(exists(world, "/containers/c/json")),
@@ -245,7 +119,7 @@ fn create_dies_at_every_step() {
 
 #[test]
 fn publish_dies_at_every_step() {
-    crash_at_every_step(&Operation {
+    crash(&Operation {
         name: "publish (start of run -p)",
         request: ("POST", "/containers/c/start", Value::Null),
         says: |world| {
@@ -265,7 +139,7 @@ fn publish_dies_at_every_step() {
 
 #[test]
 fn connect_dies_at_every_step() {
-    crash_at_every_step(&Operation {
+    crash(&Operation {
         name: "connect",
         request: (
             "POST",
@@ -283,7 +157,7 @@ fn connect_dies_at_every_step() {
 
 #[test]
 fn disconnect_dies_at_every_step() {
-    crash_at_every_step(&Operation {
+    crash(&Operation {
         name: "disconnect",
         request: (
             "POST",
@@ -310,7 +184,7 @@ fn on_wire(world: &World) -> bool {
 
 #[test]
 fn macvlan_create_dies_at_every_step() {
-    crash_at_every_step(&Operation {
+    crash(&Operation {
         name: "create of a macvlan network",
         request: (
             "POST",
@@ -329,7 +203,7 @@ fn macvlan_create_dies_at_every_step() {
 
 #[test]
 fn macvlan_connect_dies_at_every_step() {
-    crash_at_every_step(&Operation {
+    crash(&Operation {
         name: "connect to a macvlan network",
         request: (
             "POST",
@@ -347,7 +221,7 @@ fn macvlan_connect_dies_at_every_step() {
 
 #[test]
 fn macvlan_disconnect_dies_at_every_step() {
-    crash_at_every_step(&Operation {
+    crash(&Operation {
         name: "disconnect from a macvlan network",
         request: (
             "POST",
@@ -372,7 +246,7 @@ fn published(world: &World) -> &'static str {
 
 #[test]
 fn publish_add_dies_at_every_step() {
-    crash_at_every_step(&Operation {
+    crash(&Operation {
         name: "publish add",
         request: (
             "POST",
@@ -387,7 +261,7 @@ fn publish_add_dies_at_every_step() {
 
 #[test]
 fn publish_rm_dies_at_every_step() {
-    crash_at_every_step(&Operation {
+    crash(&Operation {
         name: "publish rm and move",
         request: (
             "POST",
@@ -409,7 +283,7 @@ fn publish_rm_dies_at_every_step() {
 
 #[test]
 fn network_update_dies_at_every_step() {
-    crash_at_every_step(&Operation {
+    crash(&Operation {
         name: "network update",
         request: (
             "POST",
@@ -438,7 +312,7 @@ fn network_update_dies_at_every_step() {
 
 #[test]
 fn rm_dies_at_every_step() {
-    crash_at_every_step(&Operation {
+    crash(&Operation {
         name: "rm -f",
         request: ("DELETE", "/containers/c?force=1", Value::Null),
         says: |world| match exists(world, "/containers/c/json") {

@@ -71,17 +71,21 @@ impl TryFrom<&str> for Mac {
     }
 }
 
+/// As records have it: nobody may ask for [`Mac::NONE`], but an endpoint can have it.
 impl TryFrom<String> for Mac {
     type Error = InvalidMac;
 
     fn try_from(text: String) -> Result<Self, InvalidMac> {
-        Self::try_from(text.as_str())
+        match text.as_str() {
+            "" => Ok(Self::NONE),
+            text => Self::try_from(text),
+        }
     }
 }
 
 impl From<Mac> for String {
     fn from(mac: Mac) -> Self {
-        mac.to_string()
+        mac.shown()
     }
 }
 
@@ -95,6 +99,13 @@ mod tests {
         let mac = Mac::from_id(&derive_id(&[b"web"]));
         assert_eq!(mac.0[0] & 0b11, 0b10);
         assert_eq!(Mac::try_from(mac.to_string().as_str()), Ok(mac));
+    }
+
+    #[test]
+    fn what_is_written_down_can_be_read_again() {
+        for mac in [Mac::NONE, Mac([2, 66, 0, 0, 0, 1])] {
+            assert_eq!(Mac::try_from(String::from(mac)), Ok(mac));
+        }
     }
 
     #[test]
