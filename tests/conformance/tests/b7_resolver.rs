@@ -242,7 +242,7 @@ fn b7_4_answers_are_kept_for_their_time() {
 }
 
 #[test]
-fn b7_4_the_hosts_servers_are_followed_live_and_asked_where_they_are() {
+fn b7_4_b7_12_the_hosts_servers_are_followed_live_and_asked_where_they_are() {
     let world = World::new();
     world.network("net1");
     world.idle("--network net1 --name c");

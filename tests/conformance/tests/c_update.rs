@@ -142,7 +142,7 @@ fn c_5_a_network_changes_under_a_stream_of_pings() {
 }
 
 #[test]
-fn c_5_masquerade_and_dns_change_in_place() {
+fn c_5_b7_8_masquerade_and_dns_change_in_place() {
     let mut world = World::new();
     world.network("--subnet 10.1.0.0/24 blue");
     world.idle("--name a --network blue");

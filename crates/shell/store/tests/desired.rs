@@ -10,6 +10,10 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::thread;
+use std::time::{Duration, Instant};
+
+const PATIENCE: Duration = Duration::from_secs(5);
 
 const NETWORKS: Table = Table("networks");
 const CONTAINERS: Table = Table("containers");
@@ -41,6 +45,18 @@ fn file(root: &Path) -> PathBuf {
     root.join("sealane.redb")
 }
 
+/// Opens a root that was open before. A program that another test starts holds the lock, too, from
+/// its fork to its exec.
+fn reopened(root: &Path) -> Result<Store, StoreError> {
+    let end = Instant::now() + PATIENCE;
+    loop {
+        match Store::open(root) {
+            Err(StoreError::InUse { .. }) if Instant::now() < end => thread::yield_now(),
+            opened => return opened,
+        }
+    }
+}
+
 /// A root with some things in it, and what they are.
 fn filled(root: &Path) -> BTreeMap<String, Thing> {
     let store = Store::open(root).unwrap();
@@ -57,7 +73,7 @@ fn filled(root: &Path) -> BTreeMap<String, Thing> {
 #[test]
 fn what_is_committed_is_there_after_a_restart() {
     let root = tempfile::tempdir().unwrap();
-    let store = Store::open(&root.path().join("not/yet/there")).unwrap();
+    let store = reopened(&root.path().join("not/yet/there")).unwrap();
     assert!(all(&store, NETWORKS).is_empty());
     let mut batch = Batch::default();
     batch.put(NETWORKS, "b", &thing("blue", 1)).unwrap();
@@ -72,7 +88,7 @@ fn what_is_committed_is_there_after_a_restart() {
     store.commit(&Batch::default()).unwrap();
     drop(store);
 
-    let store = Store::open(&root.path().join("not/yet/there")).unwrap();
+    let store = reopened(&root.path().join("not/yet/there")).unwrap();
     assert_eq!(
         all(&store, NETWORKS),
         [("a".to_owned(), thing("amber", 4))].into()
@@ -96,14 +112,14 @@ fn a_second_daemon_on_the_same_root_is_told_who_is_there() {
     assert_eq!(text, expected);
     put(&first, NETWORKS, "a", &thing("blue", 1)).expect("the first one goes on");
     drop(first);
-    Store::open(root.path()).expect("it is free again");
+    reopened(root.path()).expect("it is free again");
 }
 
 #[test]
 fn a_later_format_is_refused() {
     const META: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("meta");
     let root = tempfile::tempdir().unwrap();
-    drop(Store::open(root.path()).unwrap());
+    drop(reopened(root.path()).unwrap());
     let database = Database::open(file(root.path())).unwrap();
     let transaction = database.begin_write().unwrap();
     transaction
@@ -113,7 +129,7 @@ fn a_later_format_is_refused() {
         .unwrap();
     transaction.commit().unwrap();
     drop(database);
-    let error = Store::open(root.path()).unwrap_err();
+    let error = reopened(root.path()).unwrap_err();
     assert!(
         matches!(error, StoreError::Newer { found: 2, .. }),
         "{error}"
@@ -131,7 +147,7 @@ fn a_foreign_or_cut_file_is_refused_and_kept() {
     contents.push(vec![0; whole.len()]);
     for content in contents {
         fs::write(file(root.path()), &content).unwrap();
-        let error = Store::open(root.path()).unwrap_err();
+        let error = reopened(root.path()).unwrap_err();
         assert!(
             matches!(error, StoreError::Damaged { .. }),
             "{} bytes: {error:?}",
@@ -148,7 +164,7 @@ fn a_foreign_or_cut_file_is_refused_and_kept() {
         );
     }
     fs::write(file(root.path()), &whole).unwrap();
-    Store::open(root.path()).unwrap();
+    reopened(root.path()).unwrap();
 }
 
 #[test]
@@ -160,7 +176,7 @@ fn a_flipped_bit_is_found_or_harmless() {
         let mut content = whole.clone();
         content[place] ^= 0x10;
         fs::write(file(root.path()), &content).unwrap();
-        match Store::open(root.path()) {
+        match reopened(root.path()) {
             Ok(store) => assert!(all(&store, NETWORKS) == present, "flipped at {place}"),
             Err(StoreError::Damaged { .. }) => {}
             Err(other) => panic!("flipped at {place}: {other:?}"),
@@ -218,7 +234,7 @@ fn a_full_disk_changes_nothing_and_is_got_over() {
 
 fn on_a_small_disk(disk: &Path) {
     let root = disk.join("root");
-    let store = Store::open(&root).unwrap();
+    let store = reopened(&root).unwrap();
     put(&store, NETWORKS, "kept", &thing("blue", 1)).unwrap();
     let ballast = disk.join("ballast");
     for round in 0..3 {
@@ -249,17 +265,17 @@ fn on_a_small_disk(disk: &Path) {
         assert_eq!(all(&store, NETWORKS)["kept"], thing("blue", 1));
     }
     drop(store);
-    let store = Store::open(&root).unwrap();
+    let store = reopened(&root).unwrap();
     assert_eq!(all(&store, NETWORKS)["after"], thing("after", 2));
     drop(store);
     assert!(fs::write(&ballast, vec![1; 8 << 20]).is_err());
-    let opened = Store::open(&root);
+    let opened = reopened(&root);
     assert!(
         matches!(opened, Ok(_) | Err(StoreError::Full { .. })),
         "{opened:?}"
     );
     drop(opened);
     fs::remove_file(&ballast).unwrap();
-    let store = Store::open(&root).unwrap();
+    let store = reopened(&root).unwrap();
     assert_eq!(all(&store, NETWORKS)["after"], thing("after", 2));
 }
