@@ -188,7 +188,7 @@ impl<'w> Matrix<'w> {
             described: Vec::new(),
         };
         let networks = matrix.networks();
-        for index in 0..10 {
+        for index in 0..12 {
             matrix.container(index, &networks);
         }
         matrix.host = addresses_of(&world.host().ip_json("address"));
@@ -203,6 +203,10 @@ impl<'w> Matrix<'w> {
             ("internal", json!({"Internal": true, "EnableIPv6": true})),
             ("dual", json!({"EnableIPv6": true})),
             ("six", json!({"EnableIPv4": false, "EnableIPv6": true})),
+            (
+                "crowd",
+                json!({"EnableIPv6": true, "Options": {"ports_per_bridge": "2"}}),
+            ),
         ]
         .map(|(name, fields)| (name.to_owned(), fields))
         .into();

@@ -3,6 +3,7 @@
 use super::host::{HostFacts, Listening};
 use super::ruleset::Ruleset;
 use super::stack::Stack;
+use crate::drivers::bridge::segment_bridge;
 use crate::model::{InterfaceName, Network, NetworkId, Sandbox, SandboxId};
 use crate::plan::{Key, LinkKind, Netns, Object, Plan, Upper};
 use crate::scopes::{DriverOptions, TABLE};
@@ -45,7 +46,10 @@ pub(super) struct Scene<'a> {
 pub(super) struct Port<'a> {
     pub(super) sandbox: SandboxId,
     pub(super) link: &'a str,
+    /// The network's first bridge, which decides.
     pub(super) bridge: &'a str,
+    /// The bridge it is plugged into, of a crowd perhaps a further one.
+    pub(super) segment: &'a str,
     pub(super) isolated: bool,
 }
 
@@ -64,7 +68,7 @@ impl<'a> Scene<'a> {
         Self {
             rules: Ruleset::of(world.plan, &table),
             stacks: Stack::all(world.plan, world.facts),
-            ports: ports(world.plan),
+            ports: ports(world.plan, &first_bridges(world)),
             uppers: uppers(world.plan),
             devices: devices(world.networks),
             world,
@@ -170,7 +174,27 @@ impl<'a> Scene<'a> {
     }
 }
 
-fn ports(plan: &Plan) -> BTreeMap<(SandboxId, &str), Port<'_>> {
+/// The first bridge of each network with several, by the names of the further ones.
+fn first_bridges<'a>(world: World<'a>) -> BTreeMap<InterfaceName, &'a str> {
+    let mut firsts = BTreeMap::new();
+    for network in world.networks.values() {
+        let Ok(DriverOptions::Bridge(options)) = DriverOptions::of(network) else {
+            continue;
+        };
+        let first = Key::Link(Netns::Host, options.device.clone());
+        let Some((Key::Link(_, first), _)) = world.plan.objects().get_key_value(&first) else {
+            continue;
+        };
+        let further = (1..=network.segments).map(|n| segment_bridge(network, &options, n));
+        firsts.extend(further.map(|bridge| (bridge, first.as_str())));
+    }
+    firsts
+}
+
+fn ports<'a>(
+    plan: &'a Plan,
+    first_bridges: &BTreeMap<InterfaceName, &'a str>,
+) -> BTreeMap<(SandboxId, &'a str), Port<'a>> {
     let mut ports = BTreeMap::new();
     for object in plan.objects().values() {
         if let Object::Link(link) = object
@@ -184,7 +208,11 @@ fn ports(plan: &Plan) -> BTreeMap<(SandboxId, &str), Port<'_>> {
             let port = Port {
                 sandbox: *sandbox,
                 link: name.as_str(),
-                bridge: bridge.as_str(),
+                bridge: first_bridges
+                    .get(bridge)
+                    .copied()
+                    .unwrap_or(bridge.as_str()),
+                segment: bridge.as_str(),
                 isolated: *isolated,
             };
             ports.insert((*sandbox, name.as_str()), port);

@@ -222,6 +222,16 @@ impl<'s, 'a> Walk<'s, 'a> {
                 why::isolated(self.scene, &self.packet, from.bridge),
             );
         }
+        if from.segment == port.segment && from.segment != from.bridge {
+            let text = format!(
+                "{} and {} are on {}, one of the further bridges of a crowd: with br_netfilter a \
+                 published port does not lead back there",
+                self.scene.place(Some(from.sandbox)),
+                self.scene.place(Some(port.sandbox)),
+                from.segment
+            );
+            return lost(Verdict::Dropped, text);
+        }
         self.filter_forward(from.bridge, from.bridge)?;
         self.leaving("", from.bridge, to)?;
         self.enter_sandbox(port.sandbox)
