@@ -44,7 +44,7 @@ struct Arguments {
     #[arg(long)]
     write: Option<PathBuf>,
     /// Take only these figures: attach, start, life, ports, publish,
-    /// crowd, names, paths, footprint, restart, beside, many.
+    /// crowd, names, paths, lab, footprint, restart, beside, many.
     figures: Vec<String>,
     #[command(subcommand)]
     part: Option<Part>,
@@ -99,8 +99,12 @@ fn measure(arguments: &Arguments) -> io::Result<()> {
     let wanted = |name: &str| {
         arguments.figures.is_empty() || arguments.figures.iter().any(|figure| figure == name)
     };
+    let elsewhere = figures::ELSEWHERE
+        .into_iter()
+        .filter(|figure| arguments.figures.iter().any(|asked| asked == figure.0));
     let mut rows = Vec::new();
-    for figure in figures::ALL.into_iter().filter(|figure| wanted(figure.0)) {
+    let all = figures::ALL.into_iter().filter(|figure| wanted(figure.0));
+    for figure in all.chain(elsewhere) {
         eprintln!("{:>4} s  {}", begin.elapsed().as_secs(), figure.0);
         rows.extend(figures::take(figure, extent));
     }

@@ -39,6 +39,8 @@ pub(crate) enum Target {
 /// One line of the table.
 #[derive(Debug)]
 pub(crate) struct Row {
+    /// A line that another run of this program wrote.
+    copied: Option<String>,
     figure: String,
     ours: Option<Reading>,
     against: Option<(String, Reading)>,
@@ -57,6 +59,7 @@ impl Row {
     ) -> Self {
         let against = Some((name.into(), theirs));
         Self {
+            copied: None,
             figure: figure.into(),
             ours: Some(ours),
             against,
@@ -68,6 +71,7 @@ impl Row {
     /// A reading by itself.
     pub(crate) fn alone(figure: impl Into<String>, ours: Reading, target: Target) -> Self {
         Self {
+            copied: None,
             figure: figure.into(),
             ours: Some(ours),
             against: None,
@@ -76,15 +80,29 @@ impl Row {
         }
     }
 
+    /// A line of the table of another run.
+    pub(crate) fn copied(line: impl Into<String>) -> Self {
+        Self {
+            copied: Some(line.into()),
+            ..Self::missing("", "")
+        }
+    }
+
     /// A figure that could not be taken, and why.
     pub(crate) fn missing(figure: impl Into<String>, why: impl Into<String>) -> Self {
         Self {
+            copied: None,
             figure: figure.into(),
             ours: None,
             against: None,
             target: Target::Told,
             missing: Some(why.into()),
         }
+    }
+
+    /// What was measured.
+    pub(crate) fn figure(&self) -> &str {
+        &self.figure
     }
 
     fn verdict(&self) -> &'static str {
@@ -138,6 +156,9 @@ impl Row {
 
 impl fmt::Display for Row {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(line) = &self.copied {
+            return f.write_str(line);
+        }
         if let Some(why) = &self.missing {
             return write!(f, "| {} | not taken: {why} | | | | |", self.figure);
         }
@@ -177,6 +198,7 @@ impl Reading {
         match self {
             Self::Times(_) | Self::Time(_) => format_seconds(value),
             Self::Rate(_) => format!("{value:.0}/s"),
+            Self::Throughput(_) if value < 1e9 => format!("{:.0} Mbit/s", value / 1e6),
             Self::Throughput(_) => format!("{:.1} Gbit/s", value / 1e9),
             Self::Bytes(_) => format!("{:.1} MiB", value / f64::from(1 << 20)),
             Self::Count(_) => format!("{value:.0}"),

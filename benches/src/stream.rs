@@ -9,7 +9,7 @@ use std::io::{self, Read, Write};
 use std::net::{Ipv4Addr, SocketAddrV4, TcpListener, TcpStream, UdpSocket};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
-use std::{fs, thread};
+use std::{env, fs, thread};
 
 /// The same on both sides of a published port.
 pub(crate) const PORT: u16 = 5201;
@@ -173,8 +173,12 @@ fn run(work: impl FnOnce(Instant) -> io::Result<u64>) -> io::Result<End> {
     })
 }
 
-/// The time the calling thread was on a processor.
+/// The time the calling thread was on a processor. In the kernel lab nothing: that kernel lacks what
+/// the library asks.
 fn own_processor_time() -> Duration {
+    if env::var_os("LAB_NODE").is_some() {
+        return Duration::ZERO;
+    }
     let time = clock_gettime(ClockId::ThreadCPUTime);
     Duration::new(
         time.tv_sec.unsigned_abs(),
@@ -190,7 +194,8 @@ fn kernel_threads() -> io::Result<Duration> {
         // A process may end meanwhile; those threads do not.
         let name = fs::read_to_string(folder.join("comm")).unwrap_or_default();
         if name.starts_with("ksoftirqd/") {
-            let times = fs::read_to_string(folder.join("schedstat"))?;
+            // Not every kernel counts it.
+            let times = fs::read_to_string(folder.join("schedstat")).unwrap_or_default();
             let first = times.split(' ').next().and_then(|text| text.parse().ok());
             nanoseconds += first.unwrap_or(0);
         }

@@ -4,6 +4,7 @@ pub(crate) mod attach;
 pub(crate) mod beside;
 pub(crate) mod crowd;
 pub(crate) mod footprint;
+pub(crate) mod lab;
 pub(crate) mod life;
 pub(crate) mod many;
 pub(crate) mod names;
@@ -32,7 +33,7 @@ pub(crate) struct Extent {
 pub(crate) type Figure = (&'static str, fn(Extent) -> Result<Vec<Row>>);
 
 /// All of them, in the order of the table.
-pub(crate) const ALL: [Figure; 12] = [
+pub(crate) const ALL: [Figure; 13] = [
     ("attach", attach::take),
     ("start", start::take),
     ("life", life::take),
@@ -41,12 +42,16 @@ pub(crate) const ALL: [Figure; 12] = [
     ("crowd", crowd::take),
     ("names", names::take),
     ("paths", paths::take),
+    ("lab", lab::take),
     ("footprint", footprint::take),
     ("restart", restart::take),
     ("beside", beside::take),
     // Last: the kernel takes a while to be rid of so many links.
     ("many", many::take),
 ];
+
+/// What is taken elsewhere for one of the others.
+pub(crate) const ELSEWHERE: [Figure; 1] = [(lab::FIGURE, paths::take_in_lab)];
 
 impl Extent {
     /// The numbers of so many rounds, or of a few. They end early when their time is over: on a

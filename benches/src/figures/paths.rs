@@ -14,7 +14,7 @@ use crate::stream::{PORT, Path};
 use crate::wanted::{Port, Wanted};
 use crate::wire::{bridge, loopback, veth};
 use sealane_testkit::lan;
-use serde_json::json;
+use serde_json::{Value, json};
 use std::io;
 use std::net::Ipv4Addr;
 use std::sync::Arc;
@@ -28,6 +28,7 @@ const BLOCK: Duration = Duration::from_millis(250);
 const ROUND_TRIPS: usize = 500;
 /// What ours may cost more than a bare one.
 const TOLERANCE: f64 = 1.1;
+const PROCESSOR: &str = "processor time for a MiB";
 const MIB: f64 = 1_048_576.0;
 
 // Names in the table.
@@ -61,16 +62,60 @@ pub(crate) fn take(extent: Extent) -> Result<Vec<Row>> {
         ours(FILTERED, &mut filtered)?,
         published(&stage, &mut plain)?,
     ];
-    let mut missing = vec![Row::missing(
-        "ipvlan",
-        "this kernel has none; the tests of it run in the kernel lab",
-    )];
-    match macvlan(&mut plain) {
+    let mut missing = vec![];
+    match upper(
+        "macvlan",
+        "macvlan",
+        "10.231.0.0/16",
+        &json!({ "parent": "eth0" }),
+        &mut plain,
+    ) {
         Ok(path) => paths.push(path),
         Err(error) => missing.push(Row::missing("macvlan", chain(&error))),
     }
     let mut rows = rows(&measure(paths, extent)?);
     rows.extend(missing);
+    Ok(rows)
+}
+
+/// Measures what sits on a parent, under a kernel that has it all. It is slower by far, and so is the
+/// bare veth pair there.
+pub(crate) fn take_in_lab(extent: Extent) -> Result<Vec<Row>> {
+    let stage = Stage::new(1)?;
+    stage.host(0).br_netfilter(false);
+    let mut host = stage.start(0)?;
+    let mut paths = vec![veth()?, ours(BRIDGE, &mut host)?];
+    for (name, driver, subnet, options) in [
+        (
+            "macvlan",
+            "macvlan",
+            "10.231.0.0/16",
+            json!({ "parent": "eth0" }),
+        ),
+        (
+            "ipvlan l2",
+            "ipvlan",
+            "10.232.0.0/16",
+            json!({ "parent": "eth0.2" }),
+        ),
+        (
+            "ipvlan l3",
+            "ipvlan",
+            "10.233.0.0/16",
+            json!({ "parent": "eth0.3", "ipvlan_mode": "l3" }),
+        ),
+        (
+            "ipvlan l3s",
+            "ipvlan",
+            "10.234.0.0/16",
+            json!({ "parent": "eth0.4", "ipvlan_mode": "l3s" }),
+        ),
+    ] {
+        paths.push(upper(name, driver, subnet, &options, &mut host)?);
+    }
+    let mut rows = rows(&measure(paths, extent)?);
+    // That kernel does not count what its own threads take.
+    rows.retain(|row| !row.figure().starts_with(PROCESSOR));
     Ok(rows)
 }
 
@@ -94,12 +139,18 @@ fn published(stage: &Stage, ours: &mut Ours) -> Result<Path> {
     Ok(Path::new(name, Arc::new(client), Arc::new(server), to))
 }
 
-/// Two containers on a macvlan network of the host's uplink.
-fn macvlan(ours: &mut Ours) -> Result<Path> {
-    let options = json!({ "parent": "eth0" });
+/// Two containers on a network that sits on the host's uplink.
+fn upper(
+    name: &'static str,
+    driver: &str,
+    subnet: &str,
+    options: &Value,
+    ours: &mut Ours,
+) -> Result<Path> {
+    let network = name.replace(' ', "-");
     let engine = &mut ours.engine;
-    engine.create_network_of("macvlan", "maclike", "10.231.0.0/16", &options)?;
-    pair("macvlan", "maclike", ours)
+    engine.create_network_of(driver, &network, subnet, options)?;
+    pair(name, &network, ours)
 }
 
 /// Two containers on one network.
@@ -187,7 +238,7 @@ fn rows(all: &[Measured]) -> Vec<Row> {
 }
 
 fn compare(one: &Measured, other: &Measured, targets: [Target; 3]) -> Vec<Row> {
-    let figures = ["throughput", "round trip", "processor time for a MiB"];
+    let figures = ["throughput", "round trip", PROCESSOR];
     let readings = one.readings().into_iter().zip(other.readings());
     let parts = figures.into_iter().zip(readings).zip(targets);
     let row = |((figure, (ours, theirs)), target)| {

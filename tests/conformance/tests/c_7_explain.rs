@@ -51,15 +51,23 @@ fn compare(bridge_filter: bool, seed: u64) {
     let mut matrix = Matrix::build(&world, Dice(seed));
     let questions = matrix.questions();
     let answers = matrix.ask(&questions);
-    let seen = matrix.send(&questions);
+    let mut seen = matrix.send(&questions);
+    // Three hundred packets at once are many for a small machine: where one was lost that should have
+    // arrived, it is sent again, by itself.
+    for ((question, answer), seen) in questions.iter().zip(&answers).zip(&mut seen) {
+        let said = said(answer);
+        let arrives = matches!(&said, Seen::Received { .. }) && !is_beyond(&said, question);
+        if *seen == Seen::Lost && arrives {
+            let again = matrix.send(std::slice::from_ref(question));
+            *seen = again.into_iter().next().expect("an answer for each");
+        }
+    }
     let mut passed = 0;
     let mut wrong = Vec::new();
     for ((question, answer), seen) in questions.iter().zip(&answers).zip(&seen) {
         let said = said(answer);
-        if matches!(&said, Seen::Received { by, .. } if by == "outside")
-            && !is_lan(question.to.ip())
-        {
-            continue; // it leaves by the wire, and comes back perhaps: not for us to know
+        if is_beyond(&said, question) {
+            continue;
         }
         passed += usize::from(matches!(seen, Seen::Received { .. }));
         if !agrees(&said, seen, question) {
@@ -99,6 +107,12 @@ enum Seen {
     Refused,
     /// Nobody answered.
     Lost,
+}
+
+/// Whether a packet is said to leave by the wire to where nobody is: whether it comes back is not for
+/// us to know.
+fn is_beyond(said: &Seen, question: &Question) -> bool {
+    matches!(said, Seen::Received { by, .. } if by == "outside") && !is_lan(question.to.ip())
 }
 
 fn said(answer: &Value) -> Seen {
