@@ -54,6 +54,7 @@ fn a_start_makes_sandbox_process_and_note_in_this_order() {
             "mount web",
             "sandbox web",
             "process web",
+            "no mount web",
             "start web",
             "store web running"
         ]
@@ -118,12 +119,7 @@ fn an_end_is_noted_before_the_traces_of_the_process_go() {
     world.end(id, 3);
     assert_eq!(
         world.take_log(),
-        [
-            "no sandbox web",
-            "store web exited",
-            "no process web",
-            "no mount web"
-        ]
+        ["no sandbox web", "store web exited", "no process web"]
     );
     assert_eq!(waiter.wait(), exit(3));
     let now = world
@@ -459,7 +455,8 @@ fn who_attaches_before_the_start_misses_nothing() {
     let mut attached = world.containers.attach("web", options).unwrap();
     world.containers.start("web").unwrap();
     let log = world.take_log();
-    assert_eq!(log[2..5], ["process web", "streams web", "start web"]);
+    let expected = ["process web", "no mount web", "streams web", "start web"];
+    assert_eq!(log[2..6], expected);
     let said = |id: &Id, text: &[u8]| {
         let inner = world.fake.lock();
         send(&inner.processes[id].attached[0], text, SendFlags::empty()).unwrap();
