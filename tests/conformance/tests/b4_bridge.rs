@@ -447,7 +447,10 @@ fn b4_3_siblings_are_kept_apart_but_for_published_ports() {
             assert_eq!(sibling.fetch(authority), None, "{authority}");
         }
         assert!(!sibling.pings("10.43.0.2") && !sibling.pings("fd43::2"));
-        assert_eq!(sibling.fetch("10.99.0.1:8080").as_deref(), Some(HELLO));
+        for host in ["10.99.0.1", "[fd99::1]", "[fd43::1]"] {
+            let page = sibling.fetch(&format!("{host}:8080"));
+            assert_eq!(page.as_deref(), Some(HELLO), "published at {host}");
+        }
         assert!(sibling.pings("10.99.0.100"), "the way out is open");
     });
 }

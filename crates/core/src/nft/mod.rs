@@ -57,6 +57,11 @@ pub struct Set {
     pub interval: bool,
 }
 
+/// ICMPv6 that asks for a neighbor (RFC 4861, 4.3).
+pub const SOLICITATION: u8 = 135;
+/// ICMPv6 that answers that (RFC 4861, 4.4).
+pub const ADVERTISEMENT: u8 = 136;
+
 /// The type of a field of a set's key or data.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum DataType {
@@ -205,6 +210,8 @@ pub enum Match {
     ToHost,
     /// ICMP, or ICMPv6 if true.
     Icmp(bool),
+    /// ICMPv6 of a type.
+    Icmp6Type(u8),
     /// The packet's mark has a value in the bits of a mask.
     Marked(Mark),
 }

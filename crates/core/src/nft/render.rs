@@ -4,8 +4,8 @@
 //! protocol before `tcp dport`, the network protocol before `ip saddr`. Start at [`Listing`].
 
 use super::{
-    Chain, ChainKind, Data, DataType, Datum, Family, Field, Hook, HookPoint, Match, Rule, Set,
-    Statement, Table, Verdict,
+    ADVERTISEMENT, Chain, ChainKind, Data, DataType, Datum, Family, Field, Hook, HookPoint, Match,
+    Rule, SOLICITATION, Set, Statement, Table, Verdict,
 };
 use crate::model::Protocol;
 use std::collections::BTreeMap;
@@ -276,6 +276,9 @@ impl Words<'_> {
             // It implies the network protocol.
             Match::Icmp(false) => "meta l4proto icmp".into(),
             Match::Icmp(true) => "meta l4proto ipv6-icmp".into(),
+            Match::Icmp6Type(SOLICITATION) => "icmpv6 type nd-neighbor-solicit".into(),
+            Match::Icmp6Type(ADVERTISEMENT) => "icmpv6 type nd-neighbor-advert".into(),
+            Match::Icmp6Type(number) => format!("icmpv6 type {number}"),
             Match::Marked(mark) if mark.mask == u32::MAX => {
                 format!("meta mark 0x{:08x}", mark.value)
             }
@@ -390,6 +393,7 @@ fn of_match(condition: &Match) -> &[Field] {
         | Match::Translated
         | Match::ToHost
         | Match::Icmp(_)
+        | Match::Icmp6Type(_)
         | Match::Marked(_) => &[],
     }
 }

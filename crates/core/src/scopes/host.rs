@@ -6,8 +6,8 @@ use super::publish::{publish_chain, publish_sets};
 use super::{ALIASED, APART, PUBLISHED_DIRECT, PUBLISHED_ONLY, ROUTED, UNTRACKED, set};
 use crate::model::{Facts, InterfaceName, Policy};
 use crate::nft::{
-    Chain, ChainKind, Data, DataType, Datum, Family, Field, Hook, HookPoint, Match, Rule, Set,
-    Statement, Table, Verdict,
+    ADVERTISEMENT, Chain, ChainKind, Data, DataType, Datum, Family, Field, Hook, HookPoint, Match,
+    Rule, SOLICITATION, Set, Statement, Table, Verdict,
 };
 use crate::plan::{Key, Netns, Object, Plan};
 
@@ -233,13 +233,22 @@ fn entrances(policy: &Policy) -> Vec<Chain> {
         ),
         plain_chain(
             APART,
-            [rule("a port of a link", vec![linked], Verdict::Accept)]
+            neighbors()
                 .into_iter()
+                .chain([rule("a port of a link", vec![linked], Verdict::Accept)])
                 .chain([published()])
                 .chain(marked())
                 .chain([nothing()]),
         ),
     ]
+}
+
+/// Who may answer has to find whom: what ARP is for IPv4, which no filter of IP sees (RFC 4861).
+fn neighbors() -> [Rule; 2] {
+    [SOLICITATION, ADVERTISEMENT].map(|number| {
+        let discovery = Match::Icmp6Type(number);
+        rule("who has which address", vec![discovery], Verdict::Accept)
+    })
 }
 
 /// A published port, at the container's own address.

@@ -63,15 +63,27 @@ impl Compiler {
                 self.done.push(Expression::DestinationType(Register::FIRST));
                 self.compare(true, LOCAL.to_ne_bytes().to_vec());
             }
-            Match::Icmp(ipv6) => {
-                self.require(*ipv6);
-                let protocol = if *ipv6 { ICMPV6 } else { ICMP };
-                self.done
-                    .push(Expression::Meta(Meta::L4Proto, Register::FIRST));
-                self.compare(true, vec![protocol]);
+            Match::Icmp(ipv6) => self.icmp(*ipv6),
+            Match::Icmp6Type(number) => {
+                self.icmp(true);
+                self.done.push(Expression::Payload {
+                    header: Header::Transport,
+                    offset: 0,
+                    length: 1,
+                    to: Register::FIRST,
+                });
+                self.compare(true, vec![*number]);
             }
             Match::Marked(mark) => self.marked(*mark),
         }
+    }
+
+    fn icmp(&mut self, ipv6: bool) {
+        self.require(ipv6);
+        let protocol = if ipv6 { ICMPV6 } else { ICMP };
+        self.done
+            .push(Expression::Meta(Meta::L4Proto, Register::FIRST));
+        self.compare(true, vec![protocol]);
     }
 
     fn statement(&mut self, statement: &Statement) -> io::Result<()> {
