@@ -128,11 +128,7 @@ impl Parent {
         };
         plan.add(
             Key::Link(Netns::Host, self.name().clone()),
-            Object::Link(Link {
-                mtu: None,
-                mac: None,
-                kind,
-            }),
+            Object::Link(Link::of(kind)),
         );
         plan.add(Key::Up(Netns::Host, self.name().clone()), Object::Present);
         plan

@@ -198,22 +198,18 @@ fn ports<'a>(
     let mut ports = BTreeMap::new();
     for object in plan.objects().values() {
         if let Object::Link(link) = object
-            && let LinkKind::Veth {
-                peer: (Netns::Sandbox(sandbox), name),
-                master: Some(bridge),
-                isolated,
-                ..
-            } = &link.kind
+            && let Some((Netns::Sandbox(sandbox), name)) = link.kind.peer()
+            && let Some(own) = &link.port
         {
             let port = Port {
                 sandbox: *sandbox,
                 link: name.as_str(),
                 bridge: first_bridges
-                    .get(bridge)
+                    .get(&own.bridge)
                     .copied()
-                    .unwrap_or(bridge.as_str()),
-                segment: bridge.as_str(),
-                isolated: *isolated,
+                    .unwrap_or(own.bridge.as_str()),
+                segment: own.bridge.as_str(),
+                isolated: own.isolated,
             };
             ports.insert((*sandbox, name.as_str()), port);
         }

@@ -1,6 +1,6 @@
 //! A lint of a plan, before anything is claimed or written.
 
-use super::{Key, LinkKind, Netns, Object, Plan};
+use super::{Key, Netns, Object, Plan};
 use crate::model::InterfaceName;
 use crate::nft::{Data, DataType, Datum, Table, Verdict};
 use std::collections::BTreeSet;
@@ -49,10 +49,7 @@ fn sandbox_links(plan: &Plan) -> BTreeSet<(Netns, &InterfaceName)> {
             links.insert((*netns, name));
         }
         if let Object::Link(link) = object
-            && let LinkKind::Veth {
-                peer: (netns, name),
-                ..
-            } = &link.kind
+            && let Some((netns, name)) = link.kind.peer()
         {
             links.insert((*netns, name));
         }

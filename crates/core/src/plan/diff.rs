@@ -22,7 +22,8 @@ impl Change {
     }
 }
 
-/// The rank of a link among those made together: first what others sit on; then links of a sandbox
+/// The rank of a link among those made together: first what others sit on or are ports of; then
+/// ports, and links of a sandbox
 /// in the order of their names, `eth2` before `eth10`, so that their indexes follow.
 pub fn birth(change: &Change) -> Option<(usize, String)> {
     let Change::Create(Key::Link(_, own), Object::Link(link)) = change else {
@@ -38,10 +39,12 @@ pub fn birth(change: &Change) -> Option<(usize, String)> {
         } => own,
         LinkKind::Bridge
         | LinkKind::Dummy
+        | LinkKind::Vxlan(_)
+        | LinkKind::WireGuard
         | LinkKind::Upper {
             kind: Upper::Vlan(_),
             ..
-        } => return None,
+        } => link.port.as_ref().map(|_| own)?,
     };
     Some((name.as_str().len(), name.as_str().to_owned()))
 }

@@ -7,6 +7,7 @@
 mod check;
 mod diff;
 mod key;
+mod link;
 mod object;
 mod render;
 mod upper;
@@ -14,7 +15,8 @@ mod upper;
 pub use check::{Fault, check};
 pub use diff::{Change, birth, diff};
 pub use key::{Key, Netns, Phase};
-pub use object::{Effect, Link, LinkKind, Object, Repeat, Route};
+pub use link::{BridgePort, Link, LinkKind, Vxlan};
+pub use object::{Effect, Object, Repeat, Route, Step};
 pub use upper::{IpvlanFlag, IpvlanMode, MacvlanMode, Upper};
 
 use std::collections::BTreeMap;

@@ -2,7 +2,7 @@
 
 use crate::model::{InterfaceName, Mac, PortMapping, Protocol};
 use crate::nft::{Data, Table};
-use crate::plan::{Netns, Upper};
+use crate::plan::{Link, Netns};
 use serde::{Deserialize, Serialize};
 use std::net::IpAddr;
 
@@ -27,57 +27,6 @@ pub enum Object {
     Route(Route),
 }
 
-/// The settings of a link.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Link {
-    /// Largest packet in bytes; `None` leaves it to the kernel, which takes a parent's.
-    pub mtu: Option<u32>,
-    /// The hardware address; `None` leaves it to the kernel.
-    pub mac: Option<Mac>,
-    /// What kind of link.
-    pub kind: LinkKind,
-}
-
-/// What kind of link, with the settings of that kind.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub enum LinkKind {
-    /// A bridge.
-    Bridge,
-    /// A veth pair; this end is made up, the other is born down in its namespace.
-    Veth {
-        /// Where the other end lives, and its name there.
-        peer: (Netns, InterfaceName),
-        /// The hardware address of the other end.
-        peer_mac: Mac,
-        /// The bridge this end is a port of.
-        master: Option<InterfaceName>,
-        /// Whether frames may leave by the port they came in by.
-        hairpin: bool,
-        /// Whether the port cannot talk to other isolated ports.
-        isolated: bool,
-    },
-    /// A link that sits on another one. The parent is always one of the host's; this one may be
-    /// born in a sandbox.
-    Upper {
-        /// The link it sits on.
-        parent: InterfaceName,
-        /// What it is.
-        kind: Upper,
-    },
-    /// A link to nowhere, for others to sit on.
-    Dummy,
-}
-
-impl LinkKind {
-    /// The link of the host that this one sits on, if it does.
-    pub fn parent(&self) -> Option<&InterfaceName> {
-        match self {
-            Self::Upper { parent, .. } => Some(parent),
-            Self::Bridge | Self::Veth { .. } | Self::Dummy => None,
-        }
-    }
-}
-
 /// Where a route leads.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Route {
@@ -99,33 +48,15 @@ impl Object {
     }
 }
 
-impl Link {
-    fn satisfied_by(&self, found: &Link) -> bool {
-        let kind = match (&self.kind, &found.kind) {
-            (LinkKind::Bridge, LinkKind::Bridge) | (LinkKind::Dummy, LinkKind::Dummy) => true,
-            (wanted @ LinkKind::Upper { .. }, found @ LinkKind::Upper { .. }) => wanted == found,
-            (
-                LinkKind::Veth {
-                    master,
-                    hairpin,
-                    isolated,
-                    ..
-                },
-                LinkKind::Veth {
-                    master: m,
-                    hairpin: h,
-                    isolated: i,
-                    ..
-                },
-            ) => (master, hairpin, isolated) == (m, h, i),
-            (
-                LinkKind::Bridge | LinkKind::Veth { .. } | LinkKind::Upper { .. } | LinkKind::Dummy,
-                _,
-            ) => false,
-        };
-        kind && (self.mtu.is_none() || self.mtu == found.mtu)
-            && (self.mac.is_none() || self.mac == found.mac)
-    }
+/// What leads from an object as it is to one as it is wanted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Step {
+    /// Nothing: it is as wanted.
+    Keep,
+    /// Other settings for the object that is there.
+    Change,
+    /// Another object in place of the one that is there, which goes.
+    Replace,
 }
 
 /// How often an announcement is made, as neighbors may miss one.

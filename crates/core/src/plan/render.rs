@@ -1,6 +1,6 @@
 //! A plan as an operator reads it: one object a line, in the order it is made.
 
-use super::{Change, Effect, Key, Link, LinkKind, Netns, Object, Plan};
+use super::{BridgePort, Change, Effect, Key, Link, LinkKind, Netns, Object, Plan, Vxlan};
 use crate::model::Mac;
 use std::fmt;
 
@@ -75,20 +75,36 @@ impl fmt::Display for Link {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}", self.kind)?;
         self.mtu.map_or(Ok(()), |mtu| write!(f, " mtu {mtu}"))?;
-        if let LinkKind::Veth {
-            master,
-            hairpin,
-            isolated,
-            ..
-        } = &self.kind
-        {
-            if let Some(master) = master {
-                write!(f, " master {master}")?;
-            }
-            f.write_str(if *hairpin { " hairpin" } else { "" })?;
-            f.write_str(if *isolated { " isolated" } else { "" })?;
+        if let Some(port) = &self.port {
+            write!(f, "{port}")?;
         }
         self.mac.map_or(Ok(()), |mac| write!(f, " mac {mac}"))
+    }
+}
+
+impl fmt::Display for BridgePort {
+    /// What differs from a port as the kernel makes it, with a leading space.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, " master {}", self.bridge)?;
+        f.write_str(if self.hairpin { " hairpin" } else { "" })?;
+        f.write_str(if self.isolated { " isolated" } else { "" })?;
+        f.write_str(if self.learning { "" } else { " nolearning" })?;
+        f.write_str(if self.neigh_suppress {
+            " neigh_suppress"
+        } else {
+            ""
+        })
+    }
+}
+
+impl fmt::Display for Vxlan {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "vxlan id {} dstport {}", self.vni, self.port)?;
+        if let Some(local) = self.local {
+            write!(f, " local {local}")?;
+        }
+        f.write_str(if self.learning { "" } else { " nolearning" })?;
+        f.write_str(if self.proxy { " proxy" } else { "" })
     }
 }
 
@@ -98,11 +114,12 @@ impl fmt::Display for LinkKind {
         match self {
             Self::Bridge => f.write_str("bridge"),
             Self::Dummy => f.write_str("dummy"),
+            Self::WireGuard => f.write_str("wireguard"),
             Self::Upper { parent, kind } => write!(f, "{kind} on {parent}"),
+            Self::Vxlan(vxlan) => write!(f, "{vxlan}"),
             Self::Veth {
                 peer: (netns, name),
                 peer_mac,
-                ..
             } => write!(f, "veth peer {netns}/{name} {peer_mac}"),
         }
     }

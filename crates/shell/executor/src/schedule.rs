@@ -2,7 +2,7 @@
 
 use crate::is_claimed;
 use sealane_core::model::{InterfaceName, SandboxId};
-use sealane_core::plan::{Change, Key, LinkKind, Netns, Object, Phase, Plan, diff};
+use sealane_core::plan::{Change, Key, Netns, Object, Phase, Plan, diff};
 use sealane_kernel::write::Refused;
 use std::collections::BTreeSet;
 
@@ -173,8 +173,5 @@ pub(crate) fn peer(object: &Object) -> Option<(Netns, InterfaceName)> {
     let Object::Link(link) = object else {
         return None;
     };
-    match &link.kind {
-        LinkKind::Veth { peer, .. } => Some(peer.clone()),
-        LinkKind::Bridge | LinkKind::Dummy | LinkKind::Upper { .. } => None,
-    }
+    link.kind.peer().cloned()
 }

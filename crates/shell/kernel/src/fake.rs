@@ -6,7 +6,7 @@
 
 use crate::read::{Observe, meets};
 use crate::write::{Refused, Write};
-use sealane_core::plan::{Change, Effect, Key, Link, LinkKind, Netns, Object};
+use sealane_core::plan::{Change, Effect, Key, Netns, Object};
 use std::collections::BTreeMap;
 use std::io;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -234,19 +234,11 @@ fn on_link(link: &Key, other: &Key, settings: &Object) -> bool {
 /// The key of a veth's other end.
 fn veth_peer(object: &Object) -> Option<Key> {
     match object {
-        Object::Link(Link {
-            kind:
-                LinkKind::Veth {
-                    peer: (netns, name),
-                    ..
-                },
-            ..
-        }) => Some(Key::Link(*netns, name.clone())),
-        Object::Link(Link {
-            kind: LinkKind::Bridge | LinkKind::Dummy | LinkKind::Upper { .. },
-            ..
-        })
-        | Object::Present
+        Object::Link(link) => link
+            .kind
+            .peer()
+            .map(|(netns, name)| Key::Link(*netns, name.clone())),
+        Object::Present
         | Object::Setting(_)
         | Object::Table(_)
         | Object::Element(_)
@@ -290,6 +282,7 @@ mod tests {
     use super::*;
     use sealane_core::model::{InterfaceName, Mac, SandboxId, derive_id};
     use sealane_core::nft::{Data, Datum};
+    use sealane_core::plan::{Link, LinkKind};
 
     fn sandbox() -> SandboxId {
         derive_id(&[b"web"])
@@ -304,14 +297,10 @@ mod tests {
         let kind = LinkKind::Veth {
             peer: (inside, name("eth0")),
             peer_mac: Mac([2; 6]),
-            master: None,
-            hairpin: false,
-            isolated: false,
         };
         let veth = Object::Link(Link {
             mtu: Some(1500),
-            mac: None,
-            kind,
+            ..Link::of(kind)
         });
         let element = Key::Element("ports".into(), vec![Datum::Port(80)]);
         vec![

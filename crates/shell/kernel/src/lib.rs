@@ -24,6 +24,7 @@ pub mod read;
 mod socket;
 mod sysctl;
 mod upper;
+mod vxlan;
 pub mod watch;
 pub mod write;
 

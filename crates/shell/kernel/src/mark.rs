@@ -16,7 +16,7 @@ const ALIAS: &str = "sealane";
 
 /// The alias of a link of ours; a veth's says where its other end is, as `sandbox-id/name`, since
 /// the kernel knows that only as a number that may change.
-pub(crate) fn alias(peer: Option<(&Netns, &InterfaceName)>) -> String {
+pub(crate) fn alias(peer: Option<&(Netns, InterfaceName)>) -> String {
     match peer {
         Some((Netns::Sandbox(id), name)) => format!("{ALIAS} {id}/{name}"),
         Some((Netns::Host, name)) => format!("{ALIAS} host/{name}"),
@@ -47,7 +47,7 @@ mod tests {
         let sandbox = Netns::Sandbox(derive_id(&[b"web"]));
         let name = InterfaceName::try_from("eth0").unwrap();
         for netns in [sandbox, Netns::Host] {
-            let alias = alias(Some((&netns, &name)));
+            let alias = alias(Some(&(netns, name.clone())));
             assert_eq!(peer_of_alias(&alias), Some((netns, name.clone())));
             assert!(alias.len() < 256, "IFALIASZ");
         }

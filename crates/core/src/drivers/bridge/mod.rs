@@ -14,7 +14,7 @@ pub use options::{BridgeOptions, GatewayMode, InvalidOption};
 
 use crate::model::{Endpoint, Facts, InterfaceName, Mac, Network, SandboxId, UsersDevice};
 use crate::nft::{Data, Datum, Verdict};
-use crate::plan::{Effect, Key, Link, LinkKind, Netns, Object, Plan, Route};
+use crate::plan::{BridgePort, Effect, Key, Link, LinkKind, Netns, Object, Plan, Route};
 use crate::scopes::{ALIASED, APART, PUBLISHED_DIRECT, PUBLISHED_ONLY, ROUTED, set};
 use ipnet::IpNet;
 use std::net::{IpAddr, Ipv4Addr};
@@ -51,7 +51,7 @@ fn plan_device(network: &Network, options: &BridgeOptions, plan: &mut Plan) {
         Object::Link(Link {
             mtu: Some(options.mtu),
             mac: Some(Mac::from_id(&network.id)), // else it changes with every port
-            kind: LinkKind::Bridge,
+            ..Link::of(LinkKind::Bridge)
         }),
     );
     if silent(network, options) {
@@ -242,14 +242,15 @@ pub fn plan_endpoint(
         Key::Link(Netns::Host, endpoint.host_interface.clone()),
         Object::Link(Link {
             mtu: Some(options.mtu),
-            mac: None,
-            kind: LinkKind::Veth {
-                peer: (inside, interface.clone()),
-                peer_mac: endpoint.mac,
-                master: Some(segment_bridge(network, options, endpoint.segment)),
+            port: Some(BridgePort {
                 hairpin: true, // so that a container reaches its own published port
                 isolated: isolates(options, facts) || !options.icc && endpoint.segment > 0,
-            },
+                ..BridgePort::of(segment_bridge(network, options, endpoint.segment))
+            }),
+            ..Link::of(LinkKind::Veth {
+                peer: (inside, interface.clone()),
+                peer_mac: endpoint.mac,
+            })
         }),
     );
     let v4 = endpoint.ipv4.map(IpNet::V4);

@@ -7,7 +7,7 @@ use super::options::BridgeOptions;
 use super::plan_passage;
 use crate::model::{Facts, InterfaceName, Mac, Network, derive_id};
 use crate::nft::{Data, Datum, Verdict};
-use crate::plan::{Key, Link, LinkKind, Netns, Object, Plan};
+use crate::plan::{BridgePort, Key, Link, LinkKind, Netns, Object, Plan};
 use crate::scopes::{UNTRACKED, set};
 
 /// How many endpoints the first bridge takes: the rest of its ports is for the others.
@@ -55,7 +55,7 @@ pub(super) fn plan_segments(
         let link = Link {
             mtu: Some(options.mtu),
             mac: Some(mac(network, BRIDGE, segment)),
-            kind: LinkKind::Bridge,
+            ..Link::of(LinkKind::Bridge)
         };
         plan.add(Key::Link(Netns::Host, bridge.clone()), Object::Link(link));
         plan.add(Key::Up(Netns::Host, bridge.clone()), Object::Present);
@@ -65,14 +65,14 @@ pub(super) fn plan_segments(
             let kind = LinkKind::Veth {
                 peer: (Netns::Host, other.1.clone()),
                 peer_mac: mac(network, other.0, segment),
-                master: Some(master),
-                hairpin: false,
-                isolated,
             };
             let link = Link {
                 mtu: Some(options.mtu),
-                mac: None,
-                kind,
+                port: Some(BridgePort {
+                    isolated,
+                    ..BridgePort::of(master)
+                }),
+                ..Link::of(kind)
             };
             plan.add(Key::Link(Netns::Host, own.clone()), Object::Link(link));
         };

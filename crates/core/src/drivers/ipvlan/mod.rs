@@ -26,11 +26,7 @@ pub fn plan_network(options: &IpvlanOptions) -> Plan {
     let Some(shim) = &options.shim else {
         return plan;
     };
-    let link = Link {
-        mtu: None,
-        mac: None, // the parent's
-        kind: over(options),
-    };
+    let link = Link::of(over(options)); // the hardware address is the parent's
     plan.add(Key::Link(Netns::Host, shim.clone()), Object::Link(link));
     plan.add(Key::Up(Netns::Host, shim.clone()), Object::Present);
     plan
@@ -43,11 +39,7 @@ pub fn plan_endpoint(options: &IpvlanOptions, sandbox: &SandboxId, endpoint: &En
     let interface = &endpoint.interface;
     plan.add(
         Key::Link(inside, interface.clone()),
-        Object::Link(Link {
-            mtu: None,
-            mac: None, // the parent's
-            kind: over(options),
-        }),
+        Object::Link(Link::of(over(options))),
     );
     for address in endpoint.prefixes() {
         plan.add(

@@ -32,9 +32,8 @@ pub fn plan_network(network: &Network, options: &MacvlanOptions) -> Plan {
     plan.add(
         Key::Link(Netns::Host, shim.clone()),
         Object::Link(Link {
-            mtu: None,
             mac: Some(Mac::from_id(&network.id)),
-            kind: over(options, MacvlanMode::Bridge),
+            ..Link::of(over(options, MacvlanMode::Bridge))
         }),
     );
     // Who asks for an address of the host gets the shim's answer only if the host would answer by
@@ -58,9 +57,8 @@ pub fn plan_endpoint(
     plan.add(
         Key::Link(inside, interface.clone()),
         Object::Link(Link {
-            mtu: None,
             mac: Some(endpoint.mac),
-            kind: over(options, options.mode),
+            ..Link::of(over(options, options.mode))
         }),
     );
     for address in endpoint.prefixes() {

@@ -8,15 +8,15 @@ use crate::message::Message;
 use crate::nft::decode;
 use crate::read::parse;
 use crate::socket::{Answer, Reply};
-use crate::upper;
+use crate::{upper, vxlan};
 use netlink_packet_route::RouteNetlinkMessage;
 use netlink_packet_route::link::{
-    InfoBridgePort, InfoKind, InfoPortData, LinkAttribute, LinkExtentMask, LinkFlags, LinkInfo,
-    LinkMessage,
+    InfoBridgePort, InfoData, InfoKind, InfoPortData, LinkAttribute, LinkExtentMask, LinkFlags,
+    LinkInfo, LinkMessage,
 };
 use netlink_packet_route::nsid::{NsidAttribute, NsidMessage};
 use sealane_core::model::{InterfaceName, Mac};
-use sealane_core::plan::{Link, LinkKind, Netns, Upper};
+use sealane_core::plan::{BridgePort, Link, LinkKind, Netns, Upper, Vxlan};
 use std::io;
 use std::os::fd::{AsFd, AsRawFd};
 
@@ -30,8 +30,8 @@ pub(crate) struct Found {
     pub(crate) mac: Option<Mac>,
     pub(crate) kind: Kind,
     pub(crate) master: Option<u32>,
-    pub(crate) hairpin: bool,
-    pub(crate) isolated: bool,
+    /// What kind of port it is, if its master is a bridge.
+    pub(crate) port: Option<PortFlags>,
     group: u32,
     alias: String,
     /// The index of a veth's other end, or of the link it sits on, in its own namespace.
@@ -47,8 +47,19 @@ pub(crate) enum Kind {
     Veth,
     Dummy,
     Upper(Upper),
+    Vxlan(Vxlan),
+    WireGuard,
     #[default]
     Other,
+}
+
+/// The settings of the port of a bridge.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct PortFlags {
+    hairpin: bool,
+    isolated: bool,
+    learning: bool,
+    neigh_suppress: bool,
 }
 
 impl Found {
@@ -181,14 +192,22 @@ impl Found {
             LinkInfo::Kind(InfoKind::Bridge) => self.kind = Kind::Bridge,
             LinkInfo::Kind(InfoKind::Veth) => self.kind = Kind::Veth,
             LinkInfo::Kind(InfoKind::Dummy) => self.kind = Kind::Dummy,
+            LinkInfo::Kind(InfoKind::Wireguard) => self.kind = Kind::WireGuard,
+            LinkInfo::Data(InfoData::Vxlan(infos)) => {
+                self.kind = vxlan::read(&infos).map_or(Kind::Other, Kind::Vxlan);
+            }
             LinkInfo::Data(data) => {
                 if let Some(upper) = upper::read(&data) {
                     self.kind = Kind::Upper(upper);
                 }
             }
             LinkInfo::PortData(InfoPortData::BridgePort(flags)) => {
-                self.hairpin = flags.contains(&InfoBridgePort::HairpinMode(true));
-                self.isolated = flags.contains(&InfoBridgePort::Isolated(true));
+                self.port = Some(PortFlags {
+                    hairpin: flags.contains(&InfoBridgePort::HairpinMode(true)),
+                    isolated: flags.contains(&InfoBridgePort::Isolated(true)),
+                    learning: flags.contains(&InfoBridgePort::Learning(true)),
+                    neigh_suppress: flags.contains(&InfoBridgePort::NeighSupress(true)),
+                });
             }
             _ => {}
         }
@@ -200,14 +219,14 @@ pub(crate) fn peer_at(
     kernel: &Kernel,
     netns: Netns,
     link: &Found,
-    (peer_netns, peer): (Netns, &InterfaceName),
+    (peer_netns, peer): &(Netns, InterfaceName),
 ) -> io::Result<Option<Found>> {
-    let there = match kernel.channel(peer_netns) {
+    let there = match kernel.channel(*peer_netns) {
         Ok(channel) => channel,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         Err(error) => return Err(error),
     };
-    let number = if netns == peer_netns {
+    let number = if netns == *peer_netns {
         None
     } else {
         netns_number(&*kernel.channel(netns)?, &there)?
@@ -255,12 +274,29 @@ pub(crate) fn describe(
             Some(parent) => LinkKind::Upper { parent, kind },
             None => return Ok(None),
         },
+        Kind::Vxlan(vxlan) => LinkKind::Vxlan(vxlan),
+        Kind::WireGuard => LinkKind::WireGuard,
         Kind::Other => return Ok(None),
     };
     Ok(Some(Link {
         mtu: found.mtu,
         mac: found.mac,
+        port: describe_port(kernel, netns, found)?,
         kind,
+    }))
+}
+
+fn describe_port(kernel: &Kernel, netns: Netns, found: &Found) -> io::Result<Option<BridgePort>> {
+    let (Some(index), Some(flags)) = (found.master, found.port) else {
+        return Ok(None);
+    };
+    let bridge = name_of(&*kernel.channel(netns)?, index)?;
+    Ok(bridge.map(|bridge| BridgePort {
+        bridge,
+        hairpin: flags.hairpin,
+        isolated: flags.isolated,
+        learning: flags.learning,
+        neigh_suppress: flags.neigh_suppress,
     }))
 }
 
@@ -289,11 +325,7 @@ fn describe_veth(
 ) -> io::Result<LinkKind> {
     let claimed = peer_of_alias(&found.alias);
     let peer = match &claimed {
-        Some((there, name)) => peer_at(kernel, netns, found, (*there, name))?,
-        None => None,
-    };
-    let master = match found.master {
-        Some(index) => name_of(&*kernel.channel(netns)?, index)?,
+        Some(claimed) => peer_at(kernel, netns, found, claimed)?,
         None => None,
     };
     let (at, peer_mac) = match (claimed, peer) {
@@ -303,9 +335,6 @@ fn describe_veth(
     Ok(LinkKind::Veth {
         peer: at,
         peer_mac: peer_mac.unwrap_or(Mac([0; 6])),
-        master,
-        hairpin: found.hairpin,
-        isolated: found.isolated,
     })
 }
 

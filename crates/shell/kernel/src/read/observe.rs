@@ -10,7 +10,7 @@ use crate::nft::{number, table as tables};
 use crate::sysctl;
 use ipnet::IpNet;
 use sealane_core::model::InterfaceName;
-use sealane_core::plan::{Key, Link, LinkKind, Netns, Object, Route};
+use sealane_core::plan::{Key, Link, Netns, Object, Route};
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
 use std::io;
@@ -22,14 +22,10 @@ pub(crate) fn meets(wanted: &Object, observed: &Object) -> bool {
 }
 
 fn peer(object: &Object) -> Option<&(Netns, InterfaceName)> {
-    let Object::Link(Link {
-        kind: LinkKind::Veth { peer, .. },
-        ..
-    }) = object
-    else {
+    let Object::Link(link) = object else {
         return None;
     };
-    Some(peer)
+    link.kind.peer()
 }
 
 /// Looks at the named objects.

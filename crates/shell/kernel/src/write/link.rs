@@ -13,7 +13,7 @@ use netlink_packet_route::link::{
     LinkInfo, LinkMessage,
 };
 use sealane_core::model::{InterfaceName, Mac};
-use sealane_core::plan::{Link, LinkKind, MacvlanMode, Netns, Upper};
+use sealane_core::plan::{BridgePort, Link, LinkKind, MacvlanMode, Netns, Upper};
 use std::os::fd::{AsFd, AsRawFd};
 
 /// What making a link needs besides its settings.
@@ -41,8 +41,10 @@ pub(super) fn create(name: &InterfaceName, link: &Link, around: &Surroundings) -
         .extend(around.parent.map(LinkAttribute::Link));
     match &link.kind {
         LinkKind::Veth { .. } => up(&mut born, true),
-        // Asked of its parent's namespace, it is born where it belongs and never moved.
-        LinkKind::Upper { .. } => born.attributes.extend(around.elsewhere.map(namespace)),
+        // Asked of the host's namespace, it is born where it belongs and never moved.
+        LinkKind::Upper { .. } | LinkKind::Vxlan(_) | LinkKind::WireGuard => {
+            born.attributes.extend(around.elsewhere.map(namespace));
+        }
         LinkKind::Bridge | LinkKind::Dummy => {}
     }
     let born = RouteNetlinkMessage::NewLink(born);
@@ -63,12 +65,13 @@ pub(super) fn alter(
     altered.attributes.extend(mtu.map(LinkAttribute::Mtu));
     let mac = link.mac.filter(|mac| Some(*mac) != found.mac);
     altered.attributes.extend(mac.map(address));
+    let present = found.master.filter(|_| found.port.is_some());
+    if master != present {
+        altered
+            .attributes
+            .push(LinkAttribute::Controller(master.unwrap_or(0)));
+    }
     if matches!(link.kind, LinkKind::Veth { .. }) {
-        if master != found.master {
-            altered
-                .attributes
-                .push(LinkAttribute::Controller(master.unwrap_or(0)));
-        }
         up(&mut altered, true);
     }
     vec![change(altered), finish(name, link)]
@@ -89,6 +92,13 @@ pub(super) fn alter_peer(
         altered.attributes.push(address(mac));
     }
     change(altered)
+}
+
+/// Makes a link that was born without its bridge a port of it.
+pub(super) fn join(name: &InterfaceName, master: u32) -> Message {
+    let mut joined = named(name);
+    joined.attributes.push(LinkAttribute::Controller(master));
+    change(joined)
 }
 
 /// Sets a link up or down.
@@ -148,11 +158,15 @@ fn kind(link: &Link, around: &Surroundings) -> Vec<LinkInfo> {
     match &link.kind {
         LinkKind::Bridge => vec![LinkInfo::Kind(InfoKind::Bridge)],
         LinkKind::Dummy => vec![LinkInfo::Kind(InfoKind::Dummy)],
+        LinkKind::WireGuard => vec![LinkInfo::Kind(InfoKind::Wireguard)],
         LinkKind::Upper { kind, .. } => upper(*kind),
+        LinkKind::Vxlan(vxlan) => {
+            let data = InfoData::Vxlan(crate::vxlan::words(vxlan));
+            vec![LinkInfo::Kind(InfoKind::Vxlan), LinkInfo::Data(data)]
+        }
         LinkKind::Veth {
             peer: (netns, name),
             peer_mac,
-            ..
         } => {
             let mut peer = named(name);
             if *netns == Netns::Host {
@@ -188,42 +202,35 @@ fn namespace(channel: &Channel) -> LinkAttribute {
     LinkAttribute::NetNsFd(channel.handle().as_fd().as_raw_fd())
 }
 
-/// The settings that are ignored at birth: the alias, no link-local address on the host end of a
-/// veth, the flags of a bridge port, the hardware address of a link that takes its parent's.
+/// The settings that are ignored at birth: the alias, no link-local address on what a bridge or a
+/// sandbox is joined by, the flags of a bridge port, the hardware address of a link that takes its
+/// parent's.
 pub(super) fn finish(name: &InterfaceName, link: &Link) -> Message {
     let mut finished = named(name);
     let attributes = &mut finished.attributes;
-    match &link.kind {
-        LinkKind::Bridge | LinkKind::Dummy => {
-            attributes.push(LinkAttribute::IfAlias(mark::alias(None)));
-        }
-        LinkKind::Upper { kind, .. } => {
-            attributes.push(LinkAttribute::IfAlias(mark::alias(None)));
-            if *kind == Upper::Macvlan(MacvlanMode::Passthru) {
-                attributes.extend(link.mac.map(address));
-            }
-        }
-        LinkKind::Veth {
-            peer: (netns, peer),
-            master,
-            hairpin,
-            isolated,
-            ..
-        } => {
-            attributes.push(LinkAttribute::IfAlias(mark::alias(Some((netns, peer)))));
-            let silent = AfSpecInet6::AddrGenMode(In6AddrGenMode::None);
-            let silent = vec![AfSpecUnspec::Inet6(vec![silent])];
-            attributes.push(LinkAttribute::AfSpecUnspec(silent));
-            attributes.extend(master.as_ref().map(|_| port(*hairpin, *isolated)));
-        }
+    attributes.push(LinkAttribute::IfAlias(mark::alias(link.kind.peer())));
+    if let LinkKind::Upper {
+        kind: Upper::Macvlan(MacvlanMode::Passthru),
+        ..
+    } = link.kind
+    {
+        attributes.extend(link.mac.map(address));
     }
+    if link.kind.peer().is_some() || link.port.is_some() {
+        let silent = AfSpecInet6::AddrGenMode(In6AddrGenMode::None);
+        let silent = vec![AfSpecUnspec::Inet6(vec![silent])];
+        attributes.push(LinkAttribute::AfSpecUnspec(silent));
+    }
+    attributes.extend(link.port.as_ref().map(port));
     change(finished)
 }
 
-fn port(hairpin: bool, isolated: bool) -> LinkAttribute {
+fn port(port: &BridgePort) -> LinkAttribute {
     let flags = vec![
-        InfoBridgePort::HairpinMode(hairpin),
-        InfoBridgePort::Isolated(isolated),
+        InfoBridgePort::HairpinMode(port.hairpin),
+        InfoBridgePort::Isolated(port.isolated),
+        InfoBridgePort::Learning(port.learning),
+        InfoBridgePort::NeighSupress(port.neigh_suppress),
     ];
     LinkAttribute::LinkInfo(vec![
         LinkInfo::PortKind(InfoPortKind::Bridge),

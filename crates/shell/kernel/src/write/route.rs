@@ -150,7 +150,7 @@ impl<'a> Run<'a> {
         let mut elsewhere = None;
         let messages = match step.1 {
             Change::Create(Key::Link(_, name), Object::Link(link))
-                if link.kind.parent().is_none() && !self.place.exists(name)? =>
+                if !self.place.is_asked_of_host(link) && !self.place.exists(name)? =>
             {
                 elsewhere = self.place.elsewhere(link)?;
                 let master = self.place.master(link)?;

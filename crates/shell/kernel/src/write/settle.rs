@@ -10,7 +10,7 @@ use crate::message::Message;
 use crate::read::link::{self as reading, Found, Kind};
 use ipnet::IpNet;
 use sealane_core::model::{InterfaceName, Mac};
-use sealane_core::plan::{Change, Key, Link, LinkKind, Netns, Object};
+use sealane_core::plan::{Change, Key, Link, LinkKind, Netns, Object, Step};
 use std::io;
 use std::sync::Arc;
 
@@ -46,33 +46,21 @@ impl Place<'_> {
             let why = format!("the link {name} exists, and Sealane did not make it");
             return Err(explained(libc::EEXIST, why));
         }
-        match &link.kind {
-            LinkKind::Bridge if found.kind == Kind::Bridge => {
-                self.send("link alter", &link::alter(name, link, None, &found))
-            }
-            LinkKind::Dummy if found.kind == Kind::Dummy => {
-                self.send("link alter", &link::alter(name, link, None, &found))
-            }
-            LinkKind::Upper { parent, kind } if found.kind == Kind::Upper(*kind) => {
-                match reading::parent_of(self.kernel, self.netns, &found)? {
-                    Some(present) if present == *parent => {
-                        self.send("link alter", &link::alter(name, link, None, &found))
-                    }
-                    _ => self.remake_link(name, link),
+        if let Some(peer) = link.kind.peer() {
+            return match reading::peer_at(self.kernel, self.netns, &found, peer)? {
+                Some(there) if found.kind == Kind::Veth => {
+                    self.alter_veth(name, link, (&found, &there))
                 }
+                _ => self.remake_link(name, link),
+            };
+        }
+        let present = reading::describe(self.kernel, self.netns, name, &found)?;
+        match present.map(|present| link.step_from(&present)) {
+            Some(Step::Keep | Step::Change) => {
+                let altered = link::alter(name, link, self.master(link)?, &found);
+                self.send("link alter", &altered)
             }
-            LinkKind::Veth {
-                peer: (netns, peer),
-                ..
-            } if found.kind == Kind::Veth => {
-                match reading::peer_at(self.kernel, self.netns, &found, (*netns, peer))? {
-                    Some(there) => self.alter_veth(name, link, (&found, &there)),
-                    None => self.remake_link(name, link),
-                }
-            }
-            LinkKind::Bridge | LinkKind::Veth { .. } | LinkKind::Dummy | LinkKind::Upper { .. } => {
-                self.remake_link(name, link)
-            }
+            Some(Step::Replace) | None => self.remake_link(name, link),
         }
     }
 
@@ -86,7 +74,6 @@ impl Place<'_> {
         if let LinkKind::Veth {
             peer: (netns, peer),
             peer_mac,
-            ..
         } = &link.kind
             && (there.mac != Some(*peer_mac) || (link.mtu.is_some() && there.mtu != link.mtu))
         {
@@ -107,8 +94,8 @@ impl Place<'_> {
     }
 
     fn make_link(&self, name: &InterfaceName, link: &Link) -> io::Result<()> {
-        if link.kind.parent().is_some() {
-            return self.make_upper(name, link);
+        if self.is_asked_of_host(link) {
+            return self.make_from_host(name, link);
         }
         let elsewhere = self.elsewhere(link)?;
         let around = Surroundings {
@@ -120,31 +107,44 @@ impl Place<'_> {
         self.send("link create", &messages)
     }
 
-    /// Makes a link over one of the host's: the host is asked, and names where it is to be born.
-    pub(super) fn make_upper(&self, name: &InterfaceName, link: &Link) -> io::Result<()> {
+    /// Whether the host has to be asked for a link: it sits on one of the host's, or its packets go
+    /// on from there although it is elsewhere.
+    pub(super) fn is_asked_of_host(&self, link: &Link) -> bool {
+        link.kind.parent().is_some() || link.kind.has_underlay() && self.netns != Netns::Host
+    }
+
+    /// Makes such a link: the host names where it is to be born.
+    fn make_from_host(&self, name: &InterfaceName, link: &Link) -> io::Result<()> {
         let host = self.kernel.channel(Netns::Host)?;
         let away = self.netns != Netns::Host;
+        let around = Surroundings {
+            master: None, // it is looked for where the link is, not where it is asked for
+            parent: self.parent(&host, link)?,
+            elsewhere: away.then_some(&*self.channel),
+        };
+        fault::point_at(|| format!("rtnetlink {:?} link create", self.netns));
+        refuse(&host, &[link::create(name, link, &around)])?;
+        let joined = self.master(link)?.map(|master| link::join(name, master));
+        let messages: Vec<Message> = joined
+            .into_iter()
+            .chain([link::finish(name, link)])
+            .collect();
+        self.send("link finish", &messages)
+    }
+
+    fn parent(&self, host: &Channel, link: &Link) -> io::Result<Option<u32>> {
         let Some(parent) = link.kind.parent() else {
-            return Ok(());
+            return Ok(None);
         };
         let index = {
             let socket = host.route();
             host.index(&socket, parent.as_str())?
         };
         let missing = || {
-            explained(
-                libc::ENODEV,
-                format!("there is no link {parent} on the host"),
-            )
+            let why = format!("there is no link {parent} on the host");
+            explained(libc::ENODEV, why)
         };
-        let around = Surroundings {
-            master: None,
-            parent: Some(index.ok_or_else(missing)?),
-            elsewhere: away.then_some(&*self.channel),
-        };
-        fault::point_at(|| format!("rtnetlink {:?} link create", self.netns));
-        refuse(&host, &[link::create(name, link, &around)])?;
-        self.send("link finish", &[link::finish(name, link)])
+        index.ok_or_else(missing).map(Some)
     }
 
     /// An IPv6 address is told from others without its prefix length.
@@ -191,27 +191,15 @@ impl Place<'_> {
     }
 
     pub(super) fn master(&self, link: &Link) -> io::Result<Option<u32>> {
-        match &link.kind {
-            LinkKind::Veth {
-                master: Some(master),
-                ..
-            } => self.index(master).map(Some),
-            LinkKind::Veth { master: None, .. }
-            | LinkKind::Bridge
-            | LinkKind::Dummy
-            | LinkKind::Upper { .. } => Ok(None),
-        }
+        let port = link.port.as_ref();
+        port.map(|port| self.index(&port.bridge)).transpose()
     }
 
     /// The namespace of a veth's other end, if it is another.
     pub(super) fn elsewhere(&self, link: &Link) -> io::Result<Option<Arc<Channel>>> {
-        match &link.kind {
-            LinkKind::Veth {
-                peer: (netns, _), ..
-            } if *netns != self.netns => self.kernel.channel(*netns).map(Some),
-            LinkKind::Veth { .. } | LinkKind::Bridge | LinkKind::Dummy | LinkKind::Upper { .. } => {
-                Ok(None)
-            }
+        match link.kind.peer() {
+            Some((netns, _)) if *netns != self.netns => self.kernel.channel(*netns).map(Some),
+            Some(_) | None => Ok(None),
         }
     }
 }

@@ -1,21 +1,9 @@
 //! Bridges and veth pairs.
 
 use crate::support::*;
-use sealane_core::plan::{Change, Key, Link, LinkKind, Netns, Object};
+use sealane_core::plan::{BridgePort, Change, Key, Object};
 use sealane_kernel::read::Observe;
 use sealane_kernel::write::Write;
-
-fn key(text: &str) -> Key {
-    Key::Link(Netns::Host, name(text))
-}
-
-fn with(object: &Object, change: impl FnOnce(&mut Link)) -> Object {
-    let Object::Link(mut link) = object.clone() else {
-        panic!("not a link: {object:?}");
-    };
-    change(&mut link);
-    Object::Link(link)
-}
 
 #[test]
 fn a_bridge_has_its_settings_and_our_mark() {
@@ -68,13 +56,10 @@ fn a_port_can_be_isolated() {
             .find(|(found, _)| *found == key("veth-web"))
             .unwrap();
         *object = with(object, |link| {
-            let LinkKind::Veth {
-                isolated, hairpin, ..
-            } = &mut link.kind
-            else {
-                panic!()
-            };
-            (*isolated, *hairpin) = (true, false);
+            link.port = Some(BridgePort {
+                isolated: true,
+                ..BridgePort::of(name("br0"))
+            });
         });
         make(kernel, objects.clone());
         let port = &ip(&["link", "show", "veth-web"])[0]["linkinfo"]["info_slave_data"];
@@ -89,15 +74,7 @@ fn a_port_can_be_isolated() {
 #[test]
 fn a_veth_without_a_bridge_is_no_port() {
     private(|kernel| {
-        let alone = with(&veth("web", 2), |link| {
-            let LinkKind::Veth {
-                master, hairpin, ..
-            } = &mut link.kind
-            else {
-                panic!()
-            };
-            (*master, *hairpin) = (None, false);
-        });
+        let alone = with(&veth("web", 2), |link| link.port = None);
         let objects = vec![
             (Key::Namespace(sandbox("web")), Object::Present),
             (key("veth-web"), alone),
@@ -144,10 +121,7 @@ fn a_link_takes_other_settings_and_stays_the_same_link() {
         let before = index();
         let wanted = with(&veth("web", 3), |link| {
             link.mtu = Some(1300);
-            let LinkKind::Veth { isolated, .. } = &mut link.kind else {
-                panic!()
-            };
-            *isolated = true;
+            link.port.as_mut().unwrap().isolated = true;
         });
         let change = Change::Alter(key("veth-web"), veth("web", 2), wanted.clone());
         kernel.write(&[change]).unwrap();

@@ -18,5 +18,6 @@ mod support;
 mod surroundings;
 mod tables;
 mod translation;
+mod tunnels;
 mod uppers;
 mod watching;

@@ -2,7 +2,7 @@
 //! objects of plans.
 
 use sealane_core::model::{InterfaceName, Mac, SandboxId, derive_id};
-use sealane_core::plan::{Change, Key, Link, LinkKind, Netns, Object, Route};
+use sealane_core::plan::{BridgePort, Change, Key, Link, LinkKind, Netns, Object, Route};
 use sealane_kernel::Kernel;
 use sealane_kernel::read::Observe;
 use sealane_kernel::write::Write;
@@ -153,7 +153,7 @@ pub(crate) fn bridged() -> Vec<(Key, Object)> {
     let bridge = Link {
         mtu: Some(1400),
         mac: Some(mac(1)),
-        kind: LinkKind::Bridge,
+        ..Link::of(LinkKind::Bridge)
     };
     let net = |text: &str| text.parse().unwrap();
     vec![
@@ -174,14 +174,14 @@ pub(crate) fn bridged() -> Vec<(Key, Object)> {
 pub(crate) fn veth(text: &str, last: u8) -> Object {
     Object::Link(Link {
         mtu: Some(1400),
-        mac: None,
-        kind: LinkKind::Veth {
+        port: Some(BridgePort {
+            hairpin: true,
+            ..BridgePort::of(name("br0"))
+        }),
+        ..Link::of(LinkKind::Veth {
             peer: (inside(text), name("eth0")),
             peer_mac: mac(last),
-            master: Some(name("br0")),
-            hairpin: true,
-            isolated: false,
-        },
+        })
     })
 }
 
@@ -200,4 +200,18 @@ pub(crate) fn eventually(mut holds: impl FnMut() -> bool) {
 pub(crate) fn differing(kernel: &Kernel, objects: &[(Key, Object)]) -> Vec<Key> {
     let wanted: Vec<(&Key, &Object)> = objects.iter().map(|(key, object)| (key, object)).collect();
     kernel.differing(&wanted).unwrap()
+}
+
+/// A link with other settings.
+pub(crate) fn with(object: &Object, change: impl FnOnce(&mut Link)) -> Object {
+    let Object::Link(mut link) = object.clone() else {
+        panic!("not a link: {object:?}");
+    };
+    change(&mut link);
+    Object::Link(link)
+}
+
+/// A link of the host.
+pub(crate) fn key(text: &str) -> Key {
+    Key::Link(Netns::Host, name(text))
 }

@@ -13,12 +13,11 @@ const MODES: [(MacvlanMode, &str); 4] = [
 
 fn upper(mode: MacvlanMode) -> Object {
     Object::Link(Link {
-        mtu: None,
         mac: Some(mac(7)),
-        kind: LinkKind::Upper {
+        ..Link::of(LinkKind::Upper {
             parent: name("p0"),
             kind: Upper::Macvlan(mode),
-        },
+        })
     })
 }
 
