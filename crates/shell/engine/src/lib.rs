@@ -118,7 +118,7 @@ pub struct Engine {
     pruning: Mutex<()>,
     /// The links without which a sweep could not make what sits on them.
     waiting: Mutex<BTreeSet<InterfaceName>>,
-    locks: Locks,
+    locks: Locks<SandboxId>,
     /// `None` where foreign firewalls are left alone.
     firewalld: Option<Firewalld>,
     /// Whether foreign changes are let stand.

@@ -57,7 +57,7 @@ impl Engine {
     fn refresh_links(&self, id: &SandboxId) -> Result<(), EngineError> {
         let _running = self.operations.read();
         let lock = self.locks.of(*id);
-        let _own = lock.lock();
+        let _own = lock.hold();
         let Some(old) = self.state().sandboxes.get(id).cloned() else {
             return Ok(());
         };

@@ -14,7 +14,7 @@ impl Engine {
         let _running = (!alone).then(|| self.operations.read());
         // What is reserved here for a moment is not taken for what an operation has.
         let lock = sandbox_of(operation).map(|id| self.locks.of(id));
-        let _own = lock.as_ref().map(|lock| lock.lock());
+        let _own = lock.as_ref().map(|lock| lock.hold());
         let (old, new) = match operation {
             PlannedOperation::CreateNetwork(request) => self.preview_network(request)?,
             PlannedOperation::RemoveNetwork(reference) => {

@@ -83,7 +83,7 @@ impl Engine {
     ) -> Result<Arc<Sandbox>, EngineError> {
         let _running = self.operations.read();
         let lock = self.locks.of(*id);
-        let _own = lock.lock();
+        let _own = lock.hold();
         let old = self.existing(id)?;
         let Some((new, kept)) = self.with_ports(&old, requests, closing)? else {
             return Ok(old);

@@ -19,7 +19,7 @@ impl Engine {
     pub(crate) fn make_sandbox(&self, spec: SandboxSpec) -> Result<Arc<Sandbox>, EngineError> {
         let _running = self.operations.read();
         let lock = self.locks.of(spec.id);
-        let _own = lock.lock();
+        let _own = lock.hold();
         for (network, _) in &spec.endpoints {
             self.make_room(network)?;
         }
@@ -156,7 +156,7 @@ impl Engine {
     pub(crate) fn drop_sandbox(&self, id: &SandboxId) -> Result<(), EngineError> {
         let _running = self.operations.read();
         let lock = self.locks.of(*id);
-        let _own = lock.lock();
+        let _own = lock.hold();
         let Some(sandbox) = self.state().sandboxes.get(id).cloned() else {
             return Ok(());
         };
@@ -193,7 +193,6 @@ impl Engine {
         for endpoint in sandbox.endpoints.values() {
             self.release_endpoint(&sandbox.id, endpoint, used);
         }
-        self.locks.forget(&sandbox.id);
     }
 
     pub(crate) fn join(
@@ -204,7 +203,7 @@ impl Engine {
     ) -> Result<Endpoint, EngineError> {
         let _running = self.operations.read();
         let lock = self.locks.of(*id);
-        let _own = lock.lock();
+        let _own = lock.hold();
         let old = self.existing(id)?;
         self.make_room(reference)?;
         let reserve = || self.reserve_endpoint(&old, reference, spec);
@@ -229,7 +228,7 @@ impl Engine {
     pub(crate) fn leave(&self, id: &SandboxId, reference: &str) -> Result<(), EngineError> {
         let _running = self.operations.read();
         let lock = self.locks.of(*id);
-        let _own = lock.lock();
+        let _own = lock.hold();
         let old = self.existing(id)?;
         let network = self.state().find(reference)?.network.clone();
         let mut new = Sandbox::clone(&old);
@@ -310,7 +309,7 @@ impl Engine {
     pub(crate) fn rename(&self, id: &SandboxId, name: &str) -> Result<(), EngineError> {
         let _running = self.operations.read();
         let lock = self.locks.of(*id);
-        let _own = lock.lock();
+        let _own = lock.hold();
         let Some(old) = self.state().sandboxes.get(id).cloned() else {
             return Ok(());
         };

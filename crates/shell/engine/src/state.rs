@@ -29,7 +29,7 @@ pub(crate) struct NetworkState {
     /// Who is expected back, and what is reserved.
     pub(crate) expected: Expected,
     /// The addresses that sandboxes had when they left.
-    previous: BTreeMap<SandboxId, Vec<IpAddr>>,
+    previous: Previous,
 }
 
 impl NetworkState {
@@ -42,7 +42,7 @@ impl NetworkState {
             in_making: false,
             load: BTreeMap::new(),
             expected: Expected::default(),
-            previous: BTreeMap::new(),
+            previous: Previous::default(),
         }
     }
 
@@ -77,19 +77,40 @@ impl NetworkState {
 
     /// Remembers what a sandbox had.
     pub(crate) fn remember(&mut self, sandbox: SandboxId, addresses: Vec<IpAddr>) {
-        if self.previous.len() >= REMEMBERED {
-            self.previous.pop_first();
-        }
         self.previous.insert(sandbox, addresses);
     }
 
     /// What a sandbox had of one family when it left.
     pub(crate) fn remembered(&self, sandbox: &SandboxId, ipv6: bool) -> Option<IpAddr> {
-        let addresses = self.previous.get(sandbox)?;
+        let (_, addresses) = self.previous.of.get(sandbox)?;
         addresses
             .iter()
             .copied()
             .find(|address| address.is_ipv6() == ipv6)
+    }
+}
+
+/// What sandboxes had when they left; when there are too many, those that left first are forgotten.
+#[derive(Default)]
+struct Previous {
+    /// The place in the order of leaving, and the addresses.
+    of: BTreeMap<SandboxId, (u64, Vec<IpAddr>)>,
+    order: BTreeMap<u64, SandboxId>,
+    next: u64,
+}
+
+impl Previous {
+    fn insert(&mut self, sandbox: SandboxId, addresses: Vec<IpAddr>) {
+        if let Some((place, _)) = self.of.insert(sandbox, (self.next, addresses)) {
+            self.order.remove(&place);
+        }
+        self.order.insert(self.next, sandbox);
+        self.next += 1;
+        if self.of.len() > REMEMBERED
+            && let Some((_, oldest)) = self.order.pop_first()
+        {
+            self.of.remove(&oldest);
+        }
     }
 }
 
@@ -162,5 +183,25 @@ impl State {
             .filter(|(_, state)| !state.in_making)
             .map(|(id, state)| (*id, state.network.clone()))
             .collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use sealane_core::model::derive_id;
+
+    #[test]
+    fn the_sandbox_that_left_first_is_forgotten_first() {
+        let id = |number: usize| -> SandboxId { derive_id(&[&number.to_be_bytes()]) };
+        let mut previous = Previous::default();
+        for number in 0..REMEMBERED {
+            previous.insert(id(number), vec![]);
+        }
+        previous.insert(id(0), vec![]);
+        previous.insert(id(REMEMBERED), vec![]);
+        assert_eq!(previous.of.len(), REMEMBERED);
+        assert!(previous.of.contains_key(&id(0)), "it left again");
+        assert!(!previous.of.contains_key(&id(1)), "it left longest ago");
     }
 }
