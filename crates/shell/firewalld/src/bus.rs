@@ -10,8 +10,8 @@ use zbus::{
     connection, message,
 };
 
-/// A reload with many zones takes seconds.
-const PATIENCE: Duration = Duration::from_secs(20);
+/// For a single call; an order of several has less in all, which is what ends it.
+const PATIENCE: Duration = Duration::from_secs(25);
 
 const NAME: &str = "org.fedoraproject.FirewallD1";
 const PATH: &str = "/org/fedoraproject/FirewallD1";

@@ -16,12 +16,14 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{self, RecvTimeoutError};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use thiserror::Error;
 use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 
-/// A reload, which the first network of a host needs, takes seconds.
+/// A reload, which the first network of a host needs, takes seconds. Longer than an order may take.
 const PATIENCE: Duration = Duration::from_secs(30);
+/// For how long the order of another is waited for.
+const TURN: Duration = Duration::from_secs(2);
 
 /// Why firewalld does not let packets pass.
 #[derive(Debug, Error)]
@@ -39,13 +41,16 @@ pub enum FirewalldError {
     /// It says nothing.
     #[error("firewalld does not answer; restart it, or start with --firewall-integration=off")]
     Silent,
+    /// It has not answered another yet.
+    #[error("firewalld is slow to answer; it is given the bridge as soon as it does")]
+    Busy,
     /// The thread that talks to it cannot be started.
     #[error("the thread that talks to firewalld cannot be started")]
     Thread(#[source] io::Error),
 }
 
-/// The way to the host's firewalld. All calls block until it has answered; where there is none they
-/// return at once.
+/// The way to the host's firewalld. All calls block until it has answered, and have a deadline;
+/// where there is none, or it is slow to answer another, they return at once.
 #[derive(Debug)]
 pub struct Firewalld {
     shared: Shared,
@@ -59,6 +64,8 @@ struct Shared {
     bridges: Arc<Mutex<BTreeSet<String>>>,
     /// Whether firewalld is there.
     present: Arc<AtomicBool>,
+    /// Since when an order is being carried out.
+    busy: Arc<Mutex<Option<Instant>>>,
 }
 
 /// What the thread is asked for.
@@ -79,6 +86,8 @@ enum Order {
 struct Letter {
     order: Order,
     answer: mpsc::Sender<Result<(), FirewalldError>>,
+    /// Whether its turn has come.
+    opened: Arc<AtomicBool>,
 }
 
 impl Firewalld {
@@ -133,15 +142,31 @@ impl Firewalld {
 
     fn ask(&self, order: Order) -> Result<(), FirewalldError> {
         let (answer, answered) = mpsc::channel();
+        let opened = Arc::new(AtomicBool::new(false));
+        let letter = Letter {
+            order,
+            answer,
+            opened: opened.clone(),
+        };
         self.orders
-            .send(Letter { order, answer })
+            .send(letter)
             .map_err(|_| FirewalldError::Silent)?;
-        match answered.recv_timeout(PATIENCE) {
-            Ok(answer) => answer,
-            Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => {
-                Err(FirewalldError::Silent)
+        if self.shared.busy_for().is_some_and(|busy| busy >= TURN) {
+            return Err(FirewalldError::Busy);
+        }
+        let mut waited = Duration::ZERO;
+        while waited < PATIENCE {
+            match answered.recv_timeout(TURN) {
+                Ok(answer) => return answer,
+                Err(RecvTimeoutError::Disconnected) => return Err(FirewalldError::Silent),
+                // Its order stays, and is carried out in its turn.
+                Err(RecvTimeoutError::Timeout) if !opened.load(Ordering::Acquire) => {
+                    return Err(FirewalldError::Busy);
+                }
+                Err(RecvTimeoutError::Timeout) => waited += TURN,
             }
         }
+        Err(FirewalldError::Silent)
     }
 }
 
@@ -157,9 +182,30 @@ impl Shared {
     fn set_present(&self, present: bool) {
         self.present.store(present, Ordering::Release);
     }
+
+    fn begin(&self) {
+        *self.busy() = Some(Instant::now());
+    }
+
+    fn end(&self) {
+        *self.busy() = None;
+    }
+
+    /// For how long an order has been under way.
+    fn busy_for(&self) -> Option<Duration> {
+        self.busy().map(|since| since.elapsed())
+    }
+
+    fn busy(&self) -> MutexGuard<'_, Option<Instant>> {
+        self.busy.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 impl Letter {
+    fn open(&self) {
+        self.opened.store(true, Ordering::Release);
+    }
+
     fn answer_with(self, answer: Result<(), FirewalldError>) {
         // Whoever has lost patience does not listen any more.
         drop(self.answer.send(answer));
