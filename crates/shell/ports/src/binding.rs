@@ -39,7 +39,7 @@ impl Binding {
     }
 
     /// The address to bind, by family.
-    fn by_family(self) -> [Option<IpAddr>; 2] {
+    pub(crate) fn by_family(self) -> [Option<IpAddr>; 2] {
         let v4 = Some(IpAddr::V4(Ipv4Addr::UNSPECIFIED));
         let v6 = Some(IpAddr::V6(Ipv6Addr::UNSPECIFIED));
         match self {

@@ -40,6 +40,9 @@ pub enum PortError {
         /// What the system said.
         source: io::Error,
     },
+    /// It cannot be looked up which ports are taken.
+    #[error("cannot look up which ports are taken")]
+    Look(#[source] io::Error),
     /// The relay cannot be started, or cannot take a port.
     #[error("the relay of published ports cannot {what}")]
     Relay {

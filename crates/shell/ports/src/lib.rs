@@ -14,6 +14,7 @@ mod depot;
 mod ephemeral;
 mod error;
 mod files;
+mod look;
 mod ports;
 mod relay;
 mod released;

@@ -4,6 +4,7 @@ use crate::bind::Binder;
 use crate::binding::Binding;
 use crate::depot::Depot;
 use crate::ephemeral::Ephemeral;
+use crate::look::Look;
 use crate::relay::{Origin, Relay, Route};
 use crate::released::Released;
 use crate::table::Table;
@@ -109,7 +110,15 @@ impl Ports {
         self.step_aside(&mut state, owner, leaving, requests);
         let own = state.sockets_of(owner, leaving);
         state.table.remove_all(leaving);
-        let taken = state.take_all(requests, default_ip, self.binder, &own);
+        let binder = self.binder;
+        let open = |released: &Released, protocol, binding, port| {
+            released.wait(protocol, port, || binder.bind(protocol, binding, port))
+        };
+        let sources = Sources {
+            own: &own,
+            open: &open,
+        };
+        let taken = state.take_all(requests, default_ip, sources);
         state.table.add_all(leaving);
         let held = taken?;
         let fresh = held
@@ -119,6 +128,30 @@ impl Ports {
         let mappings = held.iter().map(|held| held.mapping.clone()).collect();
         state.owners.entry(*owner).or_default().extend(held);
         Ok(mappings)
+    }
+
+    /// What [`Ports::exchange`] would reserve now. Nothing is bound, closed or remembered: what other
+    /// programs have is looked up.
+    pub fn foresee(
+        &self,
+        leaving: &[PortMapping],
+        requests: &[PortRequest],
+        owner: &SandboxId,
+        default_ip: Option<IpAddr>,
+    ) -> Result<Vec<PortMapping>, PortError> {
+        let look = Look::at(requests, leaving)?;
+        let (mut draft, own) = {
+            let state = self.state();
+            (state.draft(), state.sockets_of(owner, leaving))
+        };
+        draft.table.remove_all(leaving);
+        let open = |_: &Released, protocol, binding, port| look.open(protocol, binding, port);
+        let sources = Sources {
+            own: &own,
+            open: &open,
+        };
+        let held = draft.take_all(requests, default_ip, sources)?;
+        Ok(held.into_iter().map(|held| held.mapping).collect())
     }
 
     /// Closes the ports of `leaving` that would be in the way of themselves on another address.
@@ -310,6 +343,15 @@ impl Ports {
 }
 
 impl State {
+    /// What is known, to be tried out.
+    fn draft(&self) -> Self {
+        Self {
+            table: self.table.clone(),
+            last: self.last.clone(),
+            ..Self::default()
+        }
+    }
+
     /// The sockets of these reservations.
     fn sockets_of(&self, owner: &SandboxId, mappings: &[PortMapping]) -> Own {
         let wanted: BTreeSet<&PortMapping> = mappings.iter().collect();
@@ -324,18 +366,16 @@ impl State {
         &mut self,
         requests: &[PortRequest],
         default_ip: Option<IpAddr>,
-        binder: Binder,
-        own: &Own,
+        sources: Sources<'_>,
     ) -> Result<Vec<Held>, PortError> {
         let mut order: Vec<usize> = (0..requests.len()).collect();
         // Those that can have one port only choose before those who could have taken it.
         order.sort_by_key(|&index| freedom(&requests[index]));
         let mut taken: Vec<(usize, Held)> = Vec::with_capacity(requests.len());
-        let bind = Bind { binder, own };
         for index in order {
             let request = &requests[index];
             let host_ip = request.host_ip.or(default_ip);
-            match self.take(request, host_ip, bind) {
+            match self.take(request, host_ip, sources) {
                 Ok(held) => taken.push((index, held)),
                 Err(error) => {
                     self.give_back(taken.into_iter().map(|(_, held)| held).collect());
@@ -351,20 +391,22 @@ impl State {
         &mut self,
         request: &PortRequest,
         host_ip: Option<IpAddr>,
-        binder: Bind<'_>,
+        sources: Sources<'_>,
     ) -> Result<Held, PortError> {
         match request.host_ports {
             Some((first, last)) if first == 0 || first > last => Err(PortError::Range(first, last)),
-            Some((first, last)) if first == last => self.take_port(request, host_ip, first, binder),
+            Some((first, last)) if first == last => {
+                self.take_port(request, host_ip, first, sources)
+            }
             Some((first, last)) => {
                 let attempts = usize::from(last - first) + 1;
-                self.take_first(request, host_ip, first..=last, attempts, binder)
+                self.take_first(request, host_ip, first..=last, attempts, sources)
             }
             None => {
                 let last = self.last.get(&request.protocol).copied();
                 let candidates = Ephemeral::read()?;
                 let ports = candidates.after(last);
-                let held = self.take_first(request, host_ip, ports, ATTEMPTS, binder)?;
+                let held = self.take_first(request, host_ip, ports, ATTEMPTS, sources)?;
                 self.last.insert(request.protocol, held.mapping.host_port);
                 Ok(held)
             }
@@ -379,7 +421,7 @@ impl State {
         host_ip: Option<IpAddr>,
         ports: impl Iterator<Item = u16>,
         attempts: usize,
-        binder: Bind<'_>,
+        sources: Sources<'_>,
     ) -> Result<Held, PortError> {
         let binding = Binding::of(host_ip);
         let mut refused = PortError::Exhausted;
@@ -388,7 +430,7 @@ impl State {
             if self.table.clash(request.protocol, port, binding).is_some() {
                 continue;
             }
-            match self.take_port(request, host_ip, port, binder) {
+            match self.take_port(request, host_ip, port, sources) {
                 Err(error) if error.is_taken() && left > 1 => (refused, left) = (error, left - 1),
                 other => return other,
             }
@@ -401,21 +443,15 @@ impl State {
         request: &PortRequest,
         host_ip: Option<IpAddr>,
         port: u16,
-        bind: Bind<'_>,
+        sources: Sources<'_>,
     ) -> Result<Held, PortError> {
         let (protocol, binding) = (request.protocol, Binding::of(host_ip));
         if let Some(address) = self.table.clash(protocol, port, binding) {
             return Err(PortError::Allocated { address, port });
         }
-        let socket = match bind.own.get(&(protocol, port, host_ip)) {
+        let socket = match sources.own.get(&(protocol, port, host_ip)) {
             Some(own) => own.clone(),
-            None => {
-                let binder = bind.binder;
-                let bound = self
-                    .released
-                    .wait(protocol, port, || binder.bind(protocol, binding, port));
-                bound?.map(Arc::new)
-            }
+            None => (sources.open)(&self.released, protocol, binding, port)?.map(Arc::new),
         };
         self.table.add(protocol, port, binding);
         let container_port = request.container_port;
@@ -466,11 +502,14 @@ impl State {
     }
 }
 
+/// Opens a socket, or looks whether that could be done.
+type Open<'a> = &'a dyn Fn(&Released, Protocol, Binding, u16) -> Result<Option<OwnedFd>, PortError>;
+
 /// Where sockets come from: those at hand first.
 #[derive(Clone, Copy)]
-struct Bind<'a> {
-    binder: Binder,
+struct Sources<'a> {
     own: &'a Own,
+    open: Open<'a>,
 }
 
 /// What the socket of a mapping is bound to.

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 /// The reserved ports, each with the addresses it is reserved on.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Table(BTreeMap<(Protocol, u16), Vec<Binding>>);
 
 impl Table {

@@ -25,40 +25,74 @@ const SOCKET: usize = 72;
 
 /// A socket that receives.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Bound {
+pub struct BoundSocket {
     to: SocketAddr,
     /// Whether it is for IPv6 alone, although IPv4 could be meant, too.
     only_ipv6: bool,
 }
 
+/// What is bound for one protocol, in the namespace of the thread that asked.
+#[derive(Clone, Debug)]
+pub enum BoundSockets {
+    /// By address.
+    At(Vec<BoundSocket>),
+    /// SCTP tells ports only.
+    Ports(Vec<u16>),
+}
+
+impl BoundSockets {
+    /// Reads it. Sockets of TCP are those that listen.
+    pub fn read(protocol: Protocol) -> io::Result<Self> {
+        let state = match protocol {
+            Protocol::Tcp => LISTENS,
+            Protocol::Udp => UNCONNECTED,
+            Protocol::Sctp => return Ok(Self::Ports(sctp_ports(&sctp_table()?).collect())),
+        };
+        let mut socket = Socket::open(NETLINK_SOCK_DIAG)?;
+        let mut bound = Vec::new();
+        for family in [libc::AF_INET, libc::AF_INET6] {
+            let head = [family as u8, protocol.number(), 0, 0];
+            let request = Message::framed(BY_FAMILY, 0, head, |request| {
+                request.head(&state.to_ne_bytes()).head(&[0; ENDS]);
+            });
+            let replies = socket.dump(&request)?;
+            bound.extend(replies.iter().filter_map(|reply| read(&reply.payload)));
+        }
+        Ok(Self::At(bound))
+    }
+
+    /// Whether a socket takes what is sent to an address.
+    pub fn takes(&self, to: SocketAddr) -> bool {
+        match self {
+            Self::At(bound) => bound.iter().any(|bound| takes(*bound, to)),
+            Self::Ports(ports) => ports.contains(&to.port()),
+        }
+    }
+
+    /// Whether a socket is in the way of one more at an address, where an unspecified one is all
+    /// of its family.
+    pub fn is_in_the_way(&self, of: SocketAddr) -> bool {
+        let same = |bound: &BoundSocket| {
+            let dual = bound.to.ip().is_unspecified() && !bound.only_ipv6;
+            bound.to.port() == of.port() && (bound.to.is_ipv4() == of.is_ipv4() || dual)
+        };
+        self.takes(of)
+            || match self {
+                Self::At(bound) => of.ip().is_unspecified() && bound.iter().any(same),
+                Self::Ports(_) => false,
+            }
+    }
+}
+
 impl Kernel {
     /// Whether a socket in a namespace takes what is sent to an address of it.
     pub fn listens(&self, netns: Netns, protocol: Protocol, to: SocketAddr) -> io::Result<bool> {
-        self.in_namespace(netns, || {
-            let state = match protocol {
-                Protocol::Tcp => LISTENS,
-                Protocol::Udp => UNCONNECTED,
-                Protocol::Sctp => return sctp_listens(to.port()),
-            };
-            let mut socket = Socket::open(NETLINK_SOCK_DIAG)?;
-            for family in [libc::AF_INET, libc::AF_INET6] {
-                let head = [family as u8, protocol.number(), 0, 0];
-                let request = Message::framed(BY_FAMILY, 0, head, |request| {
-                    request.head(&state.to_ne_bytes()).head(&[0; ENDS]);
-                });
-                let replies = socket.dump(&request)?;
-                let mut bound = replies.iter().filter_map(|reply| read(&reply.payload));
-                if bound.any(|bound| takes(bound, to)) {
-                    return Ok(true);
-                }
-            }
-            Ok(false)
-        })
+        self.in_namespace(netns, || Ok(BoundSockets::read(protocol)?.takes(to)))
     }
 }
 
 /// Reads a socket from `struct inet_diag_msg` and its attributes.
-fn read(payload: &[u8]) -> Option<Bound> {
+fn read(payload: &[u8]) -> Option<BoundSocket> {
     let port = u16::from_be_bytes(payload.get(4..6)?.try_into().ok()?);
     let address: [u8; 16] = payload.get(8..24)?.try_into().ok()?;
     let attributes = payload.get(SOCKET..)?;
@@ -68,13 +102,13 @@ fn read(payload: &[u8]) -> Option<Bound> {
     } else {
         Ipv6Addr::from(address).to_canonical()
     };
-    Some(Bound {
+    Some(BoundSocket {
         to: SocketAddr::new(address, port),
         only_ipv6: find(attributes, ONLY_IPV6).is_some_and(|value| value != [0]),
     })
 }
 
-fn takes(bound: Bound, to: SocketAddr) -> bool {
+fn takes(bound: BoundSocket, to: SocketAddr) -> bool {
     let every = match bound.to.ip() {
         IpAddr::V4(ip) => ip.is_unspecified() && to.is_ipv4(),
         IpAddr::V6(ip) => ip.is_unspecified() && (to.is_ipv6() || !bound.only_ipv6),
@@ -83,11 +117,10 @@ fn takes(bound: Bound, to: SocketAddr) -> bool {
 }
 
 /// SCTP has no list by netlink that could be told apart by address: its table has the ports.
-fn sctp_listens(port: u16) -> io::Result<bool> {
+fn sctp_table() -> io::Result<String> {
     match fs::read_to_string("/proc/thread-self/net/sctp/eps") {
-        Ok(table) => Ok(sctp_ports(&table).any(|listening| listening == port)),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
-        Err(error) => Err(error),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(String::new()),
+        table => table,
     }
 }
 
@@ -105,7 +138,7 @@ mod tests {
     fn a_socket_takes_what_it_is_bound_to() {
         let takes = |bound: &str, only_ipv6, to: &str| {
             let to: SocketAddr = to.parse().unwrap();
-            let bound = Bound {
+            let bound = BoundSocket {
                 to: bound.parse().unwrap(),
                 only_ipv6,
             };
@@ -119,6 +152,23 @@ mod tests {
         assert!(!takes("0.0.0.0:80", false, "[fd00::1]:80"));
         assert!(!takes("0.0.0.0:80", false, "10.0.0.1:81"));
         assert!(!takes("127.0.0.1:80", false, "10.0.0.1:80"));
+    }
+
+    #[test]
+    fn a_socket_is_in_the_way_of_one_on_all_addresses() {
+        let in_the_way = |bound: &str, only_ipv6, of: &str| {
+            let to = bound.parse().unwrap();
+            let bound = BoundSockets::At(vec![BoundSocket { to, only_ipv6 }]);
+            bound.is_in_the_way(of.parse().unwrap())
+        };
+        assert!(in_the_way("127.0.0.1:80", false, "0.0.0.0:80"));
+        assert!(in_the_way("[::]:80", false, "0.0.0.0:80"));
+        assert!(in_the_way("[fd00::1]:80", false, "[::]:80"));
+        assert!(in_the_way("0.0.0.0:80", false, "127.0.0.1:80"));
+        assert!(!in_the_way("[::]:80", true, "0.0.0.0:80"));
+        assert!(!in_the_way("0.0.0.0:80", true, "[::]:80"));
+        assert!(!in_the_way("127.0.0.1:80", false, "127.0.0.2:80"));
+        assert!(!in_the_way("127.0.0.1:80", false, "0.0.0.0:81"));
     }
 
     #[test]

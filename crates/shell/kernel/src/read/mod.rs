@@ -18,6 +18,7 @@ pub(crate) mod table;
 pub use counters::LinkCounters;
 pub use facts::{ForeignChain, ForeignLink, HostAddress, LinkRoute, OnLink};
 pub use inventory::{HostChain, HostHook, HostLink, WayOut};
+pub use listening::{BoundSocket, BoundSockets};
 pub(crate) use observe::meets;
 
 use crate::kernel::Kernel;
