@@ -12,4 +12,5 @@ pub mod ipam;
 pub mod model;
 pub mod nft;
 pub mod plan;
+pub mod reserve;
 pub mod scopes;

@@ -1,25 +1,25 @@
 //! A set of numbers that finds its first gap fast, and costs nothing where it is empty.
 
-use std::collections::BTreeMap;
+use imbl::OrdMap;
+use std::sync::Arc;
 
 const WORDS: usize = 64;
 const CHUNK_BITS: u32 = 12;
 const CHUNK_SIZE: u128 = 1 << CHUNK_BITS;
 
 /// A set of offsets: a bitmap in chunks of 4,096, of which only those in use exist. A full /16 is
-/// sixteen chunks (8 KiB), an IPv6 /64 with one endpoint is one.
-#[derive(Clone, Debug, Default)]
+/// sixteen chunks (8 KiB), an IPv6 /64 with one endpoint is one. Clones share their chunks until
+/// one of them changes.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct OffsetSet {
-    chunks: BTreeMap<u128, Chunk>,
+    chunks: OrdMap<u128, Arc<Chunk>>,
 }
 
 impl OffsetSet {
     /// Adds an offset; false if it was there.
     pub(super) fn insert(&mut self, offset: u128) -> bool {
-        self.chunks
-            .entry(offset >> CHUNK_BITS)
-            .or_default()
-            .set(bit_of(offset), true)
+        let chunk = self.chunks.entry(offset >> CHUNK_BITS).or_default();
+        !chunk.has(bit_of(offset)) && Arc::make_mut(chunk).set(bit_of(offset), true)
     }
 
     /// Removes an offset; false if it was not there.
@@ -28,6 +28,10 @@ impl OffsetSet {
         let Some(chunk) = self.chunks.get_mut(&index) else {
             return false;
         };
+        if !chunk.has(bit_of(offset)) {
+            return false;
+        }
+        let chunk = Arc::make_mut(chunk);
         let removed = chunk.set(bit_of(offset), false);
         if chunk.count == 0 {
             self.chunks.remove(&index);
@@ -58,7 +62,7 @@ impl OffsetSet {
     }
 }
 
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 struct Chunk {
     words: [u64; WORDS],
     count: u32,

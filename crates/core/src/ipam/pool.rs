@@ -3,8 +3,8 @@
 use super::offset_set::OffsetSet;
 use super::span::Span;
 use crate::model::SubnetSpec;
+use imbl::{OrdMap, OrdSet};
 use ipnet::IpNet;
-use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::time::Duration;
 use thiserror::Error;
@@ -62,20 +62,21 @@ pub struct Usage {
 /// One subnet's addresses: which are reserved, and which rest after their release.
 ///
 /// Invariant: `blocked` is what is in use together with what is in quarantine, `quarantine` and
-/// `oldest` hold the same addresses, and `avoided` is `blocked` with `held` and `fixed`.
-#[derive(Clone, Debug)]
+/// `oldest` hold the same addresses, and `avoided` is `blocked` with `held` and `fixed`. A clone
+/// shares all of it until one of the two changes.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Pool {
     subnet: Span,
     /// Offsets of the first and the last dynamic address.
     dynamic: (u128, u128),
     blocked: OffsetSet,
     /// When each address in quarantine was released.
-    quarantine: BTreeMap<u128, Duration>,
-    oldest: BTreeSet<(Duration, u128)>,
+    quarantine: OrdMap<u128, Duration>,
+    oldest: OrdSet<(Duration, u128)>,
     /// Addresses that others are expected to come back to.
-    held: BTreeSet<u128>,
+    held: OrdSet<u128>,
     /// Addresses that are never given, only reserved by name.
-    fixed: BTreeSet<u128>,
+    fixed: OrdSet<u128>,
     /// What a new endpoint should not get.
     avoided: OffsetSet,
     in_use: u128,
@@ -94,10 +95,10 @@ impl Pool {
             subnet: span,
             dynamic: (clamp(range.first), clamp(range.last)),
             blocked: OffsetSet::default(),
-            quarantine: BTreeMap::new(),
-            oldest: BTreeSet::new(),
-            held: BTreeSet::new(),
-            fixed: BTreeSet::new(),
+            quarantine: OrdMap::new(),
+            oldest: OrdSet::new(),
+            held: OrdSet::new(),
+            fixed: OrdSet::new(),
             avoided: OffsetSet::default(),
             in_use: 0,
             dynamic_in_use: 0,
@@ -161,10 +162,11 @@ impl Pool {
     /// left. One that is not of this subnet is ignored, here and below.
     pub fn hold(&mut self, address: IpAddr, on: bool) {
         if let Some(offset) = self.subnet.offset_of(address) {
-            match on {
-                true => self.held.insert(offset),
-                false => self.held.remove(&offset),
-            };
+            if on {
+                self.held.insert(offset);
+            } else {
+                self.held.remove(&offset);
+            }
             self.note(offset);
         }
     }
@@ -178,10 +180,11 @@ impl Pool {
     /// Never gives an address; it can only be reserved by who knows it.
     pub fn fix(&mut self, address: IpAddr, on: bool) {
         if let Some(offset) = self.subnet.offset_of(address) {
-            match on {
-                true => self.fixed.insert(offset),
-                false => self.fixed.remove(&offset),
-            };
+            if on {
+                self.fixed.insert(offset);
+            } else {
+                self.fixed.remove(&offset);
+            }
             self.note(offset);
         }
     }
@@ -293,11 +296,11 @@ impl Pool {
         let Some(released) = self.quarantine.remove(&offset) else {
             return false;
         };
-        self.oldest.remove(&(released, offset))
+        self.oldest.remove(&(released, offset)).is_some()
     }
 
     fn end_quarantines(&mut self, now: Duration) {
-        while let Some(&(released, offset)) = self.oldest.first()
+        while let Some(&(released, offset)) = self.oldest.get_min()
             && released.saturating_add(QUARANTINE) <= now
         {
             self.leave_quarantine(offset);

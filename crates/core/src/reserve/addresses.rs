@@ -1,0 +1,98 @@
+//! An endpoint's addresses: which one of a network's pools it gets.
+
+use super::{NetworkState, Refusal};
+use crate::ipam::ReserveError;
+use crate::model::{EndpointSpec, Network, Sandbox};
+use ipnet::{IpNet, Ipv4Net, Ipv6Net};
+use std::net::IpAddr;
+use std::time::Duration;
+
+/// The addresses of both families. After a refusal the network is good for nothing any more.
+pub(super) fn reserve_addresses(
+    found: &mut NetworkState,
+    sandbox: &Sandbox,
+    spec: &EndpointSpec,
+    now: Duration,
+) -> Result<(Option<IpNet>, Option<IpNet>), Refusal> {
+    let v4 = reserve_address(found, sandbox, spec.ipv4.map(IpAddr::V4), false, now)?;
+    if sandbox.ipv6_disabled {
+        return Ok((v4, None));
+    }
+    let v6 = reserve_address(found, sandbox, spec.ipv6.map(IpAddr::V6), true, now)?;
+    Ok((v4, v6))
+}
+
+/// One address of a family the network has: the one asked for, or the one of the sandbox's name, or
+/// the one the sandbox had, or the lowest. A network with several subnets gives from the first that
+/// has one.
+pub(super) fn reserve_address(
+    found: &mut NetworkState,
+    sandbox: &Sandbox,
+    asked: Option<IpAddr>,
+    ipv6: bool,
+    now: Duration,
+) -> Result<Option<IpNet>, Refusal> {
+    if let Some(address) = asked
+        && let Some(other) = found.reserved_for_other(&sandbox.name, address)
+    {
+        return Err(Refusal::ReservedFor {
+            address,
+            network: found.network.spec.name.clone(),
+            holder: other.into(),
+        });
+    }
+    let own = found.own_address(&sandbox.name, ipv6);
+    let previous = found.remembered(&sandbox.id, ipv6);
+    let previous = previous.filter(|had| found.reserved_for_other(&sandbox.name, *had).is_none());
+    let mut refused = None;
+    for (subnet, pool) in found.pools_of(ipv6) {
+        let here = |address: &IpAddr| subnet.contains(address);
+        let previous = previous.filter(|had| here(had) && !pool.is_held(*had));
+        let reserved = match (asked, own.filter(here).or(previous)) {
+            (Some(address), _) if !subnet.contains(&address) => continue,
+            (Some(address), _) => pool.reserve(address).map(|()| address),
+            (None, Some(had)) => pool.allocate_again(had, now),
+            (None, None) => pool.allocate(now),
+        };
+        match reserved {
+            Ok(address) => return Ok(IpNet::new(address, subnet.prefix_len()).ok()),
+            Err(error) => refused = Some(error),
+        }
+    }
+    match refused {
+        None => Ok(None),
+        Some(ReserveError::Exhausted) => Err(Refusal::Exhausted {
+            ipv6,
+            network: found.network.spec.name.clone(),
+            id: found.network.id,
+        }),
+        Some(error) => Err(Refusal::Address(error)),
+    }
+}
+
+/// The gateway of a family, for an endpoint that routes through one: where the subnet that the
+/// address is in has one of its own, that.
+pub(super) fn gateway(network: &Network, address: Option<IpNet>) -> Option<IpAddr> {
+    let address = address?.addr();
+    let mut subnets = network.subnets(address.is_ipv6());
+    let several = network.subnets(address.is_ipv6()).nth(1).is_some();
+    let own = subnets.find(|subnet| several && subnet.subnet.contains(&address));
+    match own {
+        Some(subnet) => subnet.gateway,
+        None => network.gateway(address.is_ipv6()),
+    }
+}
+
+pub(super) fn only_v4(net: IpNet) -> Option<Ipv4Net> {
+    match net {
+        IpNet::V4(net) => Some(net),
+        IpNet::V6(_) => None,
+    }
+}
+
+pub(super) fn only_v6(net: IpNet) -> Option<Ipv6Net> {
+    match net {
+        IpNet::V4(_) => None,
+        IpNet::V6(net) => Some(net),
+    }
+}
