@@ -55,7 +55,7 @@ impl Host {
     }
 
     /// The lab's id.
-    pub(crate) fn lab(&self) -> &str {
+    pub fn lab(&self) -> &str {
         &self.lab
     }
 

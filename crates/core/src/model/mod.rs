@@ -10,6 +10,7 @@ mod interface_name;
 mod lease;
 mod mac;
 mod network;
+mod owner;
 mod port;
 mod sandbox;
 
@@ -23,6 +24,7 @@ pub use mac::{InvalidMac, Mac};
 pub use network::{
     DNS, DriverKind, IpamSpec, Network, NetworkSpec, Scope, SubnetSpec, UsersDevice,
 };
+pub use owner::{InvalidOwner, Owner};
 pub use port::{PortMapping, PortRequest, Protocol};
 pub use sandbox::{LegacyLink, NameserverConfig, Sandbox};
 

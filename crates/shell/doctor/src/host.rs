@@ -1,6 +1,7 @@
 //! What is seen of a host. Everything is read here, and nothing anywhere else.
 
 use rustix::process::{Resource, getrlimit};
+use sealane_core::model::Owner;
 use sealane_kernel::Kernel;
 use sealane_kernel::probe::{self, Feature};
 use sealane_kernel::read::{HostAddress, HostChain, HostLink, OnLink, WayOut};
@@ -42,6 +43,8 @@ pub struct LookError {
 pub struct Roots {
     /// Its `--exec-root`.
     pub exec: PathBuf,
+    /// Its `--owner`.
+    pub owner: Owner,
     /// `/etc/resolv.conf`
     pub resolv_conf: PathBuf,
 }
@@ -87,6 +90,7 @@ impl Host {
         let cannot = |what| move |source| LookError { what, source };
         let folder = roots.exec.join("netns");
         let kernel = Kernel::open_to_look(folder).map_err(cannot("the network"))?;
+        let kernel = kernel.owned_by(roots.owner.clone());
         let links = kernel.host_links().map_err(cannot("the links"))?;
         Ok(Self {
             features: probe::features().map_err(cannot("the kernel's features"))?,

@@ -5,19 +5,42 @@ use crate::{Engine, EngineError};
 use sealane_core::drivers::bridge::BridgeOptions;
 use sealane_core::model::{DriverKind, InterfaceName, Network, UsersDevice};
 use sealane_core::plan::Netns;
+use sealane_kernel::read::ForeignLink;
 
 impl Engine {
-    /// What a bridge of this name that others made is like now; `None` if the name is free or the
-    /// link is ours.
+    /// What a bridge of this name that the user made is like now; `None` if the name is free or the
+    /// link is ours. One of another daemon of ours is refused: it comes and goes with that one.
     pub(crate) fn users_device(
+        &self,
+        name: &InterfaceName,
+    ) -> Result<Option<UsersDevice>, EngineError> {
+        if let Some(owner) = self.foreign_link(name)?.and_then(|link| link.owner) {
+            return Err(EngineError::Failed {
+                message: format!(
+                    "interface {name} belongs to another sealane daemon, {owner}; choose another name"
+                ),
+                source: None,
+            });
+        }
+        self.others_device(name)
+    }
+
+    fn foreign_link(&self, name: &InterfaceName) -> Result<Option<ForeignLink>, EngineError> {
+        let link = self.executor.kernel().foreign_link(name);
+        link.map_err(|error| {
+            EngineError::failed(format!("cannot look for a link named {name}"), error)
+        })
+    }
+
+    /// The same, whoever made it.
+    pub(crate) fn others_device(
         &self,
         name: &InterfaceName,
     ) -> Result<Option<UsersDevice>, EngineError> {
         let failed =
             |error| EngineError::failed(format!("cannot look for a link named {name}"), error);
         let kernel = self.executor.kernel();
-        let link = kernel.foreign_link(name).map_err(failed)?;
-        let Some(link) = link else {
+        let Some(link) = self.foreign_link(name)? else {
             return Ok(None);
         };
         if !link.bridge {

@@ -1,7 +1,7 @@
 //! What the daemon's flags decide about networks.
 
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
-use sealane_core::model::{NameserverConfig, Policy};
+use sealane_core::model::{NameserverConfig, Owner, Policy};
 use sealane_ports::Depot;
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -70,6 +70,8 @@ impl Default for DefaultBridge {
 /// Everything the engine is told at its start.
 #[derive(Clone, Debug)]
 pub struct EngineConfig {
+    /// `--owner`: whose the objects in the kernel are.
+    pub owner: Owner,
     /// Where desired state is kept, durably.
     pub data_root: PathBuf,
     /// Where runtime state is kept, until the next boot.

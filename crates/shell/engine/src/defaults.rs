@@ -146,11 +146,13 @@ impl Engine {
         let found = |name: &str| {
             let name = InterfaceName::try_from(name)
                 .map_err(|error| EngineError::Invalid(error.to_string()))?;
-            self.users_device(&name)
+            self.others_device(&name)
         };
         let had = present.and_then(|network| network.option(options::NAME));
         if let Some(device) = &self.config.default_bridge.device {
-            let Some(now) = found(device)? else {
+            let name = InterfaceName::try_from(device.as_str())
+                .map_err(|error| EngineError::Invalid(error.to_string()))?;
+            let Some(now) = self.users_device(&name)? else {
                 return Err(EngineError::Failed {
                     message: format!(
                         "error creating default \"bridge\" network: bridge device with non \
@@ -171,6 +173,15 @@ impl Engine {
         }
         if found(DOCKER0)?.is_none() {
             return Ok((DOCKER0.into(), None));
+        }
+        if found(SEALANE0)?.is_some() {
+            return Err(EngineError::Failed {
+                message: format!(
+                    "{DOCKER0} and {SEALANE0} belong to other engines; start this one with \
+                     --bridge=none, or with --bridge and a bridge of your own"
+                ),
+                source: None,
+            });
         }
         tracing::warn!(
             "{DOCKER0} belongs to another engine; the default bridge is {SEALANE0} instead"

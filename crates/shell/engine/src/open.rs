@@ -61,9 +61,11 @@ pub(crate) fn open(
     let (facts_record, first) =
         Records::<Facts>::open(&folder, boot.clone()).map_err(because("cannot open", &folder))?;
     let path = exec_root.join("claims");
-    let (journal, _claimed) = Journal::open(&path, boot).map_err(because("cannot open", &path))?;
+    let journal = Journal::open_of(&path, boot, config.owner.as_str());
+    let (journal, _claimed) = journal.map_err(because("cannot open", &path))?;
     let folder = exec_root.join("netns");
-    let kernel = Arc::new(Kernel::open(folder.clone()).map_err(because("cannot use", &folder))?);
+    let kernel = Kernel::open(folder.clone()).map_err(because("cannot use", &folder))?;
+    let kernel = Arc::new(kernel.owned_by(config.owner.clone()));
     let nameserver = start_nameserver(kernel.clone())?;
     let resolver = fs::read_to_string(&config.resolv_conf).unwrap_or_default();
     let engine = Arc::new(Engine {

@@ -15,6 +15,7 @@ const ENDPOINTS: u16 = 1_100;
 
 fn config(folder: &Path) -> EngineConfig {
     EngineConfig {
+        owner: sealane_core::model::Owner::default(),
         data_root: folder.join("data"),
         exec_root: folder.join("exec"),
         pools: vec![],

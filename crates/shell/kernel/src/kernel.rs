@@ -1,8 +1,9 @@
 //! The kernel, as this crate's one object.
 
 use crate::channel::Channel;
+use crate::mark::Marks;
 use crate::netns::Handle;
-use sealane_core::model::SandboxId;
+use sealane_core::model::{Owner, SandboxId};
 use sealane_core::plan::Netns;
 use std::collections::HashMap;
 use std::io;
@@ -19,6 +20,7 @@ const DIGITS: usize = 12;
 /// each namespace has one writer at a time.
 #[derive(Debug)]
 pub struct Kernel {
+    marks: Marks,
     namespaces: PathBuf,
     host: Arc<Channel>,
     sandboxes: Mutex<HashMap<SandboxId, Arc<Channel>>>,
@@ -36,15 +38,33 @@ impl Kernel {
     pub fn open_to_look(namespaces: PathBuf) -> io::Result<Self> {
         let host = Arc::new(Channel::here()?);
         Ok(Self {
+            marks: Marks::of(Owner::default()),
             namespaces,
             host,
             sandboxes: Mutex::default(),
         })
     }
 
+    /// The same kernel, for another owner: all that is made, found and removed is that one's.
+    #[must_use]
+    pub fn owned_by(mut self, owner: Owner) -> Self {
+        self.marks = Marks::of(owner);
+        self
+    }
+
+    /// Whose objects are made, found and removed.
+    pub fn owner(&self) -> &Owner {
+        self.marks.owner()
+    }
+
+    pub(crate) fn marks(&self) -> &Marks {
+        &self.marks
+    }
+
     /// Where the namespace of a sandbox is bound, for an OCI runtime to join.
     pub fn namespace_path(&self, sandbox: &SandboxId) -> PathBuf {
-        self.namespaces.join(sandbox.short(DIGITS))
+        let file = self.marks.namespace_file(sandbox.short(DIGITS));
+        self.namespaces.join(file)
     }
 
     /// Does `work` inside a namespace, on a thread of its own if the caller's is elsewhere; for

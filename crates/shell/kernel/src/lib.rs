@@ -13,7 +13,7 @@ pub mod descriptors;
 pub mod fake;
 pub mod fault;
 mod kernel;
-pub mod mark;
+mod mark;
 mod message;
 pub mod netns;
 mod nft;

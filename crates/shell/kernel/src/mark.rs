@@ -1,35 +1,135 @@
-//! How our objects are told from others': by numbers and names that nobody else uses.
+//! How our objects are told from others', and those of one of our daemons from another's: by
+//! numbers and names that nobody else uses, made from the name of their owner.
+//!
+//! The usual owner's marks are as they were before there were owners. A plan names tables without
+//! their owner; that is added and taken off here, at the border.
 
-use sealane_core::model::{InterfaceName, SandboxId};
+use sealane_core::model::{InterfaceName, Owner, SandboxId};
+use sealane_core::nft::Table;
 use sealane_core::plan::Netns;
+use std::borrow::Cow;
 
-/// The group of every link of ours, from its birth on.
-pub const LINK_GROUP: u32 = 0x5ea1;
-/// The group of links of ours that are about to be removed together.
-pub(crate) const DOOMED_LINK_GROUP: u32 = 0x5ea2;
-/// The name of our tables, in whichever namespace.
-pub const TABLE: &str = "sealane";
-/// Our chain in the table of iptables.
-pub const PASSAGE_CHAIN: &str = "SEALANE-FORWARD";
-
+/// The group of every link of the usual owner's, and of those about to be removed together.
+const USUAL_GROUP: u32 = 0x5ea1;
+const USUAL_DOOMED_GROUP: u32 = 0x5ea2;
+/// Groups of other owners have this bit, which no distribution's numbers reach.
+const OTHERS_GROUPS: u32 = 0x4000_0000;
+/// What a plan calls our table on the host, and how the names of all of our tables begin.
+pub(crate) const TABLE: &str = "sealane";
+/// How the name of our chain in the table of iptables begins; the usual owner's is no longer.
+const PASSAGE_CHAIN: &str = "SEALANE-FORWARD";
 const ALIAS: &str = "sealane";
 
-/// The alias of a link of ours; a veth's says where its other end is, as `sandbox-id/name`, since
-/// the kernel knows that only as a number that may change.
-pub(crate) fn alias(peer: Option<&(Netns, InterfaceName)>) -> String {
-    match peer {
-        Some((Netns::Sandbox(id), name)) => format!("{ALIAS} {id}/{name}"),
-        Some((Netns::Host, name)) => format!("{ALIAS} host/{name}"),
-        None => ALIAS.into(),
+/// The marks of an owner.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Marks {
+    owner: Owner,
+    group: u32,
+    doomed: u32,
+    passage_chain: String,
+}
+
+impl Marks {
+    pub(crate) fn of(owner: Owner) -> Self {
+        let (group, doomed) = groups(&owner);
+        let passage_chain = suffixed(&owner, PASSAGE_CHAIN).into_owned();
+        Self {
+            owner,
+            group,
+            doomed,
+            passage_chain,
+        }
+    }
+
+    pub(crate) fn owner(&self) -> &Owner {
+        &self.owner
+    }
+
+    /// The group of every link of ours, from its birth on.
+    pub(crate) fn group(&self) -> u32 {
+        self.group
+    }
+
+    /// The group of links of ours that are about to be removed together.
+    pub(crate) fn doomed_group(&self) -> u32 {
+        self.doomed
+    }
+
+    /// Our chain in the table of iptables.
+    pub(crate) fn passage_chain(&self) -> &str {
+        &self.passage_chain
+    }
+
+    /// What the kernel calls a table that a plan calls so.
+    pub(crate) fn table<'a>(&self, plans: &'a str) -> Cow<'a, str> {
+        suffixed(&self.owner, plans)
+    }
+
+    /// A table under the name that the kernel knows it by.
+    pub(crate) fn named<'a>(&self, table: &'a Table) -> Cow<'a, Table> {
+        match self.table(&table.name) {
+            Cow::Borrowed(_) => Cow::Borrowed(table),
+            Cow::Owned(name) => Cow::Owned(Table {
+                name,
+                ..table.clone()
+            }),
+        }
+    }
+
+    /// The name of the file that a sandbox's namespace is bound to.
+    pub(crate) fn namespace_file(&self, digits: String) -> String {
+        if self.owner.is_usual() {
+            digits
+        } else {
+            format!("{digits}@{}", self.owner)
+        }
+    }
+
+    /// The digits in the name of a file, if it is one of ours.
+    pub(crate) fn namespace_digits<'a>(&self, file: &'a str) -> Option<&'a str> {
+        match file.split_once('@') {
+            None => self.owner.is_usual().then_some(file),
+            Some((digits, owner)) => (owner == self.owner.as_str()).then_some(digits),
+        }
+    }
+
+    /// The alias of a link of ours; a veth's says where its other end is, as `sandbox-id/name`, since
+    /// the kernel knows that only as a number that may change.
+    pub(crate) fn alias(&self, peer: Option<&(Netns, InterfaceName)>) -> String {
+        let own = if self.owner.is_usual() {
+            ALIAS.into()
+        } else {
+            format!("{ALIAS}@{}", self.owner)
+        };
+        match peer {
+            Some((Netns::Sandbox(id), name)) => format!("{own} {id}/{name}"),
+            Some((Netns::Host, name)) => format!("{own} host/{name}"),
+            None => own,
+        }
+    }
+
+    /// Whether a link of this group and alias is ours. The group alone says so unless the alias
+    /// names another owner, whose number happens to be the same.
+    pub(crate) fn bears(&self, group: u32, alias: &str) -> bool {
+        let ours = || owner_of_alias(alias).is_none_or(|owner| owner == self.owner.as_str());
+        (group == self.group || group == self.doomed) && ours()
     }
 }
 
-/// Where the alias says that the other end is.
+/// Whether a table, whoever's, is one of Sealane's.
+pub(crate) fn is_table(name: &str) -> bool {
+    name == TABLE || name.starts_with("sealane-")
+}
+
+/// Whether a chain in a table of iptables, whoever's, is one of Sealane's.
+pub(crate) fn is_passage_chain(name: &str) -> bool {
+    name.starts_with(PASSAGE_CHAIN)
+}
+
+/// Where an alias says that the other end is.
 pub(crate) fn peer_of_alias(alias: &str) -> Option<(Netns, InterfaceName)> {
-    let (netns, name) = alias
-        .strip_prefix(ALIAS)?
-        .strip_prefix(' ')?
-        .split_once('/')?;
+    owner_of_alias(alias)?;
+    let (netns, name) = alias.split_once(' ')?.1.split_once('/')?;
     let netns = match netns {
         "host" => Netns::Host,
         id => Netns::Sandbox(SandboxId::try_from(id).ok()?),
@@ -37,17 +137,51 @@ pub(crate) fn peer_of_alias(alias: &str) -> Option<(Netns, InterfaceName)> {
     Some((netns, InterfaceName::try_from(name).ok()?))
 }
 
+/// The owner that an alias names.
+pub(crate) fn owner_of_alias(alias: &str) -> Option<&str> {
+    let own = alias.split_once(' ').map_or(alias, |(own, _)| own);
+    match own.split_once('@') {
+        None => (own == ALIAS).then_some(ALIAS),
+        Some((ALIAS, owner)) => Some(owner),
+        Some(_) => None,
+    }
+}
+
+fn suffixed<'a>(owner: &Owner, text: &'a str) -> Cow<'a, str> {
+    if owner.is_usual() {
+        Cow::Borrowed(text)
+    } else {
+        Cow::Owned(format!("{text}-{owner}"))
+    }
+}
+
+/// The numbers of an owner: a pair that follows from its name (FNV-1a).
+fn groups(owner: &Owner) -> (u32, u32) {
+    if owner.is_usual() {
+        return (USUAL_GROUP, USUAL_DOOMED_GROUP);
+    }
+    let hash = owner.as_str().bytes().fold(0x811c_9dc5_u32, |hash, byte| {
+        (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193)
+    });
+    let group = OTHERS_GROUPS | (hash & 0x1fff_ffff) << 1;
+    (group, group | 1)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use sealane_core::model::derive_id;
 
+    fn marks(owner: &str) -> Marks {
+        Marks::of(Owner::try_from(owner).unwrap())
+    }
+
     #[test]
     fn an_alias_says_where_the_other_end_is() {
         let sandbox = Netns::Sandbox(derive_id(&[b"web"]));
         let name = InterfaceName::try_from("eth0").unwrap();
-        for netns in [sandbox, Netns::Host] {
-            let alias = alias(Some(&(netns, name.clone())));
+        for (netns, owner) in [(sandbox, "sealane"), (Netns::Host, "twelve-bytes")] {
+            let alias = marks(owner).alias(Some(&(netns, name.clone())));
             assert_eq!(peer_of_alias(&alias), Some((netns, name.clone())));
             assert!(alias.len() < 256, "IFALIASZ");
         }
@@ -57,8 +191,39 @@ mod tests {
             "uplink",
             "sealane x/eth0",
             "sealane host/a:b",
+            "uplink@x host/eth0",
         ] {
             assert_eq!(peer_of_alias(other), None, "{other}");
         }
+    }
+
+    #[test]
+    fn the_usual_marks_are_those_of_before_there_were_owners() {
+        let usual = Marks::of(Owner::default());
+        assert_eq!((usual.group(), usual.doomed_group()), (0x5ea1, 0x5ea2));
+        assert_eq!(usual.alias(None), "sealane");
+        assert_eq!(usual.table("sealane-dns"), "sealane-dns");
+        assert_eq!(usual.passage_chain(), "SEALANE-FORWARD");
+        assert_eq!(usual.namespace_file("0123".into()), "0123");
+    }
+
+    #[test]
+    fn owners_do_not_take_each_others_objects_for_their_own() {
+        let all = ["sealane", "a", "b", "twelve-bytes"].map(marks);
+        for one in &all {
+            assert!(one.bears(one.group(), ""), "at birth, without an alias");
+            assert!(one.passage_chain().len() <= 28, "XT_EXTENSION_MAXNAMELEN");
+            let file = one.namespace_file("0123".into());
+            for other in &all {
+                let same = one == other;
+                assert_eq!(one.bears(other.group(), &other.alias(None)), same);
+                assert_eq!(one.bears(other.doomed_group(), ""), same);
+                assert_eq!(one.table("sealane") == other.table("sealane"), same);
+                assert_eq!(other.namespace_digits(&file).is_some(), same);
+            }
+        }
+        // Where numbers collide, the alias decides.
+        assert!(!all[1].bears(all[1].group(), &all[2].alias(None)));
+        assert!(all[1].bears(all[1].group(), "an operator's words"));
     }
 }

@@ -37,6 +37,18 @@ pub enum JournalError {
         /// The line, counted from one.
         line: usize,
     },
+    /// The claims are another owner's.
+    #[error(
+        "the claims in {} are of the owner \"{owner}\"; start with --owner {owner}, or choose \
+         another --exec-root",
+        path.display()
+    )]
+    OtherOwner {
+        /// The file.
+        path: PathBuf,
+        /// Who wrote it.
+        owner: String,
+    },
     /// A key cannot be written as JSON.
     #[error("a key cannot be written to the journal {}", path.display())]
     Encode {
@@ -53,9 +65,42 @@ pub enum JournalError {
 #[derive(Debug)]
 pub struct Journal<K> {
     path: PathBuf,
-    boot: BootId,
+    stamp: Stamp,
     state: Mutex<State>,
     kind: PhantomData<fn(K)>,
+}
+
+/// Whose claims, and of which boot: what the first line says.
+#[derive(Clone, Debug)]
+struct Stamp {
+    boot: BootId,
+    owner: String,
+}
+
+/// The owner that the first line does not name.
+const USUAL_OWNER: &str = "sealane";
+const OWNER: &str = " owner ";
+
+impl Stamp {
+    fn line(&self) -> String {
+        let boot = self.boot.as_str();
+        if self.owner == USUAL_OWNER {
+            format!("boot {boot}\n")
+        } else {
+            format!("boot {boot}{OWNER}{}\n", self.owner)
+        }
+    }
+
+    /// The owner that a first line of this boot names.
+    fn owner_in(&self, line: &str) -> Option<String> {
+        let rest = line
+            .strip_prefix("boot ")?
+            .strip_prefix(self.boot.as_str())?;
+        match rest.strip_prefix(OWNER) {
+            None => rest.is_empty().then(|| USUAL_OWNER.to_owned()),
+            Some(owner) => Some(owner.to_owned()),
+        }
+    }
 }
 
 #[derive(Debug)]
@@ -78,12 +123,26 @@ impl<K: Serialize + DeserializeOwned + Ord> Journal<K> {
     /// Opens the journal, and returns what is claimed. Claims of another boot are dropped: their
     /// objects are gone with it.
     pub fn open(path: &Path, boot: BootId) -> Result<(Self, BTreeSet<K>), JournalError> {
-        let contents = read(path, &boot)?;
+        Self::open_of(path, boot, USUAL_OWNER)
+    }
+
+    /// The same for an owner by name. Claims of another one's are refused: its objects bear other
+    /// marks, and would stay behind.
+    pub fn open_of(
+        path: &Path,
+        boot: BootId,
+        owner: &str,
+    ) -> Result<(Self, BTreeSet<K>), JournalError> {
+        let stamp = Stamp {
+            boot,
+            owner: owner.to_owned(),
+        };
+        let contents = read(path, &stamp)?;
         let mut file = open_file(path).map_err(at(path))?;
         let mut bytes = contents.bytes;
         file.set_len(bytes).map_err(at(path))?;
         if bytes == 0 {
-            let header = header(&boot);
+            let header = stamp.line();
             file.write_all(header.as_bytes()).map_err(at(path))?;
             bytes = header.len() as u64;
         }
@@ -91,7 +150,7 @@ impl<K: Serialize + DeserializeOwned + Ord> Journal<K> {
         let state = Mutex::new(State { file, bytes, dead });
         let journal = Self {
             path: path.to_owned(),
-            boot,
+            stamp,
             state,
             kind: PhantomData,
         };
@@ -125,7 +184,7 @@ impl<K: Serialize + DeserializeOwned + Ord> Journal<K> {
     /// What is claimed and not released.
     pub fn load(&self) -> Result<BTreeSet<K>, JournalError> {
         let _state = self.state();
-        Ok(read(&self.path, &self.boot)?.claimed)
+        Ok(read(&self.path, &self.stamp)?.claimed)
     }
 
     /// Writes the file anew, with nothing but what is claimed.
@@ -187,8 +246,8 @@ impl<K: Serialize + DeserializeOwned + Ord> Journal<K> {
     }
 
     fn rewrite(&self, state: &mut State) -> Result<(), JournalError> {
-        let claimed = read::<K>(&self.path, &self.boot)?.claimed;
-        let text = header(&self.boot) + &self.encode('+', &claimed)?.1;
+        let claimed = read::<K>(&self.path, &self.stamp)?.claimed;
+        let text = self.stamp.line() + &self.encode('+', &claimed)?.1;
         let new = self.path.with_extension("new");
         fault::point("journal rewrite");
         fs::write(&new, &text).map_err(at(&new))?;
@@ -211,14 +270,9 @@ fn open_file(path: &Path) -> io::Result<File> {
     OpenOptions::new().append(true).create(true).open(path)
 }
 
-/// The first line: which boot the claims are of.
-fn header(boot: &BootId) -> String {
-    format!("boot {}\n", boot.as_str())
-}
-
 fn read<K: DeserializeOwned + Ord>(
     path: &Path,
-    boot: &BootId,
+    stamp: &Stamp,
 ) -> Result<Contents<K>, JournalError> {
     let nothing = Contents {
         claimed: BTreeSet::new(),
@@ -239,9 +293,16 @@ fn read<K: DeserializeOwned + Ord>(
         .iter()
         .rposition(|&byte| byte == b'\n')
         .map_or(0, |end| end + 1);
-    let header = header(boot);
-    let Some(body) = text[..sound].strip_prefix(header.as_bytes()) else {
-        return Ok(nothing);
+    let Some(body) = text[..sound].strip_prefix(stamp.line().as_bytes()) else {
+        let first = text[..sound].split(|&byte| byte == b'\n').next();
+        let first = first.and_then(|line| str::from_utf8(line).ok());
+        return match first.and_then(|line| stamp.owner_in(line)) {
+            None => Ok(nothing),
+            Some(owner) => Err(JournalError::OtherOwner {
+                path: path.to_owned(),
+                owner,
+            }),
+        };
     };
 
     let mut contents = Contents {

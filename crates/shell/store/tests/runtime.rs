@@ -257,3 +257,27 @@ fn a_full_disk_refuses_a_claim_and_keeps_the_others() {
     })
     .unwrap();
 }
+
+#[test]
+fn the_claims_of_another_owner_are_refused_and_those_of_before_there_were_owners_are_read() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("claims");
+    fs::write(&path, "boot this boot\n+\"a\"\n").unwrap();
+    assert_eq!(journal(&path).1, keys(&["a"]), "as it was written before");
+    let other = |path: &Path| Journal::<String>::open_of(path, boot(), "other");
+    let error = other(&path).unwrap_err();
+    assert!(
+        matches!(&error, JournalError::OtherOwner { owner, .. } if owner == "sealane"),
+        "{error}"
+    );
+    let path = folder.path().join("others");
+    let (others, _) = other(&path).unwrap();
+    others.claim(&keys(&["b"])).unwrap();
+    others.compact().unwrap();
+    assert_eq!(others.load().unwrap(), keys(&["b"]));
+    assert_eq!(other(&path).unwrap().1, keys(&["b"]));
+    let error = Journal::<String>::open(&path, boot()).unwrap_err();
+    assert!(error.to_string().contains("--owner other"), "{error}");
+    let (_, claimed) = Journal::<String>::open(&path, BootId::named("the next")).unwrap();
+    assert_eq!(claimed, keys(&[]), "its objects went with the machine");
+}

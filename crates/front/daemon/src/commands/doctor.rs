@@ -1,7 +1,7 @@
 //! `sealane doctor`: looks at the host and says what is in the way, and what to do.
 
 use super::paint::{Colour, Paint};
-use super::{Ending, form, host, host_argument, text};
+use super::{Ending, form, host, host_argument, owner, owner_argument, text};
 use crate::chain;
 use crate::client::{self, ClientError};
 use clap::{Arg, ArgMatches, Command};
@@ -38,6 +38,7 @@ pub(super) fn command() -> Command {
                 .default_value("/run/sealane")
                 .help("The daemon's --exec-root"),
         )
+        .arg(owner_argument())
 }
 
 /// Looks, and prints the findings.
@@ -52,6 +53,7 @@ pub(super) fn run(matches: &ArgMatches) -> Ending {
     };
     let roots = Roots {
         exec: text(matches, "exec-root").unwrap_or_default().into(),
+        owner: owner(matches),
         resolv_conf: "/etc/resolv.conf".into(),
     };
     let seen = Host::look(&roots, daemon.as_ref().map(|daemon| daemon.pid))?;

@@ -19,6 +19,7 @@ mod status;
 mod version;
 
 use clap::{Arg, ArgMatches, Command};
+use sealane_core::model::Owner;
 use std::error::Error;
 use std::process::ExitCode;
 
@@ -61,6 +62,20 @@ fn host_argument() -> Arg {
         .value_name("SOCKET")
         .global(true)
         .help("Ask this daemon, unix://PATH or tcp://HOST:PORT [$DOCKER_HOST or unix:///var/run/docker.sock]")
+}
+
+/// `--owner`, whose objects.
+fn owner_argument() -> Arg {
+    Arg::new("owner")
+        .long("owner")
+        .value_name("NAME")
+        .default_value("sealane")
+        .value_parser(|text: &str| Owner::try_from(text))
+        .help("The daemon's --owner")
+}
+
+fn owner(matches: &ArgMatches) -> Owner {
+    matches.get_one("owner").cloned().unwrap_or_default()
 }
 
 fn host(matches: &ArgMatches) -> Option<&str> {

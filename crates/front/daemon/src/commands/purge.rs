@@ -5,6 +5,7 @@ mod work;
 
 use super::{Ending, form};
 use clap::{Arg, ArgAction, ArgMatches, Command};
+use sealane_core::model::Owner;
 use serde_json::json;
 use std::error::Error;
 use std::io::{self, BufRead, IsTerminal, Write};
@@ -65,6 +66,7 @@ pub(super) fn command() -> Command {
             "/run/sealane.pid",
             "The daemon's --pidfile",
         ))
+        .arg(super::owner_argument())
         .arg(
             Arg::new("cgroup-parent")
                 .long("cgroup-parent")
@@ -79,6 +81,7 @@ pub(super) struct Purge {
     pub(super) exec_root: PathBuf,
     pub(super) pidfile: PathBuf,
     pub(super) cgroup_parent: Option<String>,
+    pub(super) owner: Owner,
     pub(super) keep_data: bool,
 }
 
@@ -90,6 +93,7 @@ pub(super) fn run(matches: &ArgMatches) -> Ending {
         exec_root: path("exec-root"),
         pidfile: path("pidfile"),
         cgroup_parent: super::text(matches, "cgroup-parent").map(str::to_owned),
+        owner: super::owner(matches),
         keep_data: matches.get_flag("keep-data"),
     };
     if !matches.get_flag("force") && !agreed(&purge)? {

@@ -3,7 +3,7 @@
 use super::error::{Result, refuse};
 use super::settings::{Settings, parse};
 use ipnet::IpNet;
-use sealane_core::model::{Mark, NameserverConfig, Policy};
+use sealane_core::model::{Mark, NameserverConfig, Owner, Policy};
 use sealane_engine::{AddressPool, DefaultBridge, Depot, EngineConfig};
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -20,6 +20,7 @@ pub(crate) fn engine(
     exec_root: &Path,
 ) -> Result<EngineConfig> {
     Ok(EngineConfig {
+        owner: owner(settings)?,
         data_root: data_root.into(),
         exec_root: exec_root.into(),
         pools: pools(settings)?,
@@ -62,6 +63,14 @@ fn default_bridge(settings: &Settings) -> Result<DefaultBridge> {
             .filter(|address| !address.is_unspecified()),
         ipv6: settings.switch("ipv6", false),
     })
+}
+
+fn owner(settings: &Settings) -> Result<Owner> {
+    match settings.text("owner").map(Owner::try_from) {
+        None => Ok(Owner::default()),
+        Some(Ok(owner)) => Ok(owner),
+        Some(Err(error)) => refuse(format!("--owner: {error}")),
+    }
 }
 
 /// What the flags decide about the firewall.

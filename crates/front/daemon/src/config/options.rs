@@ -315,6 +315,11 @@ pub(crate) const OPTIONS: &[Opt] = &[
         "Relay what the kernel path cannot reach [true]",
     ),
     works(
+        "owner",
+        Text,
+        "Mark what is made with this name; daemons that share a network namespace need one each [sealane]",
+    ),
+    works(
         "firewall-integration",
         Text,
         "Meet foreign firewalls that drop: auto or off [auto]",

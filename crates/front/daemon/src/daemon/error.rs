@@ -1,6 +1,7 @@
 //! Why a daemon does not come up.
 
 use sealane_containers::ContainerError;
+use sealane_core::model::Owner;
 use sealane_docker_api::TlsFault;
 use sealane_engine::EngineError;
 use sealane_images::ImageError;
@@ -64,11 +65,12 @@ pub(crate) enum DaemonError {
         /// The folder.
         path: PathBuf,
     },
-    /// Another daemon works in this network namespace.
+    /// Another daemon works in this network namespace under the same owner.
     #[error(
-        "another sealane daemon works in this network namespace; each needs a namespace of its own"
+        "another sealane daemon works in this network namespace as \"{0}\"; give this one an --owner, a \
+         --data-root, an --exec-root, a --pidfile and a -H of its own, or a namespace of its own"
     )]
-    TerritoryTaken,
+    TerritoryTaken(Owner),
     /// The group of the socket does not exist.
     #[error("group \"{0}\" does not exist; create it, or use another --group")]
     NoGroup(String),

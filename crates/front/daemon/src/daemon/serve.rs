@@ -42,7 +42,7 @@ pub(crate) fn serve(
     let pidfile = Pidfile::take(&config.pidfile)?;
     let store = open_store(&config)?;
     make_roots(&config)?;
-    let territory = Territory::take(config.exec_root())?;
+    let territory = Territory::take(config.exec_root(), &config.engine.owner)?;
     let (passed, depot) = passed::take()?;
     config.engine.depot = depot;
     let mut sockets = Sockets::open(&config, passed)?;

@@ -1,9 +1,11 @@
-//! What a daemon has for itself: its network namespace, where two would take each other's objects
-//! for leftovers, and its exec root. (The data root is locked by the store.)
+//! What a daemon has for itself: its owner's name in its network namespace, where two of one name
+//! would take each other's objects for leftovers, and its exec root. (The data root is locked by the
+//! store.)
 
 use super::error::{DaemonError, Result};
 use rustix::fs::{FlockOperation, flock};
 use rustix::io::Errno;
+use sealane_core::model::Owner;
 use std::fs::{File, OpenOptions};
 use std::io;
 use std::os::linux::net::SocketAddrExt;
@@ -13,7 +15,8 @@ use std::path::Path;
 /// Abstract socket names belong to the network namespace, and go with the process.
 const NAME: &str = "sealane/territory";
 
-/// Holding one means that no other daemon works in this network namespace or on this exec root.
+/// Holding one means that no other daemon works under this owner in this network namespace, or on
+/// this exec root.
 pub(crate) struct Territory {
     _namespace: UnixListener,
     _exec_root: File,
@@ -21,22 +24,33 @@ pub(crate) struct Territory {
 
 impl Territory {
     /// Takes both, or says who has them. The exec root exists.
-    pub(crate) fn take(exec_root: &Path) -> Result<Self> {
+    pub(crate) fn take(exec_root: &Path, owner: &Owner) -> Result<Self> {
         // The folder first: its refusal says more.
         let _exec_root = lock(exec_root)?;
         Ok(Self {
-            _namespace: take_namespace(NAME)?,
+            _namespace: take_namespace(&name(owner), owner)?,
             _exec_root,
         })
     }
 }
 
-fn take_namespace(name: &str) -> Result<UnixListener> {
+/// Daemons of before there were owners hold the usual owner's.
+fn name(owner: &Owner) -> String {
+    if owner.is_usual() {
+        NAME.into()
+    } else {
+        format!("{NAME}/{owner}")
+    }
+}
+
+fn take_namespace(name: &str, owner: &Owner) -> Result<UnixListener> {
     let bound =
         SocketAddr::from_abstract_name(name).and_then(|address| UnixListener::bind_addr(&address));
     match bound {
         Ok(socket) => Ok(socket),
-        Err(error) if error.kind() == io::ErrorKind::AddrInUse => Err(DaemonError::TerritoryTaken),
+        Err(error) if error.kind() == io::ErrorKind::AddrInUse => {
+            Err(DaemonError::TerritoryTaken(owner.clone()))
+        }
         Err(source) => Err(DaemonError::Listen {
             address: name.into(),
             source,
@@ -71,14 +85,15 @@ mod tests {
 
     #[test]
     fn a_namespace_has_one_daemon() {
+        let owner = Owner::default();
         let name = format!("sealane/test-{}", std::process::id());
-        let first = take_namespace(&name).unwrap();
+        let first = take_namespace(&name, &owner).unwrap();
         assert!(matches!(
-            take_namespace(&name),
-            Err(DaemonError::TerritoryTaken)
+            take_namespace(&name, &owner),
+            Err(DaemonError::TerritoryTaken(_))
         ));
         drop(first);
-        take_namespace(&name).expect("the first has gone");
+        take_namespace(&name, &owner).expect("the first has gone");
     }
 
     #[test]

@@ -178,6 +178,7 @@ fn api(folder: &Path) -> Arc<Api> {
 
 fn engine_config(data_root: &Path, exec_root: &Path) -> EngineConfig {
     EngineConfig {
+        owner: sealane_core::model::Owner::default(),
         data_root: data_root.into(),
         exec_root: exec_root.into(),
         pools: Vec::new(),

@@ -3,7 +3,7 @@
 use super::passage::{FORWARD, TABLE as IPTABLES};
 use super::{HostLink, address, link};
 use crate::kernel::Kernel;
-use crate::mark::{PASSAGE_CHAIN, TABLE};
+use crate::mark;
 use crate::nft::{decode, table};
 use crate::sysctl;
 use ipnet::IpNet;
@@ -18,8 +18,10 @@ use std::path::Path;
 const HOOKS: [u32; 2] = [1, 2];
 
 /// A link that others made.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ForeignLink {
+    /// The owner it belongs to, if another daemon of ours made it.
+    pub owner: Option<String>,
     /// Whether it is a bridge.
     pub bridge: bool,
     /// Whether it is up.
@@ -204,14 +206,15 @@ impl Kernel {
     /// Whether a link of the host bears our mark; `None` if there is none of this name.
     pub fn link_is_ours(&self, name: &InterfaceName) -> io::Result<Option<bool>> {
         let channel = self.channel(Netns::Host)?;
-        Ok(link::look(&channel, name)?.map(|found| found.is_ours()))
+        Ok(link::look(&channel, name)?.map(|found| found.bears(self.marks())))
     }
 
     /// A link of the host that does not bear our mark; `None` if there is none of this name.
     pub fn foreign_link(&self, name: &InterfaceName) -> io::Result<Option<ForeignLink>> {
         let channel = self.channel(Netns::Host)?;
-        let found = link::look(&channel, name)?.filter(|found| !found.is_ours());
+        let found = link::look(&channel, name)?.filter(|found| !found.bears(self.marks()));
         Ok(found.map(|found| ForeignLink {
+            owner: found.owner().map(str::to_owned),
             bridge: found.kind == link::Kind::Bridge,
             up: found.up,
         }))
@@ -257,6 +260,6 @@ fn drops(chain: &decode::Chain) -> bool {
         .hook
         .as_ref()
         .is_some_and(|hook| HOOKS.contains(&hook.point));
-    let ours = chain.table == TABLE || chain.name == PASSAGE_CHAIN;
+    let ours = mark::is_table(&chain.table) || mark::is_passage_chain(&chain.name);
     hooked && chain.policy_drop && !ours
 }

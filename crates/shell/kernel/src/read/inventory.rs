@@ -3,7 +3,7 @@
 
 use super::{address, link, parse};
 use crate::kernel::Kernel;
-use crate::mark::{LINK_GROUP, PASSAGE_CHAIN, TABLE};
+use crate::mark::{self, Marks};
 use crate::nft::{self, decode, table};
 use crate::sysctl;
 use netlink_packet_route::RouteNetlinkMessage;
@@ -76,7 +76,7 @@ impl Kernel {
             .map(|reply| match parse(reply) {
                 Ok(RouteNetlinkMessage::NewLink(message)) => {
                     let up = message.header.flags.contains(LinkFlags::Up);
-                    Ok(described(up, message.attributes))
+                    Ok(described(self.marks(), up, message.attributes))
                 }
                 // One that the library cannot read still has a name.
                 Ok(_) | Err(_) => {
@@ -105,7 +105,7 @@ impl Kernel {
                 .filter_map(|reply| decode::chain(&reply.payload));
             found.extend(chains.map(|chain| HostChain {
                 family,
-                ours: chain.table.starts_with(TABLE) || chain.name == PASSAGE_CHAIN,
+                ours: mark::is_table(&chain.table) || mark::is_passage_chain(&chain.name),
                 hook: chain.hook.map(|hook| match hook.point {
                     1 => HostHook::Input,
                     2 => HostHook::Forward,
@@ -149,16 +149,18 @@ impl Kernel {
     clippy::wildcard_enum_match_arm,
     reason = "the kernel tells more than we ask"
 )]
-fn described(up: bool, attributes: Vec<LinkAttribute>) -> HostLink {
+fn described(marks: &Marks, up: bool, attributes: Vec<LinkAttribute>) -> HostLink {
     let mut link = HostLink {
         up,
         ..HostLink::default()
     };
+    let (mut group, mut alias) = (0, String::new());
     for attribute in attributes {
         match attribute {
             LinkAttribute::IfName(name) => link.name = name,
             LinkAttribute::Mtu(mtu) => link.mtu = mtu,
-            LinkAttribute::Group(group) => link.ours = group == LINK_GROUP,
+            LinkAttribute::Group(number) => group = number,
+            LinkAttribute::IfAlias(text) => alias = text,
             LinkAttribute::LinkInfo(infos) => {
                 let mut kinds = infos.into_iter().filter_map(|info| match info {
                     LinkInfo::Kind(kind) => Some(kind.to_string()),
@@ -169,5 +171,6 @@ fn described(up: bool, attributes: Vec<LinkAttribute>) -> HostLink {
             _ => {}
         }
     }
+    link.ours = marks.bears(group, &alias);
     link
 }

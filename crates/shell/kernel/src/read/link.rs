@@ -3,7 +3,7 @@
 use crate::ack::errno;
 use crate::channel::Channel;
 use crate::kernel::Kernel;
-use crate::mark::{DOOMED_LINK_GROUP, LINK_GROUP, peer_of_alias};
+use crate::mark::{Marks, owner_of_alias, peer_of_alias};
 use crate::message::Message;
 use crate::nft::decode;
 use crate::read::parse;
@@ -63,9 +63,14 @@ pub(crate) struct PortFlags {
 }
 
 impl Found {
-    /// Whether it bears our mark.
-    pub(crate) fn is_ours(&self) -> bool {
-        matches!(self.group, LINK_GROUP | DOOMED_LINK_GROUP)
+    /// The owner that its alias names.
+    pub(crate) fn owner(&self) -> Option<&str> {
+        owner_of_alias(&self.alias)
+    }
+
+    /// Whether it bears these marks.
+    pub(crate) fn bears(&self, marks: &Marks) -> bool {
+        marks.bears(self.group, &self.alias)
     }
 }
 

@@ -45,7 +45,7 @@ pub trait Observe {
     /// its other end is elsewhere or has another name, which a container may have done.
     fn differing(&self, wanted: &[(&Key, &Object)]) -> io::Result<Vec<Key>>;
 
-    /// Everything in the host's namespace that bears our mark: links, our table as
+    /// Everything in the host's namespace that bears its owner's mark: links, our table as
     /// [`Object::Present`], the elements in it, passages.
     fn owned(&self) -> io::Result<Vec<(Key, Object)>>;
 }
@@ -73,7 +73,8 @@ pub fn table_fingerprint(
 ) -> io::Result<Option<String>> {
     let channel = kernel.channel(netns)?;
     let family = crate::nft::number(wanted.family);
-    let chains = table::chains(&mut channel.netfilter(), family, &wanted.name)?;
+    let name = kernel.marks().table(&wanted.name);
+    let chains = table::chains(&mut channel.netfilter(), family, &name)?;
     Ok(crate::nft::table::fingerprint_among(&chains).map(str::to_string))
 }
 

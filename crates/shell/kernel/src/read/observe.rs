@@ -5,6 +5,7 @@ use super::{link, passage, table};
 use crate::ack::errno;
 use crate::channel::Channel;
 use crate::kernel::Kernel;
+use crate::mark::TABLE;
 use crate::netns::Handle;
 use crate::nft::{number, table as tables};
 use crate::sysctl;
@@ -49,7 +50,7 @@ pub(super) fn differing(kernel: &Kernel, wanted: &[(&Key, &Object)]) -> io::Resu
                 None => false,
             },
             (Key::Table(netns, _), Object::Table(wanted)) => match channel(kernel, *netns)? {
-                Some(channel) => same_table(&channel, wanted)?,
+                Some(channel) => same_table(&channel, &kernel.marks().named(wanted))?,
                 None => false,
             },
             (_, _) => one(kernel, key)?.is_some_and(|found| meets(object, &found)),
@@ -87,12 +88,14 @@ fn one(kernel: &Kernel, key: &Key) -> io::Result<Option<Object>> {
             let value = channel.handle().visit(|| sysctl::read(setting))?;
             Ok(value.map(Object::Setting))
         }
-        Key::Table(_, name) => Ok(present(any_table(&channel, name)?)),
+        Key::Table(_, name) => Ok(present(any_table(&channel, &kernel.marks().table(name))?)),
         Key::Element(set, key) => {
-            Ok(table::element(&mut channel.netfilter(), set, key)?.map(Object::Element))
+            let table = kernel.marks().table(TABLE);
+            let found = table::element(&mut channel.netfilter(), (&table, set), key)?;
+            Ok(found.map(Object::Element))
         }
         Key::Passage(bridge, ipv6) => {
-            let found = passage::look(&mut channel.netfilter(), *ipv6)?;
+            let found = passage::look(&mut channel.netfilter(), kernel.marks(), *ipv6)?;
             // Where iptables has no chain that could drop, every bridge passes.
             Ok(present(found.is_none_or(|found| found.passes(bridge))))
         }

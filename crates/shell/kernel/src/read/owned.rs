@@ -2,7 +2,7 @@
 
 use super::{link, passage, table};
 use crate::kernel::Kernel;
-use crate::mark::TABLE;
+use crate::mark::{Marks, TABLE};
 use crate::nft::decode::{self, Element};
 use crate::nft::number;
 use crate::nft::set::Shape;
@@ -14,14 +14,14 @@ use std::collections::BTreeSet;
 use std::io;
 use std::path::PathBuf;
 
-/// Looks for everything of ours in the host's namespace.
+/// Looks for everything of the kernel's owner in the host's namespace.
 pub(super) fn owned(kernel: &Kernel) -> io::Result<Vec<(Key, Object)>> {
     let mut owned = links(kernel)?;
     let channel = kernel.channel(Netns::Host)?;
     let mut socket = channel.netfilter();
-    owned.extend(elements(&mut socket)?);
+    owned.extend(elements(&mut socket, &kernel.marks().table(TABLE))?);
     for ipv6 in [false, true] {
-        let bridges = passages(&mut socket, ipv6)?;
+        let bridges = passages(&mut socket, kernel.marks(), ipv6)?;
         let keys = bridges.into_iter().map(|bridge| Key::Passage(bridge, ipv6));
         owned.extend(keys.map(|key| (key, Object::Present)));
     }
@@ -29,14 +29,18 @@ pub(super) fn owned(kernel: &Kernel) -> io::Result<Vec<(Key, Object)>> {
 }
 
 impl Kernel {
-    /// The bind mounts of namespaces in the kernel's folder, each with the digits of its sandbox's
-    /// id that name it, so that a sweep can remove the unknown.
+    /// The bind mounts of our namespaces in the kernel's folder, each with the digits of its
+    /// sandbox's id that name it, so that a sweep can remove the unknown.
     pub fn namespace_files(&self) -> io::Result<Vec<(String, PathBuf)>> {
         let mut files = Vec::new();
         for entry in std::fs::read_dir(self.folder())? {
             let entry = entry?;
-            if let Ok(name) = entry.file_name().into_string() {
-                files.push((name, entry.path()));
+            let name = entry.file_name();
+            let digits = name
+                .to_str()
+                .and_then(|name| self.marks().namespace_digits(name));
+            if let Some(digits) = digits {
+                files.push((digits.to_owned(), entry.path()));
             }
         }
         Ok(files)
@@ -52,7 +56,7 @@ fn links(kernel: &Kernel) -> io::Result<Vec<(Key, Object)>> {
         let Ok(name) = InterfaceName::try_from(found.name.as_str()) else {
             continue; // we would not have named it so
         };
-        if !found.is_ours() {
+        if !found.bears(kernel.marks()) {
             continue;
         }
         if let Some(link) = link::describe(kernel, Netns::Host, &name, &found)? {
@@ -62,14 +66,14 @@ fn links(kernel: &Kernel) -> io::Result<Vec<(Key, Object)>> {
     Ok(owned)
 }
 
-fn elements(socket: &mut Socket) -> io::Result<Vec<(Key, Object)>> {
+fn elements(socket: &mut Socket, own: &str) -> io::Result<Vec<(Key, Object)>> {
     let family = number(Family::Inet);
-    let Some(present) = table::present(socket, family, TABLE)? else {
+    let Some(present) = table::present(socket, family, own)? else {
         return Ok(Vec::new());
     };
     let mut owned = vec![(Key::Table(Netns::Host, TABLE.into()), Object::Present)];
     for set in present.sets {
-        let elements = table::elements(socket, family, TABLE, &set.name)?;
+        let elements = table::elements(socket, family, own, &set.name)?;
         let readable = read_elements(set.shape, &elements);
         owned.extend(
             readable
@@ -89,8 +93,8 @@ fn read_elements(shape: Shape, elements: &[Element]) -> Vec<(Vec<Datum>, Data)> 
     decode::lone_intervals(elements)
 }
 
-fn passages(socket: &mut Socket, ipv6: bool) -> io::Result<BTreeSet<InterfaceName>> {
-    let found = passage::look(socket, ipv6)?.unwrap_or_default();
+fn passages(socket: &mut Socket, marks: &Marks, ipv6: bool) -> io::Result<BTreeSet<InterfaceName>> {
+    let found = passage::look(socket, marks, ipv6)?.unwrap_or_default();
     let names = found.accepts.iter().map(|accept| accept.bridge.as_str());
     Ok(names
         .filter_map(|name| InterfaceName::try_from(name).ok())

@@ -1,7 +1,7 @@
 //! What there is of ours in the tables that iptables made, and which foreign chains drop.
 
 use crate::ack::errno;
-use crate::mark::PASSAGE_CHAIN;
+use crate::mark::Marks;
 use crate::nft::decode::{self, Expression, Rule};
 use crate::nft::{number, table};
 use crate::socket::Socket;
@@ -77,15 +77,15 @@ pub(crate) fn family(ipv6: bool) -> u8 {
 }
 
 /// Looks at the passages of a family; `None` if it has no chain FORWARD.
-pub(crate) fn look(socket: &mut Socket, ipv6: bool) -> io::Result<Option<Found>> {
+pub(crate) fn look(socket: &mut Socket, marks: &Marks, ipv6: bool) -> io::Result<Option<Found>> {
     let family = family(ipv6);
     let Some(forward) = rules(socket, family, FORWARD)? else {
         return Ok(None);
     };
-    let ours = rules(socket, family, PASSAGE_CHAIN)?;
+    let ours = rules(socket, family, marks.passage_chain())?;
     let jumps = forward
         .iter()
-        .filter(|rule| jumps_to_ours(rule))
+        .filter(|rule| jumps_to(rule, marks.passage_chain()))
         .map(|rule| Some(rule.handle));
     Ok(Some(Found {
         chain: ours.is_some(),
@@ -108,9 +108,9 @@ fn rules(socket: &mut Socket, family: u8, chain: &str) -> io::Result<Option<Vec<
     ))
 }
 
-fn jumps_to_ours(rule: &Rule) -> bool {
+fn jumps_to(rule: &Rule, chain: &str) -> bool {
     let verdict = rule.expressions.iter().find_map(verdict);
-    verdict == Some(Verdict::Jump(PASSAGE_CHAIN.into()))
+    verdict == Some(Verdict::Jump(chain.into()))
 }
 
 fn accept(rule: &Rule) -> Option<Accept> {

@@ -3,7 +3,7 @@
 
 use super::address;
 use crate::kernel::Kernel;
-use crate::mark::{PASSAGE_CHAIN, TABLE};
+use crate::mark::{self, TABLE};
 use crate::nft::{decode, number, table};
 use crate::sysctl;
 use sealane_core::explain::{ForeignFilter, HostFacts, HostRoute};
@@ -79,7 +79,8 @@ impl Kernel {
     /// How many rules the user's chains in our table have.
     fn user_rules(&self) -> io::Result<Vec<(String, usize)>> {
         let channel = self.channel(Netns::Host)?;
-        let request = table::rules(number(Family::Inet), TABLE, None);
+        let own = self.marks().table(TABLE);
+        let request = table::rules(number(Family::Inet), &own, None);
         let replies = channel.netfilter().dump(&request)?;
         let mut counts = BTreeMap::new();
         for rule in replies
@@ -95,7 +96,7 @@ impl Kernel {
 }
 
 fn foreign(family: Family, chain: decode::Chain) -> Option<ForeignFilter> {
-    let ours = chain.table == TABLE || chain.name == PASSAGE_CHAIN;
+    let ours = mark::is_table(&chain.table) || mark::is_passage_chain(&chain.name);
     // NF_INET_LOCAL_IN, NF_INET_FORWARD
     let point = match chain.hook?.point {
         1 => HookPoint::Input,

@@ -1,7 +1,6 @@
 //! Tables of nftables, as the kernel reports them.
 
 use crate::ack::errno;
-use crate::mark::TABLE;
 use crate::nft::decode::{self, Chain, Element, Found, Set};
 use crate::nft::number;
 use crate::nft::set::{self, Deed};
@@ -60,14 +59,18 @@ pub(crate) fn elements(
         .collect())
 }
 
-/// The data of an element of our host table; `None` if there is no element of exactly this key.
-pub(crate) fn element(socket: &mut Socket, set: &str, key: &[Datum]) -> io::Result<Option<Data>> {
+/// The data of an element of an inet table; `None` if there is no element of exactly this key.
+pub(crate) fn element(
+    socket: &mut Socket,
+    (table, set): (&str, &str),
+    key: &[Datum],
+) -> io::Result<Option<Data>> {
     let family = number(Family::Inet);
     let elements = match key {
         // Asked for an interval, the kernel reports any that has its first port.
-        [Datum::Ports(..)] => elements(socket, family, TABLE, set),
+        [Datum::Ports(..)] => elements(socket, family, table, set),
         fields => {
-            let request = set::element(Deed::Get, (family, TABLE, set), fields, &Data::None);
+            let request = set::element(Deed::Get, (family, table, set), fields, &Data::None);
             let reply = socket.get(request);
             reply.map(|reply| reply.map_or_else(Vec::new, |reply| decode::elements(&reply.payload)))
         }

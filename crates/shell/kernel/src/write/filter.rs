@@ -9,7 +9,7 @@ use super::{Failures, Step, mismatch, without_namespace};
 use crate::ack::errno;
 use crate::fault;
 use crate::kernel::Kernel;
-use crate::mark::TABLE;
+use crate::mark::{Marks, TABLE};
 use crate::message::{Message, NFTABLES};
 use crate::nft::set::{self, Deed};
 use crate::nft::{number, table};
@@ -29,7 +29,7 @@ pub(super) fn carry_out(kernel: &Kernel, netns: Netns, steps: &[Step], stop: boo
         Err(error) => return without_namespace(steps, &error),
     };
     let mut socket = channel.netfilter();
-    let mut orders = Orders::default();
+    let mut orders = Orders::of(kernel.marks());
     let mut failures = Failures::new();
     for (index, change) in steps {
         if let Err(error) = orders.add(&mut socket, *index, change) {
@@ -60,18 +60,26 @@ enum IfMinded {
     Displace(Message),
 }
 
-#[derive(Default)]
-struct Orders {
+struct Orders<'a> {
+    marks: &'a Marks,
     orders: Vec<Order>,
-    passages: Passages,
+    passages: Passages<'a>,
 }
 
-impl Orders {
+impl<'a> Orders<'a> {
+    fn of(marks: &'a Marks) -> Self {
+        Self {
+            marks,
+            orders: Vec::new(),
+            passages: Passages::of(marks),
+        }
+    }
+
     fn add(&mut self, socket: &mut Socket, index: usize, change: &Change) -> io::Result<()> {
         match (change.key(), change) {
             (Key::Table(..), Change::Create(_, Object::Table(wanted)))
             | (Key::Table(..), Change::Alter(_, _, Object::Table(wanted))) => {
-                for message in make_table(socket, wanted)? {
+                for message in make_table(socket, &self.marks.named(wanted))? {
                     self.push(index, message, IfMinded::Refuse);
                 }
             }
@@ -87,7 +95,7 @@ impl Orders {
                 };
                 self.push(
                     index,
-                    table::delete(number(family), name),
+                    table::delete(number(family), &self.marks.table(name)),
                     IfMinded::LeaveOut,
                 );
             }
@@ -120,9 +128,9 @@ impl Orders {
         (set, key): (&str, &[Datum]),
         data: &Data,
     ) -> io::Result<()> {
-        let creation = element(Deed::Create, set, key, data);
+        let creation = self.element(Deed::Create, set, key, data);
         if !is_interval(key) {
-            let removal = element(Deed::Delete, set, key, &Data::None);
+            let removal = self.element(Deed::Delete, set, key, &Data::None);
             self.push(index, creation, IfMinded::Displace(removal));
             return Ok(());
         }
@@ -139,12 +147,18 @@ impl Orders {
         index: usize,
         (set, key): (&str, &[Datum]),
     ) -> io::Result<()> {
-        if is_interval(key) && reading::element(socket, set, key)?.is_none() {
+        let table = self.marks.table(TABLE);
+        if is_interval(key) && reading::element(socket, (&table, set), key)?.is_none() {
             return Ok(());
         }
-        let removal = element(Deed::Delete, set, key, &Data::None);
+        let removal = self.element(Deed::Delete, set, key, &Data::None);
         self.push(index, removal, IfMinded::LeaveOut);
         Ok(())
+    }
+
+    fn element(&self, deed: Deed, set: &str, key: &[Datum], data: &Data) -> Message {
+        let table = self.marks.table(TABLE);
+        set::element(deed, (number(Family::Inet), &table, set), key, data)
     }
 
     fn push(&mut self, index: usize, message: Message, if_minded: IfMinded) {
@@ -154,10 +168,6 @@ impl Orders {
             if_minded,
         });
     }
-}
-
-fn element(deed: Deed, set: &str, key: &[Datum], data: &Data) -> Message {
-    set::element(deed, (number(Family::Inet), TABLE, set), key, data)
 }
 
 fn is_interval(key: &[Datum]) -> bool {

@@ -1,7 +1,7 @@
 //! Messages that make, change and remove links.
 
 use crate::channel::Channel;
-use crate::mark::{self, DOOMED_LINK_GROUP, LINK_GROUP};
+use crate::mark::Marks;
 use crate::message::Message;
 use crate::read::link::Found;
 use crate::upper::{ipvlan_flag, ipvlan_mode, macvlan_mode};
@@ -28,15 +28,20 @@ pub(super) struct Surroundings<'a> {
 
 /// Makes a link. A veth pair is one message; what the kernel does not take at birth follows in
 /// [`finish`], before the other end goes up and there is traffic.
-pub(super) fn create(name: &InterfaceName, link: &Link, around: &Surroundings) -> Message {
+pub(super) fn create(
+    marks: &Marks,
+    name: &InterfaceName,
+    link: &Link,
+    around: &Surroundings,
+) -> Message {
     let mut born = named(name);
     born.attributes.extend(link.mtu.map(LinkAttribute::Mtu));
-    born.attributes.push(LinkAttribute::Group(LINK_GROUP));
+    born.attributes.push(LinkAttribute::Group(marks.group()));
     born.attributes.extend(link.mac.map(address));
     born.attributes
         .extend(around.master.map(LinkAttribute::Controller));
     born.attributes
-        .push(LinkAttribute::LinkInfo(kind(link, around)));
+        .push(LinkAttribute::LinkInfo(kind(marks, link, around)));
     born.attributes
         .extend(around.parent.map(LinkAttribute::Link));
     match &link.kind {
@@ -54,13 +59,14 @@ pub(super) fn create(name: &InterfaceName, link: &Link, around: &Surroundings) -
 /// Gives a link of ours that exists the wanted settings, the other end excepted. What is as wanted
 /// is not set again: a hardware address, even the same, costs a link all its neighbors.
 pub(super) fn alter(
+    marks: &Marks,
     name: &InterfaceName,
     link: &Link,
     master: Option<u32>,
     found: &Found,
 ) -> Vec<Message> {
     let mut altered = named(name);
-    altered.attributes.push(LinkAttribute::Group(LINK_GROUP));
+    altered.attributes.push(LinkAttribute::Group(marks.group()));
     let mtu = link.mtu.filter(|_| link.mtu != found.mtu);
     altered.attributes.extend(mtu.map(LinkAttribute::Mtu));
     let mac = link.mac.filter(|mac| Some(*mac) != found.mac);
@@ -74,7 +80,7 @@ pub(super) fn alter(
     if matches!(link.kind, LinkKind::Veth { .. }) {
         up(&mut altered, true);
     }
-    vec![change(altered), finish(name, link)]
+    vec![change(altered), finish(marks, name, link)]
 }
 
 /// Gives the other end of a veth pair the wanted settings. As with [`alter`], what is as wanted is
@@ -114,19 +120,19 @@ pub(super) fn delete(name: &InterfaceName) -> Message {
 }
 
 /// Removes links together: for each the kernel would wait tens of milliseconds, for a group once.
-pub(super) fn delete_together(names: &[&InterfaceName]) -> Vec<Message> {
+pub(super) fn delete_together(marks: &Marks, names: &[&InterfaceName]) -> Vec<Message> {
     let mut doomed = LinkMessage::default();
     doomed
         .attributes
-        .push(LinkAttribute::Group(DOOMED_LINK_GROUP));
-    let marks = names.iter().map(|name| {
+        .push(LinkAttribute::Group(marks.doomed_group()));
+    let marked = names.iter().map(|name| {
         let mut marked = named(name);
         marked
             .attributes
-            .push(LinkAttribute::Group(DOOMED_LINK_GROUP));
+            .push(LinkAttribute::Group(marks.doomed_group()));
         change(marked)
     });
-    marks
+    marked
         .chain([Message::route(RouteNetlinkMessage::DelLink(doomed), 0)])
         .collect()
 }
@@ -154,7 +160,7 @@ fn up(message: &mut LinkMessage, to: bool) {
     message.header.flags.set(LinkFlags::Up, to);
 }
 
-fn kind(link: &Link, around: &Surroundings) -> Vec<LinkInfo> {
+fn kind(marks: &Marks, link: &Link, around: &Surroundings) -> Vec<LinkInfo> {
     match &link.kind {
         LinkKind::Bridge => vec![LinkInfo::Kind(InfoKind::Bridge)],
         LinkKind::Dummy => vec![LinkInfo::Kind(InfoKind::Dummy)],
@@ -171,7 +177,7 @@ fn kind(link: &Link, around: &Surroundings) -> Vec<LinkInfo> {
             let mut peer = named(name);
             if *netns == Netns::Host {
                 // Another object of the plan has the rest of its settings.
-                peer.attributes.push(LinkAttribute::Group(LINK_GROUP));
+                peer.attributes.push(LinkAttribute::Group(marks.group()));
             }
             peer.attributes.push(address(*peer_mac));
             peer.attributes.extend(link.mtu.map(LinkAttribute::Mtu));
@@ -205,10 +211,10 @@ fn namespace(channel: &Channel) -> LinkAttribute {
 /// The settings that are ignored at birth: the alias, no link-local address on what a bridge or a
 /// sandbox is joined by, the flags of a bridge port, the hardware address of a link that takes its
 /// parent's.
-pub(super) fn finish(name: &InterfaceName, link: &Link) -> Message {
+pub(super) fn finish(marks: &Marks, name: &InterfaceName, link: &Link) -> Message {
     let mut finished = named(name);
     let attributes = &mut finished.attributes;
-    attributes.push(LinkAttribute::IfAlias(mark::alias(link.kind.peer())));
+    attributes.push(LinkAttribute::IfAlias(marks.alias(link.kind.peer())));
     if let LinkKind::Upper {
         kind: Upper::Macvlan(MacvlanMode::Passthru),
         ..

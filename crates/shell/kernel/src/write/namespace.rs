@@ -75,7 +75,7 @@ fn remove_uppers(kernel: &Kernel, sandbox: &SandboxId) -> io::Result<()> {
         let Ok(name) = InterfaceName::try_from(found.name.as_str()) else {
             continue; // a name that its container gave it
         };
-        if found.is_ours() && matches!(found.kind, Kind::Upper(_)) {
+        if found.bears(kernel.marks()) && matches!(found.kind, Kind::Upper(_)) {
             fault::point("rtnetlink link delete in a sandbox");
             match refuse(&channel, &[link::delete(&name)]) {
                 Err(error) if !is_absence(&error) => return Err(error),

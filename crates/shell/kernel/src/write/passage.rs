@@ -4,7 +4,7 @@
 //! All of ours stands in a chain of its own, with one jump to it at the head of FORWARD. The rules
 //! are of the plainest, so that iptables can list and save them.
 
-use crate::mark::PASSAGE_CHAIN as CHAIN;
+use crate::mark::Marks;
 use crate::message::{Attributes, Message};
 use crate::nft::expression::{Expression, Meta, Register};
 use crate::nft::table;
@@ -17,10 +17,19 @@ use std::collections::btree_map::Entry;
 use std::io;
 
 /// The passages of either family, as they will be when the transaction is through.
-#[derive(Default)]
-pub(super) struct Passages(BTreeMap<bool, Option<Found>>);
+pub(super) struct Passages<'a> {
+    marks: &'a Marks,
+    found: BTreeMap<bool, Option<Found>>,
+}
 
-impl Passages {
+impl<'a> Passages<'a> {
+    pub(super) fn of(marks: &'a Marks) -> Self {
+        Self {
+            marks,
+            found: BTreeMap::new(),
+        }
+    }
+
     /// Lets packets to and from a bridge pass. Without the table or chain there is nothing to pass.
     pub(super) fn open(
         &mut self,
@@ -28,6 +37,7 @@ impl Passages {
         bridge: &InterfaceName,
         ipv6: bool,
     ) -> io::Result<Vec<Message>> {
+        let chain = self.marks.passage_chain();
         let Some(found) = self.look(socket, ipv6)? else {
             return Ok(Vec::new());
         };
@@ -35,11 +45,11 @@ impl Passages {
         let mut messages = Vec::new();
         if !found.chain {
             found.chain = true;
-            messages.push(table::plain_chain(family, TABLE, CHAIN));
+            messages.push(table::plain_chain(family, TABLE, chain));
         }
         if found.jumps.is_empty() {
             found.jumps.push(None);
-            messages.push(jump(family));
+            messages.push(jump(family, chain));
         }
         for direction in [Direction::In, Direction::Out] {
             if !found
@@ -48,7 +58,7 @@ impl Passages {
                 .any(|accept| accept.is(bridge, direction))
             {
                 found.add(bridge, direction);
-                messages.push(accept(family, bridge, direction));
+                messages.push(accept((family, chain), bridge, direction));
             }
         }
         Ok(messages)
@@ -61,6 +71,7 @@ impl Passages {
         bridge: &InterfaceName,
         ipv6: bool,
     ) -> io::Result<Vec<Message>> {
+        let chain = self.marks.passage_chain();
         let Some(found) = self.look(socket, ipv6)?.filter(|found| found.chain) else {
             return Ok(Vec::new());
         };
@@ -72,30 +83,31 @@ impl Passages {
         let closed: Vec<crate::read::passage::Accept> = closed;
         let handles = closed.iter().filter_map(|accept| accept.handle);
         let mut messages: Vec<Message> = handles
-            .map(|handle| table::delete_rule(family, TABLE, CHAIN, handle))
+            .map(|handle| table::delete_rule(family, TABLE, chain, handle))
             .collect();
         if found.accepts.is_empty() {
             let jumps = found.jumps.drain(..).flatten();
             messages.extend(jumps.map(|at| table::delete_rule(family, TABLE, FORWARD, at)));
-            messages.push(table::delete_chain(family, TABLE, CHAIN));
+            messages.push(table::delete_chain(family, TABLE, chain));
             found.chain = false;
         }
         Ok(messages)
     }
 
     fn look(&mut self, socket: &mut Socket, ipv6: bool) -> io::Result<Option<&mut Found>> {
-        let found = match self.0.entry(ipv6) {
+        let marks = self.marks;
+        let found = match self.found.entry(ipv6) {
             Entry::Occupied(known) => known.into_mut(),
-            Entry::Vacant(unknown) => unknown.insert(look(socket, ipv6)?),
+            Entry::Vacant(unknown) => unknown.insert(look(socket, marks, ipv6)?),
         };
         Ok(found.as_mut())
     }
 }
 
-fn jump(family: u8) -> Message {
+fn jump(family: u8, chain: &str) -> Message {
     let jump = [
         Expression::Counter,
-        Expression::Verdict(Verdict::Jump(CHAIN.into())),
+        Expression::Verdict(Verdict::Jump(chain.into())),
     ];
     table::rule(
         (family, TABLE, FORWARD),
@@ -105,7 +117,7 @@ fn jump(family: u8) -> Message {
     )
 }
 
-fn accept(family: u8, bridge: &InterfaceName, direction: Direction) -> Message {
+fn accept((family, chain): (u8, &str), bridge: &InterfaceName, direction: Direction) -> Message {
     let meta = match direction {
         Direction::In => Meta::InputName,
         Direction::Out => Meta::OutputName,
@@ -124,7 +136,7 @@ fn accept(family: u8, bridge: &InterfaceName, direction: Direction) -> Message {
         Expression::Verdict(Verdict::Accept),
     ];
     table::rule(
-        (family, TABLE, CHAIN),
+        (family, TABLE, chain),
         false,
         |list| encode(list, &accept),
         None,

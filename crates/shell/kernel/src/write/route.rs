@@ -159,7 +159,13 @@ impl<'a> Run<'a> {
                     parent: None,
                     elsewhere: elsewhere.as_deref(),
                 };
-                vec![link::create(name, link, &around), link::finish(name, link)]
+                {
+                    let marks = self.place.kernel.marks();
+                    vec![
+                        link::create(marks, name, link, &around),
+                        link::finish(marks, name, link),
+                    ]
+                }
             }
             Change::Create(Key::Link(_, name), Object::Link(link))
             | Change::Alter(Key::Link(_, name), _, Object::Link(link)) => {
@@ -256,7 +262,7 @@ impl<'a> Run<'a> {
         let mut ours = Vec::new();
         for (((index, _), name), found) in steps.iter().zip(names).zip(found) {
             match found {
-                Some(found) if found.is_ours() => ours.push((*index, name)),
+                Some(found) if found.bears(self.place.kernel.marks()) => ours.push((*index, name)),
                 Some(_) => self.failures.push((*index, not_ours(name))),
                 None => {}
             }
@@ -265,7 +271,7 @@ impl<'a> Run<'a> {
         let messages = match names.as_slice() {
             [] => return,
             [name] => vec![link::delete(name)],
-            names => link::delete_together(names),
+            names => link::delete_together(self.place.kernel.marks(), names),
         };
         if let Err(error) = self.place.send("links delete", &messages)
             && !is_absence(&error)

@@ -6,6 +6,7 @@ use crate::ack::{errno, explained};
 use crate::channel::Channel;
 use crate::fault;
 use crate::kernel::Kernel;
+use crate::mark::Marks;
 use crate::message::Message;
 use crate::read::link::{self as reading, Found, Kind};
 use ipnet::IpNet;
@@ -22,6 +23,10 @@ pub(super) struct Place<'a> {
 }
 
 impl Place<'_> {
+    fn marks(&self) -> &Marks {
+        self.kernel.marks()
+    }
+
     /// Decides what a refusal means: often, that the work is done already.
     pub(super) fn settle(&self, change: &Change, refusal: io::Error) -> io::Result<()> {
         let exists = errno(&refusal) == Some(libc::EEXIST);
@@ -42,8 +47,11 @@ impl Place<'_> {
         let Some(found) = reading::look(&self.channel, name)? else {
             return self.make_link(name, link);
         };
-        if !found.is_ours() {
-            let why = format!("the link {name} exists, and Sealane did not make it");
+        if !found.bears(self.marks()) {
+            let why = match found.owner() {
+                Some(owner) => format!("the link {name} exists, and its owner is {owner}"),
+                None => format!("the link {name} exists, and Sealane did not make it"),
+            };
             return Err(explained(libc::EEXIST, why));
         }
         if let Some(peer) = link.kind.peer() {
@@ -57,7 +65,7 @@ impl Place<'_> {
         let present = reading::describe(self.kernel, self.netns, name, &found)?;
         match present.map(|present| link.step_from(&present)) {
             Some(Step::Keep | Step::Change) => {
-                let altered = link::alter(name, link, self.master(link)?, &found);
+                let altered = link::alter(self.marks(), name, link, self.master(link)?, &found);
                 self.send("link alter", &altered)
             }
             Some(Step::Replace) | None => self.remake_link(name, link),
@@ -82,7 +90,7 @@ impl Place<'_> {
             let message = link::alter_peer(peer, *peer_mac, link.mtu, there);
             refuse(&channel, &[message])?;
         }
-        let altered = link::alter(name, link, self.master(link)?, here);
+        let altered = link::alter(self.marks(), name, link, self.master(link)?, here);
         self.send("link alter", &altered)
     }
 
@@ -103,7 +111,10 @@ impl Place<'_> {
             parent: None,
             elsewhere: elsewhere.as_deref(),
         };
-        let messages = [link::create(name, link, &around), link::finish(name, link)];
+        let messages = [
+            link::create(self.marks(), name, link, &around),
+            link::finish(self.marks(), name, link),
+        ];
         self.send("link create", &messages)
     }
 
@@ -123,11 +134,11 @@ impl Place<'_> {
             elsewhere: away.then_some(&*self.channel),
         };
         fault::point_at(|| format!("rtnetlink {:?} link create", self.netns));
-        refuse(&host, &[link::create(name, link, &around)])?;
+        refuse(&host, &[link::create(self.marks(), name, link, &around)])?;
         let joined = self.master(link)?.map(|master| link::join(name, master));
         let messages: Vec<Message> = joined
             .into_iter()
-            .chain([link::finish(name, link)])
+            .chain([link::finish(self.marks(), name, link)])
             .collect();
         self.send("link finish", &messages)
     }

@@ -38,7 +38,7 @@ pub(super) fn remove_all(purge: &Purge) -> Result<bool, PurgeError> {
         .map(Arc::new)
         .map_err(PurgeError::Store)?;
     make_folder(&purge.exec_root).map_err(PurgeError::Daemon)?;
-    let _territory = Territory::take(&purge.exec_root).map_err(PurgeError::Daemon)?;
+    let _territory = Territory::take(&purge.exec_root, &purge.owner).map_err(PurgeError::Daemon)?;
     // Taken now and removed when it is let go of, as by a daemon that ends.
     let _pidfile = Pidfile::take(&purge.pidfile).map_err(PurgeError::Daemon)?;
     let mut left = Vec::new();
@@ -114,6 +114,7 @@ fn remove_root_file_systems(purge: &Purge, left: &mut Vec<String>) {
 
 fn remove_networks(purge: &Purge, store: Arc<Store>, left: &mut Vec<String>) {
     let config = EngineConfig {
+        owner: purge.owner.clone(),
         data_root: purge.data_root.clone(),
         exec_root: purge.exec_root.clone(),
         pools: Vec::new(),
