@@ -33,15 +33,17 @@ impl Metadata {
         attributes.retain(|(name, _)| !name.starts_with(b"trusted.overlay."));
         let header = entry.header();
         let number = |value: u64| u32::try_from(value).map_err(|_| io::Error::from(Errno::INVAL));
-        let seconds = i64::try_from(header.mtime()?).unwrap_or(i64::MAX);
+        let fields = header.as_old();
+        let seconds = blank_is_zero(&fields.mtime, header.mtime())?;
+        let seconds = i64::try_from(seconds).unwrap_or(i64::MAX);
         let time = Timespec {
             tv_sec: seconds,
             tv_nsec: 0,
         };
         Ok(Self {
-            uid: number(header.uid()?)?,
-            gid: number(header.gid()?)?,
-            mode: header.mode()? & 0o7777,
+            uid: number(blank_is_zero(&fields.uid, header.uid())?)?,
+            gid: number(blank_is_zero(&fields.gid, header.gid())?)?,
+            mode: blank_is_zero(&fields.mode, header.mode())? & 0o7777,
             times: Timestamps {
                 last_access: time,
                 last_modification: time,
@@ -79,5 +81,41 @@ impl Metadata {
             }
         }
         Ok(())
+    }
+}
+
+/// A number of a header. One that was left blank is zero, as Go reads it, and so Docker.
+fn blank_is_zero<T: Default>(field: &[u8], read: io::Result<T>) -> io::Result<T> {
+    if field.iter().all(|byte| matches!(byte, 0 | b' ')) {
+        return Ok(T::default());
+    }
+    read
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::extract::unpack;
+    use std::fs;
+    use std::os::unix::fs::MetadataExt;
+    use tar::{Builder, Header};
+
+    #[test]
+    fn what_a_header_leaves_blank_is_zero() {
+        let mut header = Header::new_ustar();
+        header.set_size(1);
+        header.set_mode(0o640);
+        let fields = header.as_old();
+        assert_eq!(
+            (fields.uid, fields.mtime),
+            ([0; 8], [0; 12]),
+            "they are blank"
+        );
+        let mut builder = Builder::new(Vec::new());
+        builder.append_data(&mut header, "file", &b"x"[..]).unwrap();
+        let folder = tempfile::tempdir().unwrap();
+        unpack(&builder.into_inner().unwrap()[..], folder.path()).unwrap();
+        let about = fs::metadata(folder.path().join("file")).unwrap();
+        assert_eq!((about.uid(), about.gid(), about.mtime()), (0, 0, 0));
+        assert_eq!(about.mode() & 0o7777, 0o640);
     }
 }
