@@ -1,5 +1,6 @@
 # make demo    a simulated host on a simulated LAN, and the tour on it, step by step
 # make test    everything: format, lints, documentation, licences, direction, all tests
+# make fuzz    the fuzz targets: TARGET=image-layer SECONDS=3600, all of them for ten minutes unless said
 # make bench   the figures, each as a ratio taken in one run
 # make fmt     formats the sources
 #
@@ -8,10 +9,13 @@
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .ONESHELL:
-.PHONY: demo test bench fmt rust root
+.PHONY: demo test fuzz bench fmt rust root
 
 # End-to-end tests wait for the kernel more than they compute.
 TEST_THREADS ?= 4
+# How long each fuzz target runs in make fuzz.
+SECONDS ?= 600
+TARGET ?=
 RUN := target/test-run.txt
 
 demo: rust root
@@ -38,6 +42,9 @@ test: rust root
 	cargo run -q -p xtask -- conformance $(RUN) >target/conformance.md || result=1
 	cp target/conformance.md docs/conformance.md
 	exit $$result
+
+fuzz: rust
+	cargo run -p sealane-fuzz -- run --seconds $(SECONDS) $(TARGET)
 
 bench: rust root
 	tools/install

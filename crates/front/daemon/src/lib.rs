@@ -7,6 +7,7 @@ mod client;
 mod commands;
 mod config;
 mod daemon;
+pub mod outside;
 
 use clap::{Arg, ArgAction, ArgMatches, Command};
 use commands::Ending;
@@ -32,7 +33,8 @@ A first tour, as root:
 Every command has a --help of its own, with examples; `sealane completion` lets your shell complete
 them. Networks and containers are made with the docker command line.";
 
-fn main() -> ExitCode {
+/// Runs the program on its command line.
+pub fn main() -> ExitCode {
     let name = env::args_os().next().unwrap_or_default();
     let called_as = match Path::new(&name).file_name() {
         Some(name) if name == "dockerd" => CalledAs::Dockerd,

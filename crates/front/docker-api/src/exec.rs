@@ -6,6 +6,7 @@ use crate::error::ApiError;
 use crate::hijack;
 use crate::respond::{self, Response};
 use crate::shape::nullable;
+use crate::version::ApiVersion;
 use bollard_stubs::models::ExecConfig;
 use hyper::StatusCode;
 use sealane_containers::{ExecStart, TerminalSize};
@@ -30,7 +31,19 @@ struct StartBody {
 
 /// `POST /containers/NAME/exec`
 pub(crate) async fn create(mut call: Call, container: String) -> Result<Response, ApiError> {
-    let mut body: Map<String, Value> = call.json().await?;
+    let body: Map<String, Value> = call.json().await?;
+    let config = config(body, call.version)?;
+    let id = call
+        .blocking(move |api| api.containers.exec_create(&container, config))
+        .await?;
+    Ok(respond::json(StatusCode::CREATED, &Created { id }))
+}
+
+/// What is to be run, as a body says it.
+pub(crate) fn config(
+    mut body: Map<String, Value>,
+    version: ApiVersion,
+) -> Result<ExecConfig, ApiError> {
     if let Some(command @ Value::String(_)) = body.get_mut("Cmd") {
         *command = Value::Array(vec![command.take()]);
     }
@@ -39,13 +52,10 @@ pub(crate) async fn create(mut call: Call, container: String) -> Result<Response
     if config.cmd.as_ref().is_none_or(Vec::is_empty) {
         return Err(ApiError::invalid("No exec command specified"));
     }
-    if !call.version.at_least(42) {
+    if !version.at_least(42) {
         config.console_size = None;
     }
-    let id = call
-        .blocking(move |api| api.containers.exec_create(&container, config))
-        .await?;
-    Ok(respond::json(StatusCode::CREATED, &Created { id }))
+    Ok(config)
 }
 
 /// `POST /exec/ID/start`

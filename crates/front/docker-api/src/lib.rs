@@ -17,6 +17,7 @@ mod hijack;
 mod images;
 mod monitor;
 mod networks;
+pub mod outside;
 mod own;
 mod pipe;
 mod query;

@@ -13,9 +13,9 @@ use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
 /// An operation that a client wants planned.
-#[derive(Deserialize)]
+#[derive(Debug, Deserialize)]
 #[serde(tag = "operation", rename_all = "kebab-case")]
-enum PlanBody {
+pub(crate) enum PlanBody {
     /// Start a container that exists.
     Start { container: String },
     /// Stop one.

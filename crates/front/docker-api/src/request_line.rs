@@ -66,7 +66,7 @@ impl<S: AsyncRead + Unpin> WithRequestLine<S> {
 }
 
 /// Encodes what may not stand in a URL, up to the end of the first line.
-fn encode_line(bytes: &[u8]) -> Vec<u8> {
+pub(crate) fn encode_line(bytes: &[u8]) -> Vec<u8> {
     let end = bytes
         .iter()
         .position(|&byte| byte == b'\n')

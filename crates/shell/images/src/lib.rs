@@ -21,6 +21,7 @@ mod load;
 mod manifest;
 mod marks;
 mod metadata;
+pub mod outside;
 mod overlay;
 mod record;
 mod reference;

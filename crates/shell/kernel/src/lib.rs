@@ -17,6 +17,7 @@ mod mark;
 mod message;
 pub mod netns;
 mod nft;
+pub mod outside;
 pub mod passed;
 pub mod port_socket;
 pub mod probe;

@@ -215,7 +215,7 @@ fn subscribed(protocol: isize, groups: &[u32]) -> io::Result<Socket> {
 }
 
 /// What a notification is about. One that cannot be read is taken for a lost one.
-fn notice(reply: &Reply) -> Option<Noticed> {
+pub(crate) fn notice(reply: &Reply) -> Option<Noticed> {
     if let [NFTABLES, kind] = reply.kind.to_be_bytes() {
         // Each transaction ends with a new generation.
         return (kind == NEW_GENERATION).then_some(Noticed::Nftables);

@@ -20,6 +20,7 @@ mod files;
 mod identity;
 mod layout;
 mod logs;
+pub mod outside;
 mod process;
 mod programs;
 mod runtime;

@@ -42,7 +42,7 @@ fn ps(arguments: &[String]) -> Result<Result<String, String>> {
     })
 }
 
-fn parse(output: &str, pids: &[i32]) -> Result<ProcessTable> {
+pub(crate) fn parse(output: &str, pids: &[i32]) -> Result<ProcessTable> {
     let mut lines = output.lines();
     let titles: Vec<String> = lines
         .next()

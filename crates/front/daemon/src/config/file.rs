@@ -19,7 +19,8 @@ pub(crate) fn read(path: &Path, asked_for: bool) -> Result<Values> {
     }
 }
 
-fn parse(path: &Path, text: &str) -> Result<Values> {
+/// Reads the text of a file.
+pub(crate) fn parse(path: &Path, text: &str) -> Result<Values> {
     let not_json = |reason: String| ConfigError::NotJson {
         path: path.into(),
         reason,

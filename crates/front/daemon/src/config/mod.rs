@@ -94,6 +94,13 @@ impl Config {
         Self::of(flags, file, path)
     }
 
+    /// Reads the text of a file, without flags.
+    pub(crate) fn of_text(text: &str) -> Result<Self> {
+        let path = PathBuf::from("daemon.json");
+        let file = file::parse(&path, text)?;
+        Self::of(Values::new(), file, path)
+    }
+
     fn of(flags: Values, file: Values, path: PathBuf) -> Result<Self> {
         let values = merge::merge(flags, file)?;
         let notes = merge::without_effect(&values)?;

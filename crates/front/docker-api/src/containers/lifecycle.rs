@@ -63,9 +63,9 @@ pub(crate) async fn rename(call: Call, name: String) -> Result<Response, ApiErro
 }
 
 /// Docker's fields, and ours for the ports of a running container.
-#[derive(Deserialize)]
+#[derive(Debug, Deserialize)]
 #[serde(rename_all = "PascalCase")]
-struct UpdateBody {
+pub(crate) struct UpdateBody {
     /// All bindings from now on, as in `HostConfig`.
     port_bindings: Option<PortMap>,
     /// Further bindings.

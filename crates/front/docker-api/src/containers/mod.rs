@@ -14,7 +14,7 @@ mod wire;
 pub(crate) use attach::{attach, resize, terminal_size};
 pub(crate) use create::{create, request};
 pub(crate) use inspect::{inspect, top};
-pub(crate) use lifecycle::{kill, remove, rename, restart, start, stop, update};
+pub(crate) use lifecycle::{UpdateBody, kill, remove, rename, restart, start, stop, update};
 pub(crate) use list::{list, summaries};
 pub(crate) use logs::logs;
 pub(crate) use prune::prune;

@@ -11,10 +11,10 @@ use serde::Deserialize;
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(default, rename_all = "PascalCase")]
-struct ConnectBody {
+pub(crate) struct ConnectBody {
     #[serde(deserialize_with = "nullable")]
     container: String,
-    endpoint_config: Option<EndpointSettings>,
+    pub(crate) endpoint_config: Option<EndpointSettings>,
 }
 
 #[derive(Debug, Default, Deserialize)]

@@ -9,7 +9,7 @@ mod reservations;
 mod update;
 mod wire;
 
-pub(crate) use connect::{connect, disconnect};
+pub(crate) use connect::{ConnectBody, connect, disconnect};
 pub(crate) use create::{Body as CreateBody, create};
 pub(crate) use inspect::inspect;
 pub(crate) use list::list;

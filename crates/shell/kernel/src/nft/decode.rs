@@ -219,6 +219,10 @@ pub(crate) fn lone_intervals(elements: &[Element]) -> Vec<(Vec<Datum>, Data)> {
     let read = beginnings.filter_map(|(place, (first, element))| {
         let over = bounds.get(place + 1).map(|(over, _)| *over);
         let last = over.map_or(u16::MAX, |over| over.saturating_sub(1));
+        // A second one that begins there leaves nothing of the first.
+        if last < *first {
+            return None;
+        }
         Some((vec![Datum::Ports(*first, last)], data(element)?))
     });
     read.collect()

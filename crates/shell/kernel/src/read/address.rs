@@ -177,7 +177,8 @@ pub(crate) fn leaves_by(message: &RouteMessage) -> Option<u32> {
     })
 }
 
-fn route(message: &RouteMessage, ipv6: bool) -> Option<Found> {
+/// The route that a message is about, if it is one of the main table and leads somewhere.
+pub(crate) fn route(message: &RouteMessage, ipv6: bool) -> Option<Found> {
     let header = &message.header;
     if header.kind != RouteType::Unicast || header.table != RouteHeader::RT_TABLE_MAIN {
         return None;

@@ -60,7 +60,8 @@ impl Kernel {
     }
 }
 
-fn counters(message: &LinkMessage) -> Option<(String, LinkCounters)> {
+/// The counters that a message tells, with the name of its link.
+pub(crate) fn counters(message: &LinkMessage) -> Option<(String, LinkCounters)> {
     let (mut name, mut counters) = (None, None);
     for attribute in &message.attributes {
         if let LinkAttribute::IfName(text) = attribute {

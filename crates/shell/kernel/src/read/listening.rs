@@ -92,7 +92,7 @@ impl Kernel {
 }
 
 /// Reads a socket from `struct inet_diag_msg` and its attributes.
-fn read(payload: &[u8]) -> Option<BoundSocket> {
+pub(crate) fn read(payload: &[u8]) -> Option<BoundSocket> {
     let port = u16::from_be_bytes(payload.get(4..6)?.try_into().ok()?);
     let address: [u8; 16] = payload.get(8..24)?.try_into().ok()?;
     let attributes = payload.get(SOCKET..)?;

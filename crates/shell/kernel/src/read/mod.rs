@@ -4,13 +4,13 @@
 //! Changes nothing. Start at [`Observe`].
 
 pub(crate) mod address;
-mod counters;
+pub(crate) mod counters;
 pub(crate) mod facts;
 mod inventory;
 pub(crate) mod link;
-mod listening;
+pub(crate) mod listening;
 pub(crate) mod observe;
-mod owned;
+pub(crate) mod owned;
 pub(crate) mod passage;
 mod surroundings;
 pub(crate) mod table;

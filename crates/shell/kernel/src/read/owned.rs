@@ -85,7 +85,7 @@ fn elements(socket: &mut Socket, own: &str) -> io::Result<Vec<(Key, Object)>> {
 }
 
 /// The elements of a set in the words of a plan.
-fn read_elements(shape: Shape, elements: &[Element]) -> Vec<(Vec<Datum>, Data)> {
+pub(crate) fn read_elements(shape: Shape, elements: &[Element]) -> Vec<(Vec<Datum>, Data)> {
     if !shape.is_lone_interval() {
         let read = |element| Some((decode::key(shape.key, element)?, decode::data(element)?));
         return elements.iter().filter_map(read).collect();

@@ -108,6 +108,11 @@ fn rules(socket: &mut Socket, family: u8, chain: &str) -> io::Result<Option<Vec<
     ))
 }
 
+/// What a rule is to us: whether it leads to this chain of ours, and what it accepts.
+pub(crate) fn meaning(rule: &Rule, chain: &str) -> (bool, Option<Accept>) {
+    (jumps_to(rule, chain), accept(rule))
+}
+
 fn jumps_to(rule: &Rule, chain: &str) -> bool {
     let verdict = rule.expressions.iter().find_map(verdict);
     verdict == Some(Verdict::Jump(chain.into()))

@@ -125,6 +125,27 @@ pub(super) fn forget_published(kernel: &Kernel, ports: &[PortMapping]) -> io::Re
     Ok(())
 }
 
+/// What a report says of a connection: its ends, by the reader of each, and the message that would
+/// remove it.
+pub(crate) fn meaning(payload: &[u8]) -> Option<String> {
+    let found = Found::read(payload)?;
+    let ends = [TUPLE_ORIGINAL, TUPLE_REPLY].map(|tuple| {
+        let source = found.address(tuple, IP4_SOURCE, IP6_SOURCE);
+        (
+            source,
+            found.address(tuple, IP4_DESTINATION, IP6_DESTINATION),
+        )
+    });
+    let (to, here) = (
+        found.is_to(Protocol::Tcp, 80),
+        found.ends_here(&BTreeSet::new()),
+    );
+    let published = Published::from([((6, 80), vec![None, ends[0].1])]);
+    let is_published = found.is_to_one_of(&published, &BTreeSet::new());
+    let removal = found.removal().bytes().len();
+    Some(format!("{ends:?} {to} {here} {is_published} {removal}"))
+}
+
 fn forget_listed(
     socket: &mut Socket,
     list: &Message,

@@ -6,7 +6,7 @@
 
 mod address;
 mod announce;
-mod conntrack;
+pub(crate) mod conntrack;
 mod effect;
 mod filter;
 mod link;

@@ -11,7 +11,7 @@ mod init;
 mod limits;
 mod mounts;
 mod seccomp;
-mod user;
+pub(crate) mod user;
 
 pub(crate) use capabilities::Available;
 pub use capabilities::check_capabilities;

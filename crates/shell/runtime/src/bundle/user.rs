@@ -39,14 +39,14 @@ pub(crate) fn resolve(rootfs: &Path, user: &str, groups: &[String]) -> Result<Re
 }
 
 #[derive(Debug, PartialEq, Eq)]
-struct Found {
+pub(crate) struct Found {
     uid: u32,
     gid: u32,
     groups: Vec<u32>,
     home: String,
 }
 
-fn lookup(text: &str, passwd: &str, group: &str) -> Result<Found> {
+pub(crate) fn lookup(text: &str, passwd: &str, group: &str) -> Result<Found> {
     let (user, group_name) = match text.split_once(':') {
         Some((user, group)) => (user, Some(group).filter(|group| !group.is_empty())),
         None => (text, None),
