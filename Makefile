@@ -1,50 +1,74 @@
-# make demo    a simulated host on a simulated LAN, and the tour on it, step by step
-# make test    everything: format, lints, documentation, licences, direction, all tests
-# make fuzz    the fuzz targets: TARGET=image-layer SECONDS=3600, all of them for ten minutes unless said
-# make bench   the figures, each as a ratio taken in one run
-# make fmt     formats the sources
+# make demo           a simulated host on a simulated LAN, and the tour on it, step by step
+# make test           everything: format, lints, documentation, licences, direction, all tests, and
+#                     each fuzz target for a minute; leaves the tree as it found it
+# make fuzz           the fuzz targets for longer: TARGET=image-layer SECONDS=3600, all unless named
+# make conformance    writes the page docs/conformance.md from the last run of make test
+# make bench          the figures, each as a ratio taken in one run
+# make fmt            formats the sources
 #
 # Nothing here touches the machine's own network: hosts are namespaces.
 
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .ONESHELL:
-.PHONY: demo test fuzz bench fmt rust root
+.PHONY: demo test fuzz conformance bench fmt rust root
 
 # End-to-end tests wait for the kernel more than they compute.
 TEST_THREADS ?= 4
-# How long each fuzz target runs in make fuzz.
+# How long each fuzz target runs in make test, and in make fuzz.
+FUZZ_SECONDS ?= 60
 SECONDS ?= 600
 TARGET ?=
-RUN := target/test-run.txt
+BUILT := $${CARGO_TARGET_DIR:-target}
+RUN := $(BUILT)/test-run.txt
 
 demo: rust root
 	tools/install
 	cargo build -p sealane
 	tools/demo
 
+# The workspace is built once, as a whole: `cargo run -p xtask` alone would resolve other features and
+# build what it depends on a second time. The fuzz targets take what the tests leave of the processors
+# (SCHED_IDLE): the tests wait for the kernel most of the time.
 test: rust root
 	export RUSTDOCFLAGS="-D warnings"
-	set -x
-	tools/install
-	tools/image
-	cargo fmt --all --check
-	cargo clippy --workspace --all-targets -- -D warnings
-	cargo doc --workspace --no-deps --document-private-items
-	cargo build --workspace --all-targets
-	cargo run -q -p xtask -- direction
-	cargo run -q -p xtask -- licences
-	cargo test --workspace --doc
-	{ set +x; } 2>/dev/null
+	export CARGO_TERM_PROGRESS_WHEN=never
+	times=
+	step() {
+	  local from=$$SECONDS name=$$1 code=0; shift
+	  echo "+ $$*"
+	  "$$@" || code=$$?
+	  times+=$$(printf '%6d s  %s' $$((SECONDS - from)) "$$name")$$'\n'
+	  return $$code
+	}
+	step install tools/install
+	step images tools/image
+	step format cargo fmt --all --check
+	step clippy cargo clippy --workspace --all-targets -- -D warnings
+	step documentation cargo doc --workspace --no-deps --document-private-items
+	step build cargo build --workspace --all-targets
+	step direction $(BUILT)/debug/xtask direction
+	step licences $(BUILT)/debug/xtask licences
 	result=0
-	cargo test --workspace --lib --bins --tests --no-fail-fast -- --test-threads=$(TEST_THREADS) 2>&1 \
-	  | tee $(RUN) || result=1
-	cargo run -q -p xtask -- conformance $(RUN) >target/conformance.md || result=1
-	cp target/conformance.md docs/conformance.md
+	chrt --idle 0 $(BUILT)/debug/sealane-fuzz run --seconds $(FUZZ_SECONDS) >$(BUILT)/fuzz.txt 2>&1 & fuzz=$$!
+	trap 'kill $$fuzz 2>/dev/null || true' EXIT
+	tests() {
+	  cargo test --workspace --no-fail-fast -- --test-threads=$(TEST_THREADS) 2>&1 | tee $(RUN)
+	}
+	step tests tests || result=1
+	step "fuzz, beyond the tests" wait $$fuzz || result=1
+	trap - EXIT
+	cat $(BUILT)/fuzz.txt
+	$(BUILT)/debug/xtask conformance $(RUN) >$(BUILT)/conformance.md || result=1
+	printf '%s%6d s  in all\n' "$$times" $$SECONDS
 	exit $$result
 
 fuzz: rust
 	cargo run -p sealane-fuzz -- run --seconds $(SECONDS) $(TARGET)
+
+conformance: rust
+	cargo run -q -p xtask -- conformance $(RUN) >$(BUILT)/conformance.md
+	cp $(BUILT)/conformance.md docs/conformance.md
 
 bench: rust root
 	tools/install
