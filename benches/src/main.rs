@@ -14,6 +14,7 @@ mod load;
 mod machine;
 mod namespace;
 mod netlink;
+mod paired;
 mod peer;
 mod population;
 mod report;
@@ -137,6 +138,9 @@ fn document(facts: &[String], table: &str, extent: Extent) -> String {
          answer of the daemon's API on a connection that is kept, its commit to the disk \
          included. Names are asked, and \
          echoes echoed, with precedence over what else the machine does. Verdicts \
-         are by the median, where not said otherwise.\n{quick}\n{facts}\n{table}"
+         are by the median, where not said otherwise. A ratio with numbers in brackets is the middle \
+         one of the ratios of all turns, the numbers those between which half of them are: ours and \
+         the other were measured in turn until another run would come to the same verdict, or for \
+         two minutes.\n{quick}\n{facts}\n{table}"
     )
 }

@@ -1,5 +1,6 @@
 //! The table: what was measured, against what, and whether that is good enough.
 
+use crate::paired::Ratios;
 use crate::samples::Samples;
 use std::fmt;
 use std::time::Duration;
@@ -45,6 +46,8 @@ pub(crate) struct Row {
     ours: Option<Reading>,
     against: Option<(String, Reading)>,
     target: Target,
+    /// The ratio of each turn, where both were measured in turn; it is judged by their median.
+    turns: Option<Ratios>,
     missing: Option<String>,
 }
 
@@ -64,7 +67,22 @@ impl Row {
             ours: Some(ours),
             against,
             target,
+            turns: None,
             missing: None,
+        }
+    }
+
+    /// A reading against another one, both taken in turn.
+    pub(crate) fn paired(
+        figure: impl Into<String>,
+        ours: Reading,
+        (name, theirs): (&str, Reading),
+        turns: Ratios,
+        target: Target,
+    ) -> Self {
+        Self {
+            turns: Some(turns),
+            ..Self::against(figure, ours, name, theirs, target)
         }
     }
 
@@ -76,6 +94,7 @@ impl Row {
             ours: Some(ours),
             against: None,
             target,
+            turns: None,
             missing: None,
         }
     }
@@ -96,6 +115,7 @@ impl Row {
             ours: None,
             against: None,
             target: Target::Told,
+            turns: None,
             missing: Some(why.into()),
         }
     }
@@ -113,14 +133,34 @@ impl Row {
             .against
             .as_ref()
             .map_or(f64::NAN, |(_, reading)| reading.value());
+        let ratio = self.ratio(ours, theirs);
         let met = match self.target {
-            Target::AtMostTimes(factor) => ours <= factor * theirs,
-            Target::AtLeastTimes(factor) => ours >= factor * theirs,
+            Target::AtMostTimes(factor) => ratio <= factor,
+            Target::AtLeastTimes(factor) => ratio >= factor,
             Target::AtMostMore(more) => ours - theirs <= more,
             Target::Under(limit) => ours < limit,
             Target::Told => return "–",
         };
-        if met { "met" } else { "**not met**" }
+        match (met, self.is_settled()) {
+            (true, true) => "met",
+            (false, true) => "**not met**",
+            (true, false) => "met, too close to be sure",
+            (false, false) => "**not met**, too close to be sure",
+        }
+    }
+
+    fn ratio(&self, ours: f64, theirs: f64) -> f64 {
+        self.turns.as_ref().map_or(ours / theirs, Ratios::median)
+    }
+
+    /// Whether another run would come to the same verdict, as far as this one can know.
+    fn is_settled(&self) -> bool {
+        match (&self.turns, self.target) {
+            (Some(turns), Target::AtMostTimes(limit) | Target::AtLeastTimes(limit)) => {
+                turns.settled(limit)
+            }
+            (_, _) => true,
+        }
     }
 
     fn comparison(&self) -> String {
@@ -134,7 +174,12 @@ impl Row {
                 format!("{sign}{}", ours.format(more.abs()))
             }
             Target::AtMostTimes(_) | Target::AtLeastTimes(_) | Target::Under(_) | Target::Told => {
-                format!("{:.2} ×", ours.value() / theirs.value())
+                let ratio = self.ratio(ours.value(), theirs.value());
+                let spread = self.turns.as_ref().map_or_else(String::new, |turns| {
+                    let (low, high) = turns.quartiles();
+                    format!(" ({low:.2}–{high:.2}, {} turns)", turns.turns())
+                });
+                format!("{ratio:.2} ×{spread}")
             }
         }
     }
@@ -261,6 +306,25 @@ mod tests {
         assert_eq!(
             row(Target::AtMostMore(0.005)),
             "| x | 6.00 ms | floor: 2.00 ms | +4.00 ms | ≤ +5.00 ms | met |"
+        );
+    }
+
+    #[test]
+    fn what_was_measured_in_turn_tells_its_spread() {
+        let ours = [vec![1.0; 20], vec![1.04; 20]].concat();
+        let turns = Ratios::of(&ours, &[1.0; 40]);
+        let reading = || Reading::Throughput(1e9);
+        let row = |limit| {
+            let target = Target::AtMostTimes(limit);
+            Row::paired("x", reading(), ("bare", reading()), turns.clone(), target).to_string()
+        };
+        let told =
+            "| x | 1.0 Gbit/s | bare: 1.0 Gbit/s | 1.04 × (1.00–1.04, 40 turns) | ≤ 1.1 × | met |";
+        assert_eq!(row(1.1), told);
+        assert!(
+            row(1.02).ends_with("| **not met**, too close to be sure |"),
+            "{}",
+            row(1.02)
         );
     }
 
