@@ -4,6 +4,7 @@
 use crate::parts::{Networks, Parts, Processes, Records, RootFiles};
 use crate::record::{Record, State as RecordState};
 use crate::request::{ApiVersion, CreateRequest};
+use crate::stored::Stored;
 use crate::{ContainerError, Containers, ContainersConfig, EventBus};
 use bollard_stubs::models::{ContainerConfig, HostConfig};
 use rustix::net::{AddressFamily, SocketFlags, SocketType, socketpair};
@@ -699,8 +700,9 @@ impl Records for Fake {
 
     fn put(&self, record: &Record) -> Result<(), ContainerError> {
         // As the real one: what cannot be written and read back is no record.
-        let text = serde_json::to_string(record).unwrap();
-        let record: Record = serde_json::from_str(&text).unwrap();
+        let text = serde_json::to_string(&Stored::try_from(record).unwrap()).unwrap();
+        let stored: Stored = serde_json::from_str(&text).unwrap();
+        let record = Record::try_from(stored).unwrap();
         if self.asked(format!("store {} {}", record.name, record.state.word())) {
             return Err(ContainerError::internal("no space left on the disk"));
         }

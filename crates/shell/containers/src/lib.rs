@@ -49,6 +49,7 @@ mod start;
 mod stats;
 mod status;
 mod stop;
+mod stored;
 mod terminal;
 #[cfg(test)]
 mod tests;

@@ -6,6 +6,7 @@
 
 use crate::ContainerError;
 use crate::record::Record;
+use crate::stored::Stored;
 use sealane_core::model::{
     Endpoint, EndpointSpec, Id, Network, PortMapping, PortRequest, Sandbox, SandboxId,
 };
@@ -17,6 +18,7 @@ use sealane_runtime::{
 };
 use sealane_store::{Batch, Store, Table};
 use std::collections::{BTreeMap, BTreeSet};
+use std::error::Error;
 use std::net::{Ipv4Addr, Ipv6Addr};
 use std::os::fd::OwnedFd;
 use std::path::PathBuf;
@@ -299,15 +301,20 @@ impl RootFiles for Images {
 
 impl Records for Store {
     fn load(&self) -> Result<Vec<Record>, ContainerError> {
-        let rows: Result<BTreeMap<String, Record>, _> = self
+        let unreadable = "the stored containers cannot be read";
+        let rows: BTreeMap<String, Stored> = self
             .load_all(CONTAINERS)
-            .map_err(|error| ContainerError::failed("the stored containers cannot be read", error));
-        Ok(rows?.into_values().collect())
+            .map_err(|error| ContainerError::failed(unreadable, error))?;
+        let records = rows.into_values().map(Record::try_from);
+        records
+            .collect::<Result<_, _>>()
+            .map_err(|error| ContainerError::failed(unreadable, error))
     }
 
     fn put(&self, record: &Record) -> Result<(), ContainerError> {
+        let stored = Stored::try_from(record).map_err(|error| not_stored(&record.id, error))?;
         let mut batch = Batch::default();
-        let put = batch.put(CONTAINERS, record.id, record);
+        let put = batch.put(CONTAINERS, record.id, &stored);
         put.and_then(|()| self.commit(&batch))
             .map_err(|error| not_stored(&record.id, error))
     }
@@ -319,7 +326,7 @@ impl Records for Store {
     }
 }
 
-fn not_stored(id: &Id, error: sealane_store::StoreError) -> ContainerError {
+fn not_stored(id: &Id, error: impl Error + Send + Sync + 'static) -> ContainerError {
     let text = format!(
         "the change of container {} could not be stored",
         id.short(12)

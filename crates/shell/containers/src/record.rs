@@ -1,6 +1,6 @@
 //! What is remembered of a container: what was asked for, and what became of it.
 //!
-//! Stored as JSON, durably, before the API answers. Nothing in it can be asked of the kernel or of
+//! Stored, in the form of [`crate::stored`], before the API answers. Nothing in it can be asked of the kernel or of
 //! the engine: addresses and bound ports are the sandbox's.
 
 use crate::network_mode::NetworkMode;
@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
 /// A container.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Record {
     /// Its id, which is its sandbox's too.
     pub(crate) id: Id,
@@ -20,7 +20,6 @@ pub(crate) struct Record {
     pub(crate) name: String,
     /// Whether the user chose the name: then another container of that name takes over what the
     /// name had on its networks.
-    #[serde(default)]
     pub(crate) name_given: bool,
     /// When it was made.
     pub(crate) created: Timestamp,
