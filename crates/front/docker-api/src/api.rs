@@ -95,6 +95,8 @@ pub struct Api {
     pub(crate) pruning_containers: AtomicBool,
     facts: RwLock<Arc<DaemonFacts>>,
     oldest: ApiVersion,
+    /// Likewise of volumes, of which there are none.
+    pub(crate) pruning_volumes: AtomicBool,
 }
 
 impl Api {
@@ -109,6 +111,7 @@ impl Api {
             pruning_containers: AtomicBool::new(false),
             facts: RwLock::new(Arc::new(facts)),
             oldest,
+            pruning_volumes: AtomicBool::new(false),
         })
     }
 

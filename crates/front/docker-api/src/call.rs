@@ -38,6 +38,16 @@ impl Call {
         }
     }
 
+    /// Refuses clients that are older than a route, which is spelled as Docker spells it.
+    pub(crate) fn requires(&self, minor: u32, route: &str) -> Result<(), ApiError> {
+        match self.version.at_least(minor) {
+            true => Ok(()),
+            false => Err(ApiError::invalid(format!(
+                "{route} requires minimum API version 1.{minor}"
+            ))),
+        }
+    }
+
     /// Takes the body, and leaves an empty one.
     pub(crate) fn take_body(&mut self) -> RequestBody {
         std::mem::replace(&mut self.body, body::empty())

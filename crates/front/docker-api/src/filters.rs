@@ -95,6 +95,27 @@ impl Filters {
         }
     }
 
+    /// Whether a key is switched on; `None` if it is absent.
+    pub(crate) fn boolean(&self, key: &str) -> Result<Option<bool>, ApiError> {
+        let Some(values) = self.0.get(key) else {
+            return Ok(None);
+        };
+        let has = |words: [&str; 2]| values.iter().any(|value| words.contains(&value.as_str()));
+        match (has(["1", "true"]), has(["0", "false"])) {
+            (true, false) => Ok(Some(true)),
+            (false, true) => Ok(Some(false)),
+            (_, _) if values.is_empty() => {
+                Err(ApiError::invalid(format!("invalid filter '{key}'")))
+            }
+            (_, _) => {
+                let shown: String = values.join(" ").chars().take(200).collect();
+                Err(ApiError::invalid(format!(
+                    "invalid filter '{key}=[{shown}]'"
+                )))
+            }
+        }
+    }
+
     /// The error for a value that the key does not have. Docker answers it with a 500.
     pub(crate) fn bad_value(key: &str, value: &str) -> ApiError {
         let shown: String = value.chars().take(200).collect();
@@ -150,6 +171,22 @@ mod tests {
         assert!(matches("we", "web") && matches("^web$", "web") && matches("a(", "a("));
         assert!(!matches("^eb", "web") && !matches("a(", "xa("));
         assert!(Filters::default().pattern("name", "anything"));
+    }
+
+    #[test]
+    fn a_switch_is_on_or_off() {
+        let read = |values: &[&str]| {
+            let values = values.iter().map(ToString::to_string).collect();
+            Filters(BTreeMap::from([("on".into(), values)]))
+                .boolean("on")
+                .map_err(|error| error.to_string())
+        };
+        assert_eq!(Filters::default().boolean("on").unwrap(), None);
+        assert_eq!(read(&["1"]), Ok(Some(true)));
+        assert_eq!(read(&["false", "0"]), Ok(Some(false)));
+        assert_eq!(read(&[]), Err("invalid filter 'on'".into()));
+        assert_eq!(read(&["x"]), Err("invalid filter 'on=[x]'".into()));
+        assert_eq!(read(&["0", "1"]), Err("invalid filter 'on=[0 1]'".into()));
     }
 
     #[test]

@@ -4,6 +4,7 @@
 //! May touch the sockets it is given. Start at [`serve`]; a request goes through `router::answer`,
 //! the table of paths is `route`, and each kind of object has a module of handlers.
 
+mod absent;
 mod api;
 mod body;
 mod call;

@@ -1,5 +1,6 @@
-//! The table of paths: what the API has, and what it answers with a reason instead.
+//! The table of paths: what the API has. What this node has none of is in `absent`.
 
+use crate::absent::{self, Absent};
 use hyper::Method;
 
 /// What a method and a path ask for. A text is the id or name in the path.
@@ -7,8 +8,8 @@ use hyper::Method;
 pub(crate) enum Route {
     /// `OPTIONS` on any path.
     Options,
-    /// Outside what this engine does; the text says what to use instead.
-    Refused(&'static str),
+    /// A request of what this node has none of.
+    Absent(Absent),
     /// A request of the daemon as a whole.
     System(SystemRoute),
     /// A request of networks.
@@ -36,8 +37,6 @@ pub(crate) enum SystemRoute {
     Events,
     /// How much is stored.
     DiskUsage,
-    /// Remove the build cache, of which there is none.
-    BuildPrune,
 }
 
 /// Requests of networks.
@@ -188,7 +187,7 @@ pub(crate) fn find(method: &Method, path: &str) -> Option<Route> {
         .or_else(|| exec(method, &segments))
         .or_else(|| image(method, &segments))
         .or_else(|| own(method, &segments))
-        .or_else(|| refused(method, &segments))
+        .or_else(|| absent::find(method, &segments).map(Route::Absent))
 }
 
 fn system(method: &str, path: &[&str]) -> Option<Route> {
@@ -199,7 +198,6 @@ fn system(method: &str, path: &[&str]) -> Option<Route> {
         ("GET", ["info"]) => SystemRoute::Info,
         ("GET", ["events"]) => SystemRoute::Events,
         ("GET", ["system", "df"]) => SystemRoute::DiskUsage,
-        ("POST", ["build", "prune"]) => SystemRoute::BuildPrune,
         _ => return None,
     }))
 }
@@ -295,53 +293,6 @@ fn own(method: &str, path: &[&str]) -> Option<Route> {
     }))
 }
 
-/// What Docker's API has and this engine leaves to others. Every sentence says "not supported":
-/// by these words the CLI knows to try the next kind of object.
-fn refused(method: &str, path: &[&str]) -> Option<Route> {
-    let sentence = match (method, path) {
-        (_, ["volumes", ..]) => "volumes are not supported; use bind mounts (-v /path:/path)",
-        (
-            _,
-            [
-                "swarm" | "nodes" | "services" | "tasks" | "secrets" | "configs",
-                ..,
-            ],
-        ) => "Swarm is not supported; networks and containers are those of this host",
-        (_, ["plugins", ..]) => "managed plugins are not supported",
-        ("POST", ["build", ..]) => {
-            "building images is not supported; build elsewhere, then use docker load"
-        }
-        ("POST", ["commit"]) => {
-            "committing containers is not supported; use docker import or docker load"
-        }
-        ("POST", ["session" | "grpc"]) => "sessions of a builder are not supported",
-        ("POST", ["auth"]) | ("GET", ["distribution", ..]) | ("GET", ["images", "search"]) => {
-            "registries are not supported; use docker import or docker load"
-        }
-        ("POST", ["images", .., "push"]) => {
-            "pushing to a registry is not supported; use docker save"
-        }
-        (method, ["containers", _, .., action]) => container_refusal(method, path, action)?,
-        _ => return None,
-    };
-    Some(Route::Refused(sentence))
-}
-
-fn container_refusal(method: &str, path: &[&str], action: &str) -> Option<&'static str> {
-    Some(match (method, action) {
-        ("GET" | "HEAD" | "PUT", "archive") | ("POST", "copy") => {
-            "copying files to and from containers is not supported; use docker exec with tar"
-        }
-        ("GET", "export") => "exporting a container's files is not supported",
-        ("GET", "changes") => "listing a container's changed files is not supported",
-        ("GET", "ws") => "attaching by WebSocket is not supported; use Upgrade: tcp",
-        ("POST", "pause" | "unpause") => "pausing containers is not supported",
-        ("GET" | "POST", "checkpoints") => "checkpoints are not supported",
-        ("DELETE", _) if path.contains(&"checkpoints") => "checkpoints are not supported",
-        _ => return None,
-    })
-}
-
 /// A name of one or more segments: image references and odd network names have slashes in them.
 fn joined(segments: &[&str]) -> Option<String> {
     if segments.is_empty() {
@@ -416,33 +367,5 @@ mod tests {
             "DELETE /containers",
             "HEAD /version",
         ]));
-    }
-
-    #[test]
-    fn what_is_left_to_others_is_answered_with_a_sentence() {
-        let requests = [
-            "GET /volumes",
-            "POST /volumes/create",
-            "GET /swarm",
-            "POST /build",
-            "POST /commit",
-            "HEAD /containers/x/archive",
-            "POST /containers/x/pause",
-            "GET /containers/x/attach/ws",
-            "DELETE /containers/x/checkpoints/c",
-            "POST /images/x/push",
-            "GET /images/search",
-            "GET /distribution/a/b/json",
-            "POST /session",
-            "POST /grpc",
-            "GET /plugins",
-        ];
-        for request in requests {
-            let (method, path) = request.split_once(' ').unwrap();
-            match find(&method.parse().unwrap(), path) {
-                Some(Route::Refused(text)) => assert!(text.contains("not supported"), "{request}"),
-                other => panic!("{request}: {other:?}"),
-            }
-        }
     }
 }

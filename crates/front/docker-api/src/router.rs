@@ -12,7 +12,7 @@ use crate::route::{
     ContainerRoute, ExecRoute, ImageRoute, NetworkRoute, OwnRoute, Route, SystemRoute, find,
 };
 use crate::version::ApiVersion;
-use crate::{containers, exec, explain, images, networks, own, span, system};
+use crate::{absent, containers, exec, explain, images, networks, own, span, system};
 use futures_util::FutureExt;
 use hyper::header::{HeaderName, HeaderValue, SERVER, UPGRADE};
 use hyper::{Request, StatusCode};
@@ -74,7 +74,7 @@ async fn handle(api: &Arc<Api>, mut request: Request<RequestBody>) -> Result<Res
 async fn dispatch(route: Route, call: Call) -> Result<Response, ApiError> {
     match route {
         Route::Options => Ok(respond::empty(StatusCode::OK)),
-        Route::Refused(sentence) => Err(ApiError::not_implemented(sentence)),
+        Route::Absent(route) => absent::answer(route, call).await,
         Route::System(route) => system_route(route, call).await,
         Route::Network(route) => network_route(route, call).await,
         Route::Container(route) => container_route(route, call).await,
@@ -91,7 +91,6 @@ async fn system_route(route: SystemRoute, call: Call) -> Result<Response, ApiErr
         SystemRoute::Info => system::info(call).await,
         SystemRoute::Events => system::events(&call),
         SystemRoute::DiskUsage => system::disk_usage(call).await,
-        SystemRoute::BuildPrune => Ok(system::build_prune()),
     }
 }
 

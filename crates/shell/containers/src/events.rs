@@ -18,6 +18,8 @@ pub enum EventKind {
     Network,
     /// An image.
     Image,
+    /// A volume.
+    Volume,
     /// The daemon itself.
     Daemon,
 }
@@ -29,6 +31,7 @@ impl EventKind {
             Self::Container => "container",
             Self::Network => "network",
             Self::Image => "image",
+            Self::Volume => "volume",
             Self::Daemon => "daemon",
         }
     }

@@ -219,6 +219,12 @@ impl Containers {
         self.registry.find(reference).map(|container| container.id)
     }
 
+    /// Whether a container runs.
+    pub fn is_running(&self, reference: &str) -> Result<bool> {
+        let container = self.registry.find(reference)?;
+        Ok(container.record().state.is_running())
+    }
+
     /// The containers that are chosen, newest first.
     pub fn list(&self, options: &ListOptions) -> Result<Vec<ContainerSummary>> {
         self.choose(options)

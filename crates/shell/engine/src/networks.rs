@@ -12,7 +12,9 @@ use ipnet::IpNet;
 use sealane_core::drivers::bridge::BridgeOptions;
 use sealane_core::drivers::bridge::options::NAME;
 use sealane_core::ipam::Pool;
-use sealane_core::model::{DriverKind, InterfaceName, Network, NetworkId, SandboxId, UsersDevice};
+use sealane_core::model::{
+    DriverKind, Endpoint, InterfaceName, Network, NetworkId, SandboxId, UsersDevice,
+};
 use sealane_core::plan::Plan;
 use sealane_core::scopes::{DriverOptions, plan_host, plan_network, plan_parent};
 use sealane_store::{Batch, StoreError, Table};
@@ -428,19 +430,14 @@ fn check_unused(network: &Network, state: &State) -> Result<(), EngineError> {
             "configuration network \"{name}\" is in use"
         )));
     }
-    let active: BTreeSet<String> = found
-        .members
-        .iter()
-        .filter_map(|id| {
-            let sandbox = state.sandboxes.get(id)?;
-            let endpoint = sandbox.endpoints.get(&network.id)?;
-            Some(format!(
-                "name:\"{}\" id:\"{}\"",
-                sandbox.name,
-                endpoint.id.short(12)
-            ))
-        })
-        .collect();
+    // One that is being made has no name here yet; the id of its container is as good.
+    let shown = |id: &SandboxId| {
+        let known = state.sandboxes.get(id).map(|sandbox| sandbox.name.clone());
+        let name = known.unwrap_or_else(|| id.short(12));
+        let endpoint = Endpoint::id_of(id, &network.id).short(12);
+        format!("name:\"{name}\" id:\"{endpoint}\"")
+    };
+    let active: BTreeSet<String> = found.members.iter().map(shown).collect();
     if found.members.is_empty() {
         return Ok(());
     }

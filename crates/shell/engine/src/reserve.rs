@@ -107,26 +107,7 @@ impl Engine {
     /// addresses rest for a while.
     pub(crate) fn release_endpoint(&self, sandbox: &SandboxId, endpoint: &Endpoint, used: bool) {
         let now = self.uptime();
-        let mut state = self.state();
-        if let Some(alias) = endpoint.alias {
-            state.drop_alias(alias, endpoint.id);
-        }
-        let Some(found) = state.networks.get_mut(&endpoint.network) else {
-            return;
-        };
-        if found.members.remove(sandbox) {
-            found.count(endpoint.segment, false);
-        }
-        found.remember(*sandbox, endpoint.addresses().collect());
-        for address in endpoint.addresses() {
-            for (subnet, pool) in &mut found.pools {
-                if subnet.contains(&address) && used {
-                    pool.release(address, now);
-                } else if subnet.contains(&address) {
-                    pool.cancel(address);
-                }
-            }
-        }
+        release(&mut self.state(), sandbox, endpoint, used, now);
     }
 
     /// Reserves again what a sandbox of an earlier run has.
@@ -152,6 +133,35 @@ impl Engine {
                         tracing::warn!(%address, %error, "an address of a running sandbox is taken");
                     }
                 }
+            }
+        }
+    }
+}
+
+/// Gives back what an endpoint had.
+pub(crate) fn release(
+    state: &mut State,
+    sandbox: &SandboxId,
+    endpoint: &Endpoint,
+    used: bool,
+    now: Duration,
+) {
+    if let Some(alias) = endpoint.alias {
+        state.drop_alias(alias, endpoint.id);
+    }
+    let Some(found) = state.networks.get_mut(&endpoint.network) else {
+        return;
+    };
+    if found.members.remove(sandbox) {
+        found.count(endpoint.segment, false);
+    }
+    found.remember(*sandbox, endpoint.addresses().collect());
+    for address in endpoint.addresses() {
+        for (subnet, pool) in &mut found.pools {
+            if subnet.contains(&address) && used {
+                pool.release(address, now);
+            } else if subnet.contains(&address) {
+                pool.cancel(address);
             }
         }
     }

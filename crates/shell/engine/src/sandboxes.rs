@@ -5,6 +5,7 @@
 
 use crate::measure::Action;
 use crate::names::RESOLVER_PORTS;
+use crate::reserve::release;
 use crate::ways_in::Split;
 use crate::{Engine, EngineError, HostTarget, NetworkAction, SPANS, SandboxSpec};
 use sealane_core::model::{Endpoint, EndpointSpec, PortRequest, Sandbox, SandboxId};
@@ -189,9 +190,12 @@ impl Engine {
         self.withdraw_names(sandbox);
         self.nameserver.remove_sandbox(&sandbox.id);
         self.ports.release(&sandbox.id);
-        self.state().sandboxes.remove(&sandbox.id);
+        let now = self.uptime();
+        // In one step: no network has a member that does not exist.
+        let mut state = self.state();
+        state.sandboxes.remove(&sandbox.id);
         for endpoint in sandbox.endpoints.values() {
-            self.release_endpoint(&sandbox.id, endpoint, used);
+            release(&mut state, &sandbox.id, endpoint, used, now);
         }
     }
 

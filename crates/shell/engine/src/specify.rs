@@ -40,6 +40,13 @@ pub(crate) fn specify(
     around: &Surroundings<'_>,
 ) -> Result<NetworkSpec, EngineError> {
     check_name(&request.name, around.state)?;
+    if request.driver == "overlay" {
+        return Err(EngineError::Forbidden(
+            "This node is not a swarm manager. Use \"docker swarm init\" or \"docker swarm join\" to \
+             connect this node to swarm and try again."
+                .into(),
+        ));
+    }
     let of_operators = request.ingress || request.internal || request.attachable;
     if request.config_only && (of_operators || !request.scope.is_empty()) {
         return Err(EngineError::Forbidden(
@@ -69,11 +76,24 @@ fn complete(
     around: &Surroundings<'_>,
 ) -> Result<NetworkSpec, EngineError> {
     let driver = driver(request)?;
-    let defaults = around.defaults.get(&driver.to_string());
-    let mut options = defaults.cloned().unwrap_or_default();
+    if request.ingress {
+        let text = "Ingress network can only be global scope network";
+        return Err(EngineError::Forbidden(text.into()));
+    }
+    let mut options = defaults(request, around);
     options.extend(request.options.clone());
     let enable_ipv4 = enabled(request.enable_ipv4, &options, ENABLE[0], true)?;
     let enable_ipv6 = enabled(request.enable_ipv6, &options, ENABLE[1], false)?;
+    // An option that the request overrules is not in force, and not shown. (Of a network that takes
+    // its settings from another, the request is that one's.)
+    for (asked, key) in [request.enable_ipv4, request.enable_ipv6]
+        .into_iter()
+        .zip(ENABLE)
+    {
+        if asked.is_some() && request.config_from.is_none() {
+            options.remove(key);
+        }
+    }
     if !enable_ipv4 && !enable_ipv6 && !request.config_only {
         return Err(EngineError::Invalid("IPv4 or IPv6 must be enabled".into()));
     }
@@ -102,6 +122,18 @@ fn complete(
     };
     choose_gateways(&mut spec)?;
     Ok(spec)
+}
+
+/// The options that networks of a driver have unless they say otherwise. One that takes its settings
+/// from another has that one's.
+fn defaults(request: &CreateNetwork, around: &Surroundings<'_>) -> BTreeMap<String, String> {
+    let driver = match request.driver.as_str() {
+        "" | "default" => "bridge",
+        named => named,
+    };
+    let found = around.defaults.get(driver);
+    let own = found.filter(|_| request.config_from.is_none());
+    own.cloned().unwrap_or_default()
 }
 
 /// The first address of each subnet that needs a gateway and was given none.

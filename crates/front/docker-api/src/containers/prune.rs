@@ -19,6 +19,7 @@ struct Report {
 
 /// Removes all containers that do not run.
 pub(crate) async fn prune(call: Call) -> Result<Response, ApiError> {
+    call.requires(25, "POST /containers/prune")?;
     let filters = Filters::of(&call.query, &["label", "label!", "until"])?;
     let pruned = call
         .blocking(move |api| {

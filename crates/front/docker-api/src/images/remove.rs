@@ -38,6 +38,7 @@ pub(crate) async fn remove(call: Call, name: String) -> Result<Response, ApiErro
 
 /// Removes the images that have no name, or with `dangling=false` those that nobody uses.
 pub(crate) async fn prune(call: Call) -> Result<Response, ApiError> {
+    call.requires(25, "POST /images/prune")?;
     let filters = Filters::of(&call.query, &["dangling", "label", "label!", "until"])?;
     let dangling = !matches!(filters.single("dangling")?, Some("0" | "false"));
     let now = Timestamp::now();

@@ -30,6 +30,7 @@ struct Chosen {
 
 /// Removes every user-made network that nobody is on.
 pub(crate) async fn prune(call: Call) -> Result<Response, ApiError> {
+    call.requires(25, "POST /networks/prune")?;
     let filters = Filters::of(&call.query, &["label", "label!", "until"])?;
     let until = match filters.values("until") {
         [] => None,

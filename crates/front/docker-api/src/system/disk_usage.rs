@@ -42,12 +42,6 @@ pub(crate) async fn disk_usage(call: Call) -> Result<Response, ApiError> {
     Ok(respond::ok(&wire(usage, version, verbose)))
 }
 
-/// `POST /build/prune`: there is no build cache, so that there is nothing to remove. It is asked
-/// for by `docker system prune`.
-pub(crate) fn build_prune() -> Response {
-    respond::ok(&json!({"CachesDeleted": null, "SpaceReclaimed": 0}))
-}
-
 fn wire(usage: Usage, version: ApiVersion, verbose: bool) -> Value {
     if !version.at_least(52) {
         return json!({

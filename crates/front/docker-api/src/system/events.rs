@@ -186,6 +186,7 @@ fn kind_name(kind: EventKind) -> &'static str {
         EventKind::Container => "container",
         EventKind::Network => "network",
         EventKind::Image => "image",
+        EventKind::Volume => "volume",
         EventKind::Daemon => "daemon",
     }
 }

@@ -6,7 +6,7 @@ mod info;
 mod ping;
 mod version;
 
-pub(crate) use disk_usage::{build_prune, disk_usage};
+pub(crate) use disk_usage::disk_usage;
 pub(crate) use events::events;
 pub(crate) use info::info;
 pub(crate) use ping::ping;
