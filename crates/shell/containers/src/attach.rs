@@ -11,6 +11,7 @@ use crate::events::tell;
 use crate::locks::lock;
 use crate::record::{Record, Status};
 use crate::request::{AttachOptions, Attached, Chunk, Stream};
+use crate::wait::{Waiter, wait_until};
 use crate::wake::Wake;
 use bytes::Bytes;
 use rustix::io::Errno;
@@ -24,6 +25,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::Context;
 use std::thread;
+use std::time::{Duration, Instant};
 use tokio::sync::mpsc;
 
 /// Pieces of output under way to a client; more, and the container waits for the client.
@@ -80,6 +82,19 @@ pub(crate) fn ends(options: &AttachOptions, tty: bool, open_stdin: bool) -> (Att
     )
 }
 
+/// How long the end of a container may take to be recorded before its clients see the end of its
+/// output without that.
+const END_RECORDED: Duration = Duration::from_secs(30);
+
+/// Why nothing more is carried to a client.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Over {
+    /// The process has said everything.
+    Process,
+    /// The client has left.
+    Client,
+}
+
 /// Joins a client's ends to a process's socket: first the past, then what comes. `finished` runs
 /// when the process has said everything or nobody listens any more; only then the client sees
 /// the end.
@@ -87,7 +102,7 @@ pub(crate) fn join(
     ends: Ends,
     past: Option<LogReader>,
     socket: OwnedFd,
-    finished: impl FnOnce() + Send + 'static,
+    finished: impl FnOnce(Over) + Send + 'static,
 ) -> io::Result<()> {
     let socket = Arc::new(socket);
     let wake = Wake::new()?;
@@ -113,14 +128,15 @@ pub(crate) fn join(
             stderr,
             left,
         };
-        if past.is_none_or(|past| carrier.tell_past(past)) {
-            carrier.carry(&socket, &wake);
-        }
+        let over = match past.is_none_or(|past| carrier.tell_past(past)) {
+            true => carrier.carry(&socket, &wake),
+            false => Over::Client,
+        };
         if carrier.left.load(Ordering::Acquire) {
             // The process runs on; nobody waits for its end here.
             drop(carrier);
         }
-        finished();
+        finished(over);
     })
 }
 
@@ -159,31 +175,32 @@ impl Carrier {
     }
 
     /// Sends what a socket says, until its end or until nobody listens.
-    fn carry(&self, socket: &OwnedFd, wake: &Arc<Wake>) {
+    fn carry(&self, socket: &OwnedFd, wake: &Arc<Wake>) -> Over {
         let waker = wake.waker();
         let mut closed = pin!(self.output.closed());
         let mut buffer = vec![0; MAX_FRAME];
         loop {
             let gone = closed.as_mut().poll(&mut Context::from_waker(&waker));
             if gone.is_ready() || self.left.load(Ordering::Acquire) {
-                return;
+                return Over::Client;
             }
             match recv(socket, buffer.as_mut_slice(), RecvFlags::DONTWAIT) {
                 Ok((length, _)) => match decode_frame(&buffer[..length]) {
                     Some((stream, bytes)) if self.tell(stream, bytes) => {}
-                    Some(_) | None => return,
+                    Some(_) => return Over::Client,
+                    None => return Over::Process,
                 },
                 Err(Errno::AGAIN) => {
                     if let Err(error) = wake.wait_readable(socket) {
                         tracing::warn!(%error, "cannot wait for the output of a process");
-                        return;
+                        return Over::Process;
                     }
                 }
                 Err(Errno::INTR) => {}
-                Err(Errno::CONNRESET) => return,
+                Err(Errno::CONNRESET) => return Over::Process,
                 Err(error) => {
                     tracing::warn!(%error, "the output of a process cannot be read on");
-                    return;
+                    return Over::Process;
                 }
             }
         }
@@ -297,10 +314,12 @@ impl Containers {
         // A start joins those who wait under this lock, after its process is made: whoever does
         // not see the process here is seen there.
         let mut pending = lock(&container.pending);
+        // Before the look at the process: an end that is recorded after it is told to this one.
+        let recorded = lock(&container.waiters).add_run();
         match self.parts.processes.state(&container.id)? {
             Some(state) if state.alive => {
                 let socket = self.parts.processes.attach(&container.id)?;
-                join(ends, past, socket, || {}).map_err(no_thread)
+                join(ends, past, socket, after(recorded)).map_err(no_thread)
             }
             // It has just ended, and so have its streams.
             Some(_) => self.tell_past_only(ends, past),
@@ -339,10 +358,22 @@ impl Containers {
             if ends.output.is_closed() {
                 continue;
             }
+            let recorded = lock(&container.waiters).add_run();
             let socket = self.parts.processes.attach(&container.id)?;
-            join(ends, past, socket, || {}).map_err(no_thread)?;
+            join(ends, past, socket, after(recorded)).map_err(no_thread)?;
         }
         Ok(())
+    }
+}
+
+/// Holds the end of a container's output back until its record says how it ended and its endpoints
+/// are released: what a client asks next is answered by that.
+fn after(recorded: Waiter) -> impl FnOnce(Over) + Send + 'static {
+    move |over| {
+        let deadline = Instant::now().checked_add(END_RECORDED);
+        if over == Over::Process && wait_until(recorded, deadline).is_none() {
+            tracing::debug!("the end of a container is told before it is recorded");
+        }
     }
 }
 
@@ -383,7 +414,7 @@ mod tests {
         let (ours, process) = pair();
         let (mut attached, ends) = ends(&all(), false, true);
         let (told, finished) = channel();
-        join(ends, None, ours, move || told.send(()).unwrap()).unwrap();
+        join(ends, None, ours, move |over| told.send(over).unwrap()).unwrap();
 
         say(&process, b"\x02out");
         say(&process, b"\x03err");
@@ -410,7 +441,7 @@ mod tests {
         drop(process);
         assert_eq!(&attached.output.blocking_recv().unwrap().bytes[..], b"more");
         assert_eq!(attached.output.blocking_recv(), None);
-        finished.recv().unwrap();
+        assert_eq!(finished.recv().unwrap(), Over::Process);
     }
 
     #[test]
@@ -419,9 +450,9 @@ mod tests {
         let (attached, ends) = ends(&all(), false, false);
         assert!(attached.input.is_none(), "there is no input to be had");
         let (told, finished) = channel();
-        join(ends, None, ours, move || told.send(()).unwrap()).unwrap();
+        join(ends, None, ours, move |over| told.send(over).unwrap()).unwrap();
         drop(attached);
-        finished.recv().unwrap();
+        assert_eq!(finished.recv().unwrap(), Over::Client);
         let (length, _) = recv(&process, &mut [0; 8][..], RecvFlags::empty()).unwrap();
         assert_eq!(length, 0, "our end is closed");
     }
@@ -434,7 +465,7 @@ mod tests {
             ..all()
         };
         let (mut attached, ends) = ends(&options, false, false);
-        join(ends, None, ours, || {}).unwrap();
+        join(ends, None, ours, |_| {}).unwrap();
         say(&process, b"\x02out");
         say(&process, b"\x03err");
         drop(process);
@@ -452,8 +483,8 @@ mod tests {
         let (told, left) = channel();
         let leave = Leave::new(DetachKeys::default(), move || told.send(()).unwrap());
         let (ended, finished) = channel();
-        join(ends.with(Some(leave)), None, ours, move || {
-            ended.send(()).unwrap()
+        join(ends.with(Some(leave)), None, ours, move |over| {
+            ended.send(over).unwrap()
         })
         .unwrap();
         let input = attached.input.take().unwrap();
@@ -461,7 +492,7 @@ mod tests {
         input.blocking_send(Bytes::from_static(b"\x11on")).unwrap();
         left.recv().unwrap();
         assert_eq!(attached.output.blocking_recv(), None);
-        finished.recv().unwrap();
+        assert_eq!(finished.recv().unwrap(), Over::Client);
         let mut buffer = [0; 8];
         let (length, _) = recv(&process, &mut buffer[..], RecvFlags::empty()).unwrap();
         assert_eq!(&buffer[..length], b"in", "and no key of the others");

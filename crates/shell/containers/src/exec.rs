@@ -197,7 +197,7 @@ impl Containers {
         let (attached, ends) = exec_ends(&exec);
         let ends = ends.with(exec.tty().then(|| self.leave_exec(&exec)));
         let containers = Arc::downgrade(self);
-        let finished = move || {
+        let finished = move |_| {
             if exec.drain()
                 && let Some(containers) = containers.upgrade()
             {

@@ -240,10 +240,13 @@ impl Containers {
                 Status::Created
             };
         });
-        if restarting {
-            let exit = turn.container().last_exit();
-            lock(&turn.container().waiters).exited(&exit);
+        let exit = turn.container().last_exit();
+        let mut waiters = lock(&turn.container().waiters);
+        match restarting {
+            true => waiters.exited(&exit),
+            false => waiters.run_ended(&exit),
         }
+        drop(waiters);
         drop(turn);
         if record.auto_remove() {
             self.remove_ended(&record.id);

@@ -68,6 +68,8 @@ impl std::task::Wake for Unpark {
 pub(crate) struct Waiters {
     /// For its next exit; its removal counts as one.
     exit: Vec<oneshot::Sender<Exit>>,
+    /// For the end of this very run, or of the attempt at it.
+    run: Vec<oneshot::Sender<Exit>>,
     /// For its removal.
     removal: Vec<oneshot::Sender<Exit>>,
     /// Threads that read its log as it grows.
@@ -81,11 +83,12 @@ impl Waiters {
             WaitCondition::NotRunning | WaitCondition::NextExit => &mut self.exit,
             WaitCondition::Removed => &mut self.removal,
         };
-        // Those who gave up would pile up on a container that runs for long.
-        list.retain(|waiter| !waiter.is_closed());
-        let (sender, receiver) = oneshot::channel();
-        list.push(sender);
-        Waiter(receiver)
+        subscribe(list)
+    }
+
+    /// Adds one for the end of the run that is under way or about to begin.
+    pub(crate) fn add_run(&mut self) -> Waiter {
+        subscribe(&mut self.run)
     }
 
     /// Wakes this thread too when the container exits.
@@ -98,6 +101,7 @@ impl Waiters {
     /// Tells those who wait for an exit.
     pub(crate) fn exited(&mut self, exit: &Exit) {
         tell(&mut self.exit, exit);
+        self.run_ended(exit);
         for follower in self
             .followers
             .drain(..)
@@ -107,11 +111,24 @@ impl Waiters {
         }
     }
 
+    /// Tells those who wait for the end of this run, which may not even have begun.
+    pub(crate) fn run_ended(&mut self, exit: &Exit) {
+        tell(&mut self.run, exit);
+    }
+
     /// Tells everybody.
     pub(crate) fn removed(&mut self, exit: &Exit) {
         tell(&mut self.removal, exit);
         self.exited(exit);
     }
+}
+
+fn subscribe(list: &mut Vec<oneshot::Sender<Exit>>) -> Waiter {
+    // Those who gave up would pile up on a container that runs for long.
+    list.retain(|waiter| !waiter.is_closed());
+    let (sender, receiver) = oneshot::channel();
+    list.push(sender);
+    Waiter(receiver)
 }
 
 fn tell(list: &mut Vec<oneshot::Sender<Exit>>, exit: &Exit) {
@@ -147,6 +164,15 @@ mod tests {
         waiters.removed(&exit(0));
         assert_eq!(wait_until(next, None), Some(exit(0)));
         assert_eq!(removed.wait(), Some(exit(0)));
+    }
+
+    #[test]
+    fn a_run_that_did_not_begin_ends_for_those_who_wait_for_that_run_only() {
+        let mut waiters = Waiters::default();
+        let (run, next) = (waiters.add_run(), waiters.add(WaitCondition::NextExit));
+        waiters.run_ended(&exit(127));
+        assert_eq!(run.wait(), Some(exit(127)));
+        assert_eq!(wait_until(next, Some(Instant::now())), None);
     }
 
     #[test]
