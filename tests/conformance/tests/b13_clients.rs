@@ -148,6 +148,48 @@ fn b13_8_compose_makes_and_removes_a_project() {
     assert_eq!(left, "shared", "what is external stays");
 }
 
+#[test]
+fn b13_8_compose_changes_and_scales_a_project() {
+    let world = World::new();
+    world.network("shared");
+    world.host().write("/run/lab/compose.yml", PROJECT);
+    compose(&world, "up -d").ok();
+    let id = |name: &str| world.inspect(name)["Id"].clone();
+    let (web, app) = (id("proj_web_1"), id("proj_app_1"));
+
+    // A change makes the container anew, with what it had on its networks.
+    let coloured = "image: img\n    environment: { COLOUR: blue }\n    command: httpd";
+    let changed = PROJECT.replace("image: img\n    command: httpd", coloured);
+    assert_ne!(changed, PROJECT);
+    world.host().write("/run/lab/compose.yml", &changed);
+    compose(&world, "up -d -t 0").ok();
+    assert_ne!(id("proj_web_1"), web);
+    assert_eq!(id("proj_app_1"), app, "what did not change stays");
+    let environment = world.docker("exec proj_web_1 env").ok();
+    assert!(environment.contains("COLOUR=blue"), "{environment}");
+    assert_eq!(world.address("proj_web_1", "proj_back"), "10.112.0.10");
+    let fetched = eventually(SOON, || world.peer().fetch("10.99.0.1:8080"));
+    assert_eq!(fetched, HELLO);
+
+    // Further instances share the name of their service.
+    let instances = || {
+        let listed = world
+            .docker("ps --filter name=proj_app --format '{{.Names}}'")
+            .ok();
+        let mut names: Vec<String> = listed.lines().map(str::to_owned).collect();
+        names.sort();
+        names
+    };
+    compose(&world, "up -d -t 0 --scale app=3").ok();
+    assert_eq!(instances(), ["proj_app_1", "proj_app_2", "proj_app_3"]);
+    let found = world.sandbox("proj_web_1").dig("+short app").ok();
+    assert_eq!(found.lines().count(), 3, "{found}");
+    compose(&world, "up -d -t 0 --scale app=1").ok();
+    assert_eq!(instances(), ["proj_app_1"]);
+    compose(&world, "down -t 0").ok();
+    assert_eq!(world.docker("ps -aq").ok(), "");
+}
+
 const DOCKER_PY: &str = r#"
 import docker, json
 from docker.types import IPAMConfig, IPAMPool
@@ -225,4 +267,59 @@ fn b13_9_docker_py_works_with_networks() {
             .ok()
             .contains("10.113.0.65/24")
     );
+}
+
+const ATTACHES: &str = r#"
+import docker
+
+client = docker.APIClient(base_url="unix:///run/docker.sock", version="auto")
+for _ in range(10):
+    network = client.create_network("n")["Id"]
+    endpoints = client.create_networking_config({"n": client.create_endpoint_config()})
+    c = client.create_container("img", ["sh", "-c", "echo hi; exit 7"], networking_config=endpoints,
+                                host_config=client.create_host_config(network_mode="n"))["Id"]
+    output = client.attach(c, stream=True)
+    client.start(c)
+    assert b"".join(output) == b"hi\n"
+    state = client.inspect_container(c)["State"]
+    assert (state["Status"], state["ExitCode"]) == ("exited", 7), state
+    client.remove_network(network)
+    client.remove_container(c)
+print("done")
+"#;
+
+#[test]
+fn b13_9_the_end_of_what_a_container_says_comes_after_its_exit_is_recorded() {
+    let world = World::new();
+    assert_eq!(run_python(&world, ATTACHES).ok(), "done");
+    // One that cannot start ends for those who attached, too.
+    let failed = world.docker("run --name broken img /nosuch");
+    failed.fails_with(127, "nosuch");
+}
+
+const LEGACY: &str = r#"
+import docker
+
+old = docker.APIClient(base_url="unix:///run/docker.sock", version="1.43")
+c = old.create_container("img", ["sleep", "1000000"], name="m", mac_address="02:42:ac:11:00:99")["Id"]
+assert old.inspect_container(c)["Config"]["MacAddress"] == "02:42:ac:11:00:99"
+old.start(c)
+assert old.inspect_container(c)["Config"]["MacAddress"] == "02:42:ac:11:00:99"
+assert old.inspect_container(c)["NetworkSettings"]["MacAddress"] == "02:42:ac:11:00:99"
+bare = old.create_container("img", ["true"])["Id"]
+assert "MacAddress" not in old.inspect_container(bare)["Config"]
+image = old.inspect_image("img")
+assert image["ContainerConfig"]["Volumes"] is None and image["Container"] == "", image
+new = docker.APIClient(base_url="unix:///run/docker.sock", version="1.52")
+assert "MacAddress" not in new.inspect_container(c)["Config"]
+assert "ContainerConfig" not in new.inspect_image("img")
+print("done")
+"#;
+
+#[test]
+fn b1_25_an_older_client_finds_the_address_and_the_image_where_it_looks() {
+    let world = World::new();
+    assert_eq!(run_python(&world, LEGACY).ok(), "done");
+    let link = world.sandbox("m").ip_json("link show eth0");
+    assert_eq!(link[0]["address"], "02:42:ac:11:00:99");
 }

@@ -9,7 +9,7 @@ use bollard_stubs::models::{
     ContainerInspectResponse, ContainerState, ContainerStateStatusEnum, DriverData,
     EndpointSettings, HostConfig, NetworkSettings, PortMap,
 };
-use sealane_core::model::{Endpoint, Sandbox};
+use sealane_core::model::{Endpoint, Mac, Sandbox};
 use sealane_images::Backend;
 use sealane_runtime::LogQuery;
 use std::collections::HashMap;
@@ -110,6 +110,23 @@ impl Containers {
             ports: Some(self.shown_ports(record, sandbox.as_deref())),
             networks: Some(self.shown_networks(record, sandbox.as_deref())),
         }
+    }
+
+    /// The hardware address asked for on the network of a container's mode.
+    pub(crate) fn main_mac(&self, record: &Record) -> Option<String> {
+        let main = match record.network_mode() {
+            NetworkMode::Bridge => "bridge",
+            NetworkMode::User(name) => name,
+            NetworkMode::Host | NetworkMode::None | NetworkMode::Container(_) => return None,
+        };
+        // The mode may name a network by its id.
+        let by_id = || {
+            let network = self.parts.networks.network(main).ok()?;
+            record.endpoints.get(&network.spec.name)
+        };
+        let wish = record.endpoints.get(main).or_else(by_id)?;
+        let mac = Mac::try_from(wish.mac_address.as_deref()?).ok()?;
+        Some(mac.shown())
     }
 
     /// The ports of a running container; none of one without a network.

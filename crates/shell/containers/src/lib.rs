@@ -235,6 +235,12 @@ impl Containers {
         self.show(reference)
     }
 
+    /// The hardware address that was asked for on the network that a container is mainly on.
+    pub fn wished_mac(&self, reference: &str) -> Result<Option<String>> {
+        let record = self.registry.find(reference)?.record();
+        Ok(self.main_mac(&record))
+    }
+
     /// Removes all containers that do not run; filters `label`, `label!`, `until`.
     pub fn prune(&self, filters: &BTreeMap<String, Vec<String>>) -> Result<Pruned> {
         self.discard_unused(filters)

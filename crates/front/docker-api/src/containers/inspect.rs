@@ -9,7 +9,11 @@ use crate::respond::{self, Response};
 pub(crate) async fn inspect(call: Call, name: String) -> Result<Response, ApiError> {
     let version = call.version;
     let shown = call
-        .blocking(move |api| wire::inspect(&api.containers.inspect(&name)?, version))
+        .blocking(move |api| {
+            let shown = wire::inspect(&api.containers.inspect(&name)?, version)?;
+            let mac = api.containers.wished_mac(&name)?;
+            Ok::<_, ApiError>(wire::with_mac(shown, mac, version))
+        })
         .await?;
     Ok(respond::ok(&shown))
 }

@@ -65,6 +65,16 @@ pub(super) fn inspect(
     Ok(shown)
 }
 
+/// Adds the container-wide hardware address that clients before 1.52 look for.
+pub(super) fn with_mac(mut shown: Value, mac: Option<String>, version: ApiVersion) -> Value {
+    if let Some(mac) = mac.filter(|_| !version.at_least(52))
+        && let Some(config) = object(&mut shown, "Config")
+    {
+        config.insert("MacAddress".into(), mac.into());
+    }
+    shown
+}
+
 /// A container as a list shows it.
 pub(super) fn summary(model: &ContainerSummary, version: ApiVersion) -> Result<Value, ApiError> {
     let mut shown = complete(encode(model)?, &SUMMARY);

@@ -5,6 +5,8 @@ use crate::error::ApiError;
 use crate::respond::{self, Response};
 use crate::shape::complete;
 use crate::version::ApiVersion;
+use hyper::HeaderMap;
+use hyper::header::{HeaderValue, USER_AGENT};
 use jiff::Timestamp;
 use sealane_images::{HistoryEntry, Image};
 use serde::Serialize;
@@ -26,8 +28,23 @@ struct Step {
 pub(crate) async fn inspect(call: Call, name: String) -> Result<Response, ApiError> {
     let driver = call.api.facts().storage_driver.clone();
     let version = call.version;
+    let as_once = !version.at_least(45) || is_compose_1(&call.headers);
     let image = call.blocking(move |api| api.images.inspect(&name)).await?;
-    Ok(respond::ok(&wire(image, &driver, version)?))
+    let mut shown = wire(image, &driver, version)?;
+    if as_once && let Some(fields) = shown.as_object_mut() {
+        // Of the container that an image was once made of; nothing is known of one here.
+        let of_none = complete(json!({}), &config_template(ApiVersion::new(1, 44)));
+        fields.insert("Container".into(), "".into());
+        fields.insert("ContainerConfig".into(), of_none);
+    }
+    Ok(respond::ok(&shown))
+}
+
+/// Compose 1 speaks the newest version and reads a field that 1.45 took away; without it, it fails at
+/// every change of a service.
+fn is_compose_1(headers: &HeaderMap) -> bool {
+    let agent = headers.get(USER_AGENT).map(HeaderValue::as_bytes);
+    agent.is_some_and(|agent| agent.starts_with(b"docker-compose/1."))
 }
 
 /// Shows how an image was made.
@@ -158,5 +175,18 @@ mod tests {
         assert!(shown(51)["Config"].get("Hostname").is_none());
         assert_eq!(shown(49)["Config"]["Hostname"], "");
         assert_eq!(shown(43)["VirtualSize"], 7);
+    }
+
+    #[test]
+    fn compose_1_is_known_by_its_agent() {
+        let is = |agent: &'static str| {
+            is_compose_1(&HeaderMap::from_iter([(
+                USER_AGENT,
+                HeaderValue::from_static(agent),
+            )]))
+        };
+        assert!(is("docker-compose/1.29.2 docker-py/5.0.3 Linux/6.1"));
+        assert!(!is("Docker-Client/29.0.0 (linux)") && !is("docker-compose/5.0.1"));
+        assert!(!is_compose_1(&HeaderMap::new()));
     }
 }
