@@ -9,6 +9,7 @@ mod api;
 mod body;
 mod call;
 mod containers;
+mod crowd;
 mod error;
 mod exec;
 mod explain;
