@@ -66,6 +66,8 @@ pub struct DaemonFacts {
     pub address_pools: Vec<(String, u8)>,
     /// What the operator should know.
     pub warnings: Vec<String>,
+    /// What is set and cannot be used, a sentence each: the doctor tells it.
+    pub unready: Vec<String>,
     /// What a reload may change.
     pub reloadable: Reloadable,
 }
@@ -93,10 +95,10 @@ pub struct Api {
     pub(crate) pruning_networks: AtomicBool,
     /// Likewise of containers.
     pub(crate) pruning_containers: AtomicBool,
-    facts: RwLock<Arc<DaemonFacts>>,
-    oldest: ApiVersion,
     /// Likewise of volumes, of which there are none.
     pub(crate) pruning_volumes: AtomicBool,
+    facts: RwLock<Arc<DaemonFacts>>,
+    oldest: ApiVersion,
 }
 
 impl Api {
@@ -109,9 +111,9 @@ impl Api {
             events: parts.events,
             pruning_networks: AtomicBool::new(false),
             pruning_containers: AtomicBool::new(false),
+            pruning_volumes: AtomicBool::new(false),
             facts: RwLock::new(Arc::new(facts)),
             oldest,
-            pruning_volumes: AtomicBool::new(false),
         })
     }
 

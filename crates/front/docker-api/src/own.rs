@@ -95,6 +95,7 @@ pub(crate) async fn health(call: Call) -> Result<Response, ApiError> {
         "repairPaused": engine.repair_paused(),
         "firewallIntegration": engine.meets_firewalls(),
         "drift": drift,
+        "unready": call.api.facts().unready,
         "networks": networks,
     })))
 }

@@ -66,7 +66,8 @@ fn values(entries: Map<String, Value>) -> Result<Values> {
     let mut values = Values::new();
     for (key, value) in entries {
         let Some(option) = by_key(&key) else { continue };
-        if value.is_null() {
+        // Docker's own examples write `""` for what is not set, whatever the kind of the key.
+        if value.is_null() || value == "" {
             continue;
         }
         check(option, &value)?;
@@ -145,6 +146,14 @@ pub(crate) mod tests {
             "{",
         ] {
             assert!(file(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn an_empty_text_is_not_set() {
+        for option in OPTIONS.iter().filter(|option| !option.key.is_empty()) {
+            let text = format!(r#"{{"{}": ""}}"#, option.key);
+            assert!(file(&text).unwrap().is_empty(), "{text}");
         }
     }
 

@@ -32,6 +32,9 @@ pub(crate) fn hosts(settings: &Settings) -> Result<Vec<Host>> {
         hosts.push(Host::Unix(USUAL_SOCKET.into()));
     }
     let over_tcp = hosts.iter().any(|host| matches!(host, Host::Tcp(_)));
+    if over_tcp && !verifies(settings) && settings.switch("tls", false) {
+        return refuse("--tls alone lets in everybody; use --tlsverify");
+    }
     if over_tcp && !verifies(settings) {
         return refuse(
             "a tcp:// socket is served to clients with a certificate only, since whoever may use \
@@ -42,13 +45,10 @@ pub(crate) fn hosts(settings: &Settings) -> Result<Vec<Host>> {
     Ok(hosts)
 }
 
-/// The files of TLS, where it is asked for.
-pub(crate) fn tls(settings: &Settings) -> Result<Option<TlsFiles>> {
+/// The files of TLS, where it is asked for. They are read once a socket needs them.
+pub(crate) fn tls(settings: &Settings) -> Option<TlsFiles> {
     if !verifies(settings) {
-        if settings.switch("tls", false) {
-            return refuse("--tls alone lets in everybody; use --tlsverify");
-        }
-        return Ok(None);
+        return None;
     }
     let folder = env::var_os("DOCKER_CERT_PATH").map(PathBuf::from);
     let folder = folder.or_else(|| Some(PathBuf::from(env::var_os("HOME")?).join(".docker")));
@@ -58,11 +58,20 @@ pub(crate) fn tls(settings: &Settings) -> Result<Option<TlsFiles>> {
             .text(name)
             .map_or_else(|| folder.join(usual), PathBuf::from)
     };
-    Ok(Some(TlsFiles {
+    Some(TlsFiles {
         ca: file("tlscacert", "ca.pem"),
         certificate: file("tlscert", "cert.pem"),
         key: file("tlskey", "key.pem"),
-    }))
+    })
+}
+
+/// What the operator should know of TLS that no socket uses.
+pub(crate) fn unused_tls(settings: &Settings, hosts: &[Host]) -> Option<String> {
+    let asked = settings.switch("tls", false) || settings.switch("tlsverify", false);
+    let used = hosts
+        .iter()
+        .any(|host| matches!(host, Host::Tcp(_) | Host::Passed(_)));
+    (asked && !used).then(|| "TLS is asked for, and no tcp:// socket is served by it".into())
 }
 
 fn verifies(settings: &Settings) -> bool {

@@ -11,7 +11,8 @@ pub(crate) fn merge(flags: Values, mut file: Values) -> Result<Values> {
     let conflicts: Vec<String> = flags
         .iter()
         .filter_map(|(name, flag)| {
-            let in_file = file.get(name).filter(|_| *name != "runtimes")?;
+            let counts = |value: &&Value| *name != "runtimes" && !is_empty(value);
+            let in_file = file.get(name).filter(counts)?;
             Some(format!(
                 "{name}: (from flag: {}, from file: {})",
                 shown(flag),
@@ -92,6 +93,15 @@ fn asks_for_something(value: &Value) -> bool {
     }
 }
 
+/// Whether a list or a map of the file says nothing.
+fn is_empty(value: &Value) -> bool {
+    match value {
+        Value::Array(items) => items.is_empty(),
+        Value::Object(entries) => entries.is_empty(),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => false,
+    }
+}
+
 /// A value as Docker's message shows it.
 fn shown(value: &Value) -> String {
     match value {
@@ -128,6 +138,13 @@ mod tests {
              file: icc: (from flag: false, from file: true), labels: (from flag: [a=1 b=2], from \
              file: [c=3])"
         );
+    }
+
+    #[test]
+    fn an_empty_list_contradicts_no_flag() {
+        let flags = Values::from([("hosts", json!(["fd://"]))]);
+        let merged = merge(flags, file(r#"{"hosts": []}"#).unwrap()).unwrap();
+        assert_eq!(merged["hosts"], json!(["fd://"]));
     }
 
     #[test]

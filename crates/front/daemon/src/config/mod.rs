@@ -78,6 +78,8 @@ pub(crate) struct Config {
     pub(crate) reloadable: Reloadable,
     /// What the operator should know: options without effect.
     pub(crate) notes: Vec<String>,
+    /// What is set and cannot be used, or is not: nobody asks for it yet.
+    pub(crate) unready: Vec<String>,
 }
 
 impl Config {
@@ -108,18 +110,24 @@ impl Config {
         let data_root = absolute(&settings, "data-root", "/var/lib/sealane")?;
         let exec_root = absolute(&settings, "exec-root", "/run/sealane")?;
         let reloadable = reloadable(&settings)?;
+        let hosts = hosts::hosts(&settings)?;
+        let runtimes = runtimes::runtimes(&settings)?;
+        let unready = runtimes.unready.iter().cloned();
         Ok(Self {
             file: path,
             validate: settings.switch("validate", false),
-            hosts: hosts::hosts(&settings)?,
-            tls: hosts::tls(&settings)?,
+            unready: unready
+                .chain(hosts::unused_tls(&settings, &hosts))
+                .collect(),
+            hosts,
+            tls: hosts::tls(&settings),
             group: settings.text("group").map(str::to_owned),
             pidfile: settings.path("pidfile", "/run/sealane.pid"),
             level: level(&settings, reloadable.debug)?,
             raw_logs: settings.switch("raw-logs", false),
             oldest_api: oldest_api(&settings)?,
             engine: networks::engine(&settings, &data_root, &exec_root)?,
-            runtimes: runtimes::runtimes(&settings)?,
+            runtimes,
             conmon: settings.text("conmon").map(PathBuf::from),
             cgroup_parent: settings.text("cgroup-parent").map(str::to_owned),
             init: settings.switch("init", false),

@@ -413,6 +413,7 @@ pub(crate) const OPTIONS: &[Opt] = &[
     nothing("no-proxy", Text, REGISTRY),
     file_only("proxies", Map, Effect::Nothing(REGISTRY)),
     nothing("init-path", Text, NOT_YET),
+    nothing("oom-score-adjust", Number, NOT_YET),
     file_only("default-init", Text, Effect::Nothing(NOT_YET)),
     keyed(
         "insecure-registries",

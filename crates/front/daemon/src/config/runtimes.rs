@@ -17,26 +17,41 @@ pub(crate) struct Runtimes {
     pub(crate) named: BTreeMap<String, PathBuf>,
     /// The name and path of the default; `None` to take what works.
     pub(crate) default: Option<(String, PathBuf)>,
+    /// A sentence for each that no container can be run by.
+    pub(crate) unready: Vec<String>,
 }
 
-/// Reads which runtimes there are.
+/// Reads which runtimes there are. One that is not installed harms nobody before it is asked for.
 pub(crate) fn runtimes(settings: &Settings) -> Result<Runtimes> {
-    let mut named = BTreeMap::new();
+    let mut runtimes = Runtimes::default();
+    let mut faults = BTreeMap::new();
     for (name, value) in settings.entries("runtimes").into_iter().flatten() {
-        named.insert(name.clone(), path(name, value)?);
+        match path(name, value) {
+            Ok(path) => {
+                runtimes.named.insert(name.clone(), path);
+            }
+            Err(fault) => {
+                faults.insert(name.as_str(), fault);
+            }
+        }
     }
-    let Some(wanted) = settings.text("default-runtime") else {
-        return Ok(Runtimes {
-            named,
-            default: None,
-        });
-    };
-    let path = named.get(wanted).cloned().or_else(|| find(wanted));
-    match path {
-        Some(path) => Ok(Runtimes {
-            named,
-            default: Some((wanted.into(), path)),
-        }),
+    if let Some(wanted) = settings.text("default-runtime") {
+        if let Some(fault) = faults.get(wanted) {
+            return refuse(fault);
+        }
+        runtimes.default = Some((wanted.into(), default_path(wanted, &runtimes.named)?));
+    }
+    runtimes.unready = faults.into_values().map(unready).collect();
+    Ok(runtimes)
+}
+
+fn unready(fault: String) -> String {
+    format!("{fault}; a container that asks for it is refused")
+}
+
+fn default_path(wanted: &str, named: &BTreeMap<String, PathBuf>) -> Result<PathBuf> {
+    match named.get(wanted).cloned().or_else(|| find(wanted)) {
+        Some(path) => Ok(path),
         None => refuse(format!(
             "specified default runtime '{wanted}' does not exist; name it with --add-runtime \
              {wanted}=PATH"
@@ -44,19 +59,18 @@ pub(crate) fn runtimes(settings: &Settings) -> Result<Runtimes> {
     }
 }
 
-/// A path, or an object that has one. What else dockerd takes there belongs to containerd.
-fn path(name: &str, value: &Value) -> Result<PathBuf> {
+/// A path, or an object that has one; else what is wrong with it. What else dockerd takes there
+/// belongs to containerd.
+fn path(name: &str, value: &Value) -> std::result::Result<PathBuf, String> {
     let text = value.as_str().or_else(|| value.get("path")?.as_str());
-    match text.filter(|text| !text.is_empty()) {
-        Some(text) if text.contains('/') => Ok(text.into()),
-        Some(text) => match find(text) {
-            Some(path) => Ok(path),
-            None => refuse(format!("runtime {name}: there is no program \"{text}\"")),
-        },
-        None => refuse(format!(
+    let Some(text) = text.filter(|text| !text.is_empty()) else {
+        return Err(format!(
             "runtime {name}: only a path is supported, as {name}=/usr/bin/runc"
-        )),
-    }
+        ));
+    };
+    find(text)
+        .filter(|path| path.is_file())
+        .ok_or_else(|| format!("runtime {name}: there is no program \"{text}\""))
 }
 
 fn find(program: &str) -> Option<PathBuf> {
@@ -85,9 +99,10 @@ mod tests {
 
     #[test]
     fn a_runtime_is_named_by_flag_or_file() {
-        let found = read("x", json!({"x": "/opt/x", "y": {"path": "/opt/y"}})).unwrap();
-        assert_eq!(found.default, Some(("x".into(), "/opt/x".into())));
-        assert_eq!(found.named["y"], PathBuf::from("/opt/y"));
+        let found = read("x", json!({"x": "/bin/sh", "y": {"path": "/bin/cat"}})).unwrap();
+        assert_eq!(found.default, Some(("x".into(), "/bin/sh".into())));
+        assert_eq!(found.named["y"], PathBuf::from("/bin/cat"));
+        assert!(found.unready.is_empty());
         assert_eq!(read("", json!({})).unwrap().default, None);
         let direct = read("/opt/z", json!({})).unwrap();
         assert_eq!(direct.default, Some(("/opt/z".into(), "/opt/z".into())));
@@ -97,6 +112,28 @@ mod tests {
     fn a_runtime_that_is_not_there_is_refused() {
         let error = read("no-such-runtime", json!({})).unwrap_err().to_string();
         assert!(error.starts_with("specified default runtime 'no-such-runtime' does not exist"));
-        assert!(read("", json!({"x": {"runtimeType": "io.containerd.x"}})).is_err());
+        for absent in [
+            json!({"x": "/nosuch/x"}),
+            json!({"x": {"path": "no-such-runtime"}}),
+            json!({"x": {"runtimeType": "io.containerd.x"}}),
+        ] {
+            assert!(read("x", absent.clone()).is_err(), "{absent}");
+        }
+    }
+
+    #[test]
+    fn one_that_is_not_used_may_be_absent() {
+        let found = read(
+            "",
+            json!({"x": {"path": "/nosuch/x", "runtimeArgs": ["-v"]}}),
+        )
+        .unwrap();
+        assert!(found.named.is_empty());
+        assert_eq!(
+            found.unready,
+            [
+                "runtime x: there is no program \"/nosuch/x\"; a container that asks for it is refused"
+            ]
+        );
     }
 }

@@ -59,6 +59,7 @@ pub(crate) fn facts(
         .into(),
         address_pools: pools(config),
         warnings: Vec::new(),
+        unready: config.unready.clone(),
         reloadable: config.reloadable.clone(),
     }
 }

@@ -201,7 +201,7 @@ fn say_hello(config: &Config, parts: &Parts, facts: &DaemonFacts) {
         runtime.conmon_version,
         facts.storage_driver,
     );
-    for note in &config.notes {
+    for note in config.notes.iter().chain(&config.unready) {
         tracing::warn!("{note}");
     }
 }

@@ -38,16 +38,10 @@ impl Sockets {
     /// Opens everything that the settings name. Clients may connect from now on; they are answered
     /// once the daemon serves.
     pub(crate) fn open(config: &Config, mut passed: Vec<Passed>) -> Result<Self> {
-        let tls = config
-            .tls
-            .as_ref()
-            .map(load_tls)
-            .transpose()
-            .map_err(DaemonError::Tls)?;
         let group = group(config.group.as_deref())?;
         let mut sockets = Self {
             open: Vec::new(),
-            tls,
+            tls: None,
             files: Vec::new(),
         };
         for host in &config.hosts {
@@ -59,6 +53,13 @@ impl Sockets {
                 }
                 Host::Passed(name) => sockets.open.extend(chosen(&mut passed, name.as_deref())?),
             }
+        }
+        // Certificates that no socket needs may be absent.
+        let needed = |open: &Open| matches!(open, Open::Tcp(_));
+        if let Some(files) = config.tls.as_ref()
+            && sockets.open.iter().any(needed)
+        {
+            sockets.tls = Some(load_tls(files).map_err(DaemonError::Tls)?);
         }
         Ok(sockets)
     }

@@ -13,6 +13,7 @@ mod leftovers;
 mod mtu;
 mod programs;
 mod resolver;
+mod settings;
 
 use crate::{Daemon, Host, Level};
 
@@ -27,7 +28,7 @@ pub(crate) struct Verdict {
 pub(crate) type Check = fn(&Host, Option<&Daemon>) -> Vec<Verdict>;
 
 /// All of them, by name, in the order they are told.
-pub(crate) const ALL: [(&str, Check); 15] = [
+pub(crate) const ALL: [(&str, Check); 16] = [
     ("kernel", features::kernel),
     ("forwarding", forwarding::forwarding),
     ("router-advertisements", forwarding::router_advertisements),
@@ -42,6 +43,7 @@ pub(crate) const ALL: [(&str, Check); 15] = [
     ("open-files", conntrack::open_files),
     ("programs", programs::programs),
     ("cgroups", programs::cgroups),
+    ("settings", settings::settings),
     ("leftovers", leftovers::leftovers),
 ];
 
