@@ -462,6 +462,11 @@ impl Networks for Fake {
         }
     }
 
+    fn unlink(&self, _id: &SandboxId, _target: &SandboxId, alias: &str) -> Result<(), EngineError> {
+        self.asked(format!("unlink {alias}"));
+        Ok(())
+    }
+
     fn plan(&self, operation: &PlannedOperation) -> Result<String, EngineError> {
         Ok(match operation {
             PlannedOperation::CreateSandbox(spec) => format!("make {}\n", spec.name),

@@ -16,6 +16,13 @@ struct Linked {
     link: LegacyLink,
 }
 
+impl Linked {
+    /// What it is known by; the first of its names.
+    fn alias(&self) -> &str {
+        self.link.names.first().map_or("", String::as_str)
+    }
+}
+
 impl Containers {
     /// The links of a container. The others must run.
     pub(crate) fn legacy_links(&self, record: &Record) -> Result<Vec<LegacyLink>, ContainerError> {
@@ -29,8 +36,8 @@ impl Containers {
             return Ok(vec![]);
         }
         let mut environment = Vec::new();
-        for (linked, link) in self.linked(record)?.iter().zip(&record.links) {
-            environment.extend(variables(record, &link.alias, linked));
+        for linked in &self.linked(record)? {
+            environment.extend(variables(record, linked.alias(), linked));
         }
         Ok(environment)
     }
@@ -39,7 +46,9 @@ impl Containers {
         if !record.endpoints.contains_key("bridge") {
             return Ok(vec![]);
         }
-        let links = record.links.iter();
+        // A link ends with the container that it leads to.
+        let exists = |link: &&Link| self.registry.get(&link.target).is_some();
+        let links = record.links.iter().filter(exists);
         links.map(|link| self.follow_link(record, link)).collect()
     }
 

@@ -10,7 +10,7 @@ use bollard_stubs::models::{
     ContainerSummaryStateEnum, PortSummary, PortSummaryTypeEnum,
 };
 use jiff::Timestamp;
-use sealane_core::model::{PortMapping, Protocol, Sandbox};
+use sealane_core::model::{Id, PortMapping, Protocol, Sandbox};
 use sealane_images::ImageId;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -52,6 +52,18 @@ struct Choice<'a> {
     images: Option<BTreeSet<ImageId>>,
     published: BTreeSet<String>,
     exposed: BTreeSet<String>,
+    /// By container, the names that others know it by: `/parent/alias`.
+    link_names: BTreeMap<Id, Vec<String>>,
+}
+
+impl Choice<'_> {
+    /// All names of a container, its own and those of links, in order.
+    fn names(&self, record: &Record) -> Vec<String> {
+        let mut names = vec![format!("/{}", record.name)];
+        names.extend(self.link_names.get(&record.id).cloned().unwrap_or_default());
+        names.sort();
+        names
+    }
 }
 
 impl Containers {
@@ -65,7 +77,10 @@ impl Containers {
         let chosen = chosen.filter(|record| self.fits(record, &choice));
         let now = Timestamp::now();
         let mut images = BTreeMap::new();
-        let summarize = |record: Arc<Record>| self.summarize(&record, now, &mut images);
+        let summarize = |record: Arc<Record>| {
+            let names = choice.names(&record);
+            self.summarize(&record, names, now, &mut images)
+        };
         Ok(chosen
             .take(options.limit.unwrap_or(usize::MAX))
             .map(summarize)
@@ -104,7 +119,20 @@ impl Containers {
             images: (!ancestors.is_empty()).then_some(images),
             published: port_filter(filters, "publish")?,
             exposed: port_filter(filters, "expose")?,
+            link_names: self.link_names(),
         })
+    }
+
+    fn link_names(&self) -> BTreeMap<Id, Vec<String>> {
+        let mut names: BTreeMap<Id, Vec<String>> = BTreeMap::new();
+        for container in self.registry.all() {
+            let parent = container.record();
+            for link in &parent.links {
+                let name = format!("/{}/{}", parent.name, link.alias);
+                names.entry(link.target).or_default().push(name);
+            }
+        }
+        names
     }
 
     /// The containers made before one and after another, newest first.
@@ -137,7 +165,10 @@ impl Containers {
         (choice.all || state.is_running())
             && (ids.is_empty() || ids.iter().any(|wanted| id.starts_with(wanted.as_str())))
             && (text_matches(names, &record.name)
-                || text_matches(names, &format!("/{}", record.name)))
+                || choice
+                    .names(record)
+                    .iter()
+                    .any(|name| text_matches(names, name)))
             && labels_match(filters, record)
             && text_matches(values(filters, "status"), state.word())
             && (choice.exit_codes.is_empty()
@@ -168,6 +199,7 @@ impl Containers {
     fn summarize(
         &self,
         record: &Record,
+        names: Vec<String>,
         now: Timestamp,
         images: &mut BTreeMap<String, Option<ImageId>>,
     ) -> ContainerSummary {
@@ -177,7 +209,7 @@ impl Containers {
         let host = &record.host_config;
         ContainerSummary {
             id: Some(record.id.to_string()),
-            names: Some(vec![format!("/{}", record.name)]),
+            names: Some(names),
             image: Some(self.image_name(record, images)),
             image_id: record.image.as_ref().map(ToString::to_string),
             command: Some(command(record)),

@@ -59,6 +59,7 @@ pub(crate) trait Networks: Send + Sync {
     ) -> Result<(), EngineError>;
     fn forget_name(&self, name: &str) -> Result<(), EngineError>;
     fn rename_sandbox(&self, id: &SandboxId, name: &str) -> Result<(), EngineError>;
+    fn unlink(&self, id: &SandboxId, target: &SandboxId, alias: &str) -> Result<(), EngineError>;
     fn plan(&self, operation: &PlannedOperation) -> Result<String, EngineError>;
     fn counters(&self, id: &SandboxId) -> Result<BTreeMap<String, LinkCounters>, EngineError>;
 }
@@ -180,6 +181,10 @@ impl Networks for Arc<Engine> {
 
     fn rename_sandbox(&self, id: &SandboxId, name: &str) -> Result<(), EngineError> {
         Engine::rename_sandbox(self, id, name)
+    }
+
+    fn unlink(&self, id: &SandboxId, target: &SandboxId, alias: &str) -> Result<(), EngineError> {
+        Engine::unlink(self, id, target, alias)
     }
 
     fn plan(&self, operation: &PlannedOperation) -> Result<String, EngineError> {

@@ -30,6 +30,15 @@ impl Index {
             None => Ok(()),
         }
     }
+
+    /// The container that another knows by an alias: `parent/alias`.
+    fn linked(&self, name: &str) -> Option<Arc<Container>> {
+        let (parent, alias) = name.rsplit_once('/')?;
+        let parent = self.containers.get(&self.names.get(parent)?.to_string())?;
+        let record = parent.record();
+        let link = record.links.iter().find(|link| link.alias == alias)?;
+        self.containers.get(&link.target.to_string()).cloned()
+    }
 }
 
 impl Registry {
@@ -73,7 +82,7 @@ impl Registry {
         read(&self.0).containers.get(&id.to_string()).cloned()
     }
 
-    /// A container by id, name or unique prefix of an id, in this order.
+    /// A container by id, name, link (`parent/alias`) or unique prefix of an id, in this order.
     pub(crate) fn find(&self, reference: &str) -> Result<Arc<Container>, ContainerError> {
         if reference.is_empty() {
             return Err(ContainerError::Invalid(
@@ -91,6 +100,9 @@ impl Registry {
             .and_then(|id| index.containers.get(&id.to_string()));
         if let Some(container) = named {
             return Ok(Arc::clone(container));
+        }
+        if let Some(container) = index.linked(name) {
+            return Ok(container);
         }
         let from = index.containers.range(reference.to_owned()..);
         let mut matching = from.take_while(|(id, _)| id.starts_with(reference));

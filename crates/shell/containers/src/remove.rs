@@ -110,11 +110,11 @@ impl Containers {
             })
     }
 
-    /// Removes the link `PARENT/ALIAS` from its parent.
+    /// Removes the link `PARENT/ALIAS` from its parent, also while that runs.
     fn discard_link(&self, reference: &str) -> Result<(), ContainerError> {
+        let target = self.registry.find(reference)?.id;
         let name = reference.strip_prefix('/').unwrap_or(reference);
         let Some((parent, alias)) = name.rsplit_once('/') else {
-            self.registry.find(reference)?;
             return Err(ContainerError::internal(
                 "Conflict, cannot remove the default link name of the container",
             ));
@@ -123,13 +123,13 @@ impl Containers {
             ContainerError::internal(format!("Cannot get parent /{parent} for link name /{name}"))
         })?;
         let turn = parent.turn()?;
-        if !turn.record().links.iter().any(|link| link.alias == alias) {
-            return Err(crate::container::no_such_container(reference));
-        }
-        turn.commit(&*self.parts.records, |record| {
+        let record = turn.commit(&*self.parts.records, |record| {
             record.links.retain(|link| link.alias != alias);
         })?;
-        Ok(())
+        self.parts
+            .networks
+            .unlink(&record.id, &target, alias)
+            .map_err(ContainerError::from)
     }
 
     pub(crate) fn discard_unused(

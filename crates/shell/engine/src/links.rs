@@ -54,14 +54,38 @@ impl Engine {
         }
     }
 
+    /// Takes a link off a sandbox; one that does not exist has none.
+    pub fn unlink(
+        &self,
+        id: &SandboxId,
+        target: &SandboxId,
+        alias: &str,
+    ) -> Result<(), EngineError> {
+        self.change_links(id, |links| {
+            let mut links = links.to_vec();
+            links.retain(|link| {
+                link.target != *target || link.names.first().is_none_or(|name| name != alias)
+            });
+            links
+        })
+    }
+
     fn refresh_links(&self, id: &SandboxId) -> Result<(), EngineError> {
+        self.change_links(id, |links| self.resolved(links))
+    }
+
+    fn change_links(
+        &self,
+        id: &SandboxId,
+        change: impl FnOnce(&[LegacyLink]) -> Vec<LegacyLink>,
+    ) -> Result<(), EngineError> {
         let _running = self.operations.read();
         let lock = self.locks.of(*id);
         let _own = lock.hold();
         let Some(old) = self.state().sandboxes.get(id).cloned() else {
             return Ok(());
         };
-        let links = self.resolved(&old.links);
+        let links = change(&old.links);
         if links == old.links {
             return Ok(());
         }
