@@ -7,6 +7,7 @@ use sealane_core::model::Id;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 /// How root file systems are made on this data root.
@@ -135,6 +136,9 @@ impl Images {
             // Of the folders that are stacked, the uppermost shows its mode and owner.
             copy::dress_like(&self.layers.files(top), &content)?;
         }
+        // Whatever the image says of its root, Docker lets every user in.
+        let open = PermissionsExt::from_mode(0o755);
+        fs::set_permissions(&content, open).map_err(failed("set the mode of", &content))?;
         // By this file programs tell that they run in a container.
         let sign = content.join(".dockerenv");
         fs::write(&sign, "").map_err(failed("write", &sign))?;
