@@ -11,6 +11,8 @@ use std::io::{self, Write};
 use std::net::IpAddr;
 use std::path::Path;
 
+/// The host's own names.
+const HOSTS: &str = "/etc/hosts";
 /// What we last wrote to resolv.conf: if the file differs, its user owns it.
 const WRITTEN: &str = "resolv.conf.written";
 
@@ -21,7 +23,7 @@ impl Engine {
             fs::create_dir_all(folder)?;
             sealane_kernel::fault::point("write sandbox files");
             overwrite(&folder.join("hostname"), &(full_hostname(sandbox) + "\n"))?;
-            overwrite(&folder.join("hosts"), &hosts(sandbox))?;
+            overwrite(&folder.join("hosts"), &first_hosts(sandbox)?)?;
             let text = self.resolv_conf(sandbox);
             if !self.user_owns_resolv_conf(folder) {
                 overwrite(&folder.join("resolv.conf"), &text)?;
@@ -106,6 +108,19 @@ fn full_hostname(sandbox: &Sandbox) -> String {
     match sandbox.domainname.as_str() {
         "" => sandbox.hostname.clone(),
         domain => format!("{}.{domain}", sandbox.hostname),
+    }
+}
+
+/// The hosts file of a new sandbox. In the host's own stack it is the host's, unless names are added:
+/// then it is made anew, as by Docker, so that they are not hidden by the host's.
+fn first_hosts(sandbox: &Sandbox) -> io::Result<String> {
+    if !sandbox.host || !sandbox.extra_hosts.is_empty() {
+        return Ok(hosts(sandbox));
+    }
+    match fs::read(HOSTS) {
+        Ok(bytes) => Ok(String::from_utf8_lossy(&bytes).into_owned()),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(String::new()),
+        Err(error) => Err(error),
     }
 }
 
