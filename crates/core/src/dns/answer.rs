@@ -1,10 +1,12 @@
 //! Answers: from the bytes of a query to the bytes of a reply, or to the word that somebody else
 //! must be asked.
 
-use super::draft::{Code, Draft, bare, encode_name};
+use super::draft::{Code, Draft, bare};
 use super::query::{is_query, opcode};
+use super::reverse::Reverse;
+use super::view::Below;
 use super::{EndpointNames, Query, Service, View, Zones};
-use std::net::IpAddr;
+use std::sync::Arc;
 
 /// How long a client may remember an answer of ours, in seconds: as long as with Docker.
 const TTL: u32 = 600;
@@ -15,11 +17,15 @@ const MAX_UDP: usize = 65_507;
 
 const OPCODE_QUERY: u8 = 0;
 const CLASS_IN: u16 = 1;
+const CLASS_ANY: u16 = 255;
 const TYPE_A: u16 = 1;
 const TYPE_PTR: u16 = 12;
-const TYPE_MX: u16 = 15;
 const TYPE_AAAA: u16 = 28;
 const TYPE_SRV: u16 = 33;
+/// Transfers of a zone, in part and as a whole.
+const TYPE_IXFR: u16 = 251;
+const TYPE_AXFR: u16 = 252;
+const TYPE_ANY: u16 = 255;
 
 /// How a query came, and so how long its reply may be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -106,25 +112,21 @@ impl<'a> Asked<'a> {
     }
 
     /// The reply, or `None` if nobody here knows.
+    ///
+    /// What is ours is answered whatever type and class is asked for, so that neither the question
+    /// leaves nor a server outside says that the name does not exist: a cache on the way would
+    /// believe that of all types (RFC 8020).
     fn answer(&self) -> Option<Draft> {
         if self.query.edns().is_some_and(|edns| edns.version != 0) {
             return Some(self.draft(Code::BadVersion));
         }
-        if self.query.class() != CLASS_IN {
-            return None;
-        }
         let name = self.query.name()?;
-        match self.query.kind() {
-            TYPE_A => self.addresses(&name, |endpoint| endpoint.ipv4.map(|v4| v4.octets())),
-            TYPE_AAAA => self.addresses(&name, |endpoint| endpoint.ipv6.map(|v6| v6.octets())),
-            // Empty, so that mail goes to the address of the name itself (RFC 5321, 5.1).
-            TYPE_MX => self
-                .view
-                .find(self.zones, &name)
-                .map(|_| self.draft(Code::NoError)),
-            TYPE_PTR => self.pointer(&name),
-            TYPE_SRV => self.services(&name),
-            _ => None,
+        if let Some(reverse) = Reverse::parse(&name) {
+            return self.reverse(&reverse);
+        }
+        match self.view.find(self.zones, &name) {
+            Some(endpoints) => Some(self.records_of(endpoints)),
+            None => self.below(&name).or_else(|| self.comes_again()),
         }
     }
 
@@ -132,34 +134,79 @@ impl<'a> Asked<'a> {
         Draft::new(self.query, code, self.largest)
     }
 
-    fn addresses<const N: usize>(
-        &self,
-        name: &str,
-        octets: impl Fn(&EndpointNames) -> Option<[u8; N]>,
-    ) -> Option<Draft> {
-        let Some(endpoints) = self.view.find(self.zones, name) else {
-            // The client will come again with a search domain appended.
-            let comes_again = self.view.ndots_set && self.query.is_single_label();
-            return comes_again.then(|| self.draft(Code::NoError));
-        };
-        let mut addresses: Vec<_> = endpoints.iter().filter_map(|e| octets(e)).collect();
-        shuffle(&mut addresses, self.seed);
+    /// Whether records of this type are wanted.
+    fn wants(&self, kind: u16) -> bool {
+        matches!(self.query.class(), CLASS_IN | CLASS_ANY)
+            && (self.query.kind() == kind || self.query.kind() == TYPE_ANY)
+    }
+
+    /// What is known of a name of ours: its addresses. Of every other type there is nothing.
+    fn records_of(&self, endpoints: &[Arc<EndpointNames>]) -> Draft {
+        if matches!(self.query.kind(), TYPE_AXFR | TYPE_IXFR) {
+            return self.draft(Code::Refused);
+        }
         let mut draft = self.draft(Code::NoError);
+        let v4 = endpoints.iter().filter_map(|e| Some(e.ipv4?.octets()));
+        self.add_addresses(&mut draft, TYPE_A, v4.collect());
+        let v6 = endpoints.iter().filter_map(|e| Some(e.ipv6?.octets()));
+        self.add_addresses(&mut draft, TYPE_AAAA, v6.collect());
+        draft
+    }
+
+    fn add_addresses<const N: usize>(&self, draft: &mut Draft, kind: u16, all: Vec<[u8; N]>) {
+        let mut addresses = all;
+        if !self.wants(kind) {
+            return;
+        }
+        shuffle(&mut addresses, self.seed);
         for address in &addresses {
-            draft.answer(self.query.kind(), TTL, &[address]);
+            draft.answer(kind, TTL, &[address]);
+        }
+    }
+
+    /// A single label that nobody here has, when the client will come again with a search domain
+    /// appended.
+    fn comes_again(&self) -> Option<Draft> {
+        let addresses = matches!(self.query.kind(), TYPE_A | TYPE_AAAA);
+        let comes_again = self.view.ndots_set && self.query.is_single_label() && addresses;
+        comes_again.then(|| self.draft(Code::NoError))
+    }
+
+    /// An address of ours has a name or none, one that could be ours does not exist.
+    fn reverse(&self, reverse: &Reverse) -> Option<Draft> {
+        let address = reverse.address();
+        let found = address.and_then(|address| self.view.endpoint_at(self.zones, &address));
+        let Some((network, endpoint)) = found else {
+            let exists = address.is_none() && !reverse.is_below;
+            let code = if exists {
+                Code::NoError
+            } else {
+                Code::NoSuchName
+            };
+            return self.view.owns(&reverse.net).then(|| self.draft(code));
+        };
+        if reverse.is_below {
+            return Some(self.draft(Code::NoSuchName));
+        }
+        let mut draft = self.draft(Code::NoError);
+        if let Some(name) = network.name_of(endpoint).filter(|_| self.wants(TYPE_PTR)) {
+            draft.answer(TYPE_PTR, TTL, &[&name]);
         }
         Some(draft)
     }
 
-    fn pointer(&self, name: &str) -> Option<Draft> {
-        let host = self.view.name_of(self.zones, &reversed(name)?)?;
-        let mut draft = self.draft(Code::NoError);
-        draft.answer(TYPE_PTR, TTL, &[&encode_name(&host)?]);
-        Some(draft)
+    /// A service below a name of ours; that there is none, if nobody else could have one there.
+    fn below(&self, name: &str) -> Option<Draft> {
+        let services = self.services(name).filter(|_| self.wants(TYPE_SRV));
+        services.or_else(|| match self.view.below(self.zones, name)? {
+            Below::Exists => Some(self.draft(Code::NoError)),
+            Below::Nothing => Some(self.draft(Code::NoSuchName)),
+        })
     }
 
     fn services(&self, name: &str) -> Option<Draft> {
-        let [port_name, protocol, host] = exactly(name.splitn(3, '.'))?;
+        let (port_name, rest) = name.split_once('.')?;
+        let (protocol, host) = rest.split_once('.')?;
         let asked = |service: &&Service| {
             service.port_name.eq_ignore_ascii_case(port_name)
                 && service.protocol.eq_ignore_ascii_case(protocol)
@@ -167,10 +214,8 @@ impl<'a> Asked<'a> {
         let endpoints = self.view.find(self.zones, host)?;
         let mut found: Vec<_> = (endpoints.iter())
             .flat_map(|e| {
-                e.services
-                    .iter()
-                    .filter(asked)
-                    .map(move |service| (e, service.port))
+                let ports = e.services.iter().filter(asked).map(|service| service.port);
+                ports.filter_map(move |port| Some((e, port, e.first_name()?)))
             })
             .collect();
         shuffle(&mut found, self.seed);
@@ -178,11 +223,6 @@ impl<'a> Asked<'a> {
             return None;
         }
         let mut draft = self.draft(Code::NoError);
-        let target = |endpoint: &EndpointNames| encode_name(endpoint.names.first()?);
-        let found: Vec<_> = found
-            .into_iter()
-            .filter_map(|(e, p)| Some((e, p, target(e)?)))
-            .collect();
         for (_, port, target) in &found {
             let no_preference = [0; 4]; // priority and weight
             draft.answer(
@@ -198,27 +238,6 @@ impl<'a> Asked<'a> {
         }
         Some(draft)
     }
-}
-
-/// The address that a name below `in-addr.arpa` or `ip6.arpa` stands for.
-fn reversed(name: &str) -> Option<IpAddr> {
-    if let Some(octets) = name.strip_suffix(".in-addr.arpa") {
-        let octets = octets.rsplit('.').map(|octet| octet.parse::<u8>().ok());
-        return Some(exactly::<u8, 4>(octets.collect::<Option<Vec<_>>>()?)?.into());
-    }
-    let digits = name.strip_suffix(".ip6.arpa")?.rsplit('.');
-    let digit = |text: &str| {
-        u8::from_str_radix(text, 16)
-            .ok()
-            .filter(|_| text.len() == 1)
-    };
-    let digits: [u8; 32] = exactly(digits.map(digit).collect::<Option<Vec<_>>>()?)?;
-    Some(std::array::from_fn::<u8, 16, _>(|i| digits[2 * i] << 4 | digits[2 * i + 1]).into())
-}
-
-/// The items as an array, if there are exactly as many.
-fn exactly<T, const N: usize>(items: impl IntoIterator<Item = T>) -> Option<[T; N]> {
-    items.into_iter().collect::<Vec<_>>().try_into().ok()
 }
 
 /// Fisher and Yates' shuffle, with Knuth's generator (MMIX) for its choices.

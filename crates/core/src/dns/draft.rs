@@ -27,6 +27,7 @@ pub(super) enum Code {
     NoError = 0,
     FormatError = 1,
     ServerFailure = 2,
+    NoSuchName = 3,
     NotImplemented = 4,
     Refused = 5,
     /// Only in the EDNS record, its lower bits are zero.

@@ -16,6 +16,7 @@ mod hosts;
 mod query;
 mod race;
 mod resolv_conf;
+mod reverse;
 mod view;
 mod wire;
 mod zone;

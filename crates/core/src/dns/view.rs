@@ -1,7 +1,9 @@
 //! Views: what one sandbox sees of the zones, and the order it looks in.
 
-use super::{EndpointNames, Zones};
+use super::draft::encode_name;
+use super::{EndpointNames, Service, Zones};
 use crate::model::NetworkId;
+use ipnet::IpNet;
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -35,6 +37,16 @@ pub struct NetworkView {
     name: String,
     lower_name: String,
     aliases: BTreeMap<String, String>,
+    subnets: Vec<IpNet>,
+}
+
+/// What there is below a name of ours.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Below {
+    /// Something, if not of the type asked for.
+    Exists,
+    /// Nothing at all.
+    Nothing,
 }
 
 impl NetworkView {
@@ -52,6 +64,7 @@ impl NetworkView {
             name: name.into(),
             lower_name: name.to_ascii_lowercase(),
             aliases: links.into_iter().map(lower).collect(),
+            subnets: vec![],
         }
     }
 }
@@ -80,16 +93,85 @@ impl View {
             })
     }
 
-    /// `NAME.NETWORK` of the endpoint that has this address.
-    pub fn name_of(&self, zones: &Zones, address: &IpAddr) -> Option<String> {
+    /// The endpoint that has this address, and the network on which it has it.
+    pub(super) fn endpoint_at<'a>(
+        &'a self,
+        zones: &'a Zones,
+        address: &IpAddr,
+    ) -> Option<(&'a NetworkView, &'a EndpointNames)> {
         self.networks.iter().find_map(|network| {
-            let name = zones.zone(&network.network)?.name_of(address)?;
-            Some(format!("{name}.{}", network.name))
+            let zone = zones.zone(&network.network)?;
+            Some((network, zone.at(address)?))
+        })
+    }
+
+    /// Whether all these addresses are of networks that hold no others' addresses: nobody outside
+    /// can know their names.
+    pub(super) fn owns(&self, addresses: &IpNet) -> bool {
+        let subnets = || self.networks.iter().flat_map(|network| &network.subnets);
+        subnets().any(|subnet| subnet.contains(addresses))
+    }
+
+    /// What there is at a name that nobody here has, but that lies below one of ours by labels as
+    /// `_http._tcp`, which tell of the name itself; `None` if it may exist outside.
+    ///
+    /// Other names below ours may: a container called `consul` or `internal` is no reason to cut
+    /// its network off from a domain of that name. Nor does a name of several labels, which may
+    /// stand for a host of a real domain, hide what that domain says of it.
+    pub(super) fn below(&self, zones: &Zones, name: &str) -> Option<Below> {
+        let mut host = name;
+        while host.starts_with('_') {
+            host = host.split_once('.')?.1;
+        }
+        let labels = name.strip_suffix(host)?.strip_suffix('.')?;
+        let endpoints = self.find(zones, host)?;
+        if !self.is_ours_alone(host) {
+            return None;
+        }
+        let announced = |service: &Service| {
+            let Service {
+                port_name,
+                protocol,
+                ..
+            } = service;
+            labels.eq_ignore_ascii_case(protocol)
+                || labels.eq_ignore_ascii_case(&format!("{port_name}.{protocol}"))
+        };
+        let exists = endpoints.iter().flat_map(|e| &e.services).any(announced);
+        Some(if exists {
+            Below::Exists
+        } else {
+            Below::Nothing
+        })
+    }
+
+    /// Whether a name of ours is of a form that names outside have not: a single label, followed at
+    /// most by a network's, if that is one too.
+    fn is_ours_alone(&self, name: &str) -> bool {
+        name.split_once('.').is_none_or(|(_, network)| {
+            !network.contains('.') && self.networks.iter().any(|n| n.is_called(Some(network)))
         })
     }
 }
 
 impl NetworkView {
+    /// The same network, where no addresses of these subnets are others' (as on a LAN they are).
+    #[must_use]
+    pub fn with_subnets(mut self, subnets: impl IntoIterator<Item = IpNet>) -> Self {
+        self.subnets = subnets.into_iter().collect();
+        self
+    }
+
+    /// What a reverse lookup of an endpoint says, as a message carries it: `NAME.NETWORK` with the
+    /// first name that fits, or that name alone where the network's does not fit.
+    pub(super) fn name_of(&self, endpoint: &EndpointNames) -> Option<Vec<u8>> {
+        let with_network = |name: &String| encode_name(&format!("{name}.{}", self.name));
+        let names = endpoint.names.iter();
+        names
+            .filter_map(|name| with_network(name).or_else(|| encode_name(name)))
+            .next()
+    }
+
     fn is_called(&self, name: Option<&str>) -> bool {
         name.is_none_or(|name| name == self.lower_name)
     }

@@ -4,6 +4,7 @@
 //! adding an endpoint to 10,000 costs as little as to ten, and readers of the old one are not
 //! disturbed. Names are kept in lower case.
 
+use super::draft::encode_name;
 use crate::model::{EndpointId, NetworkId};
 use imbl::shared_ptr::DefaultSharedPtr;
 use imbl::{GenericHashMap, OrdMap};
@@ -16,7 +17,7 @@ use std::sync::Arc;
 pub struct EndpointNames {
     /// The endpoint.
     pub id: EndpointId,
-    /// Its names. A reverse lookup gives the first one.
+    /// Its names. A reverse lookup gives the first one that a message can carry.
     pub names: Vec<String>,
     /// Its IPv4 address.
     pub ipv4: Option<Ipv4Addr>,
@@ -24,6 +25,14 @@ pub struct EndpointNames {
     pub ipv6: Option<Ipv6Addr>,
     /// The ports it announces by SRV records under each of its names.
     pub services: Vec<Service>,
+}
+
+impl EndpointNames {
+    /// The first of its names that a message can carry, as a message carries it: no label of it is
+    /// longer than 63 bytes.
+    pub(super) fn first_name(&self) -> Option<Vec<u8>> {
+        self.names.iter().find_map(|name| encode_name(name))
+    }
 }
 
 /// A port announced by name: `port_name.protocol.NAME`, as in `_http._tcp.web`.
@@ -103,13 +112,9 @@ impl Zone {
         self.by_name.get(name).map_or(&[], |endpoints| endpoints)
     }
 
-    /// The first name of the endpoint that has this address.
-    pub fn name_of(&self, address: &IpAddr) -> Option<&str> {
-        self.by_address
-            .get(address)?
-            .names
-            .first()
-            .map(String::as_str)
+    /// The endpoint that has this address.
+    pub fn at(&self, address: &IpAddr) -> Option<&EndpointNames> {
+        self.by_address.get(address).map(|endpoint| &**endpoint)
     }
 
     /// The names and addresses of this endpoint.
@@ -151,7 +156,7 @@ fn keys(endpoint: &EndpointNames) -> Vec<String> {
     let mut keys: Vec<_> = endpoint
         .names
         .iter()
-        .map(|name| name.to_ascii_lowercase())
+        .map(|name| name.trim_end_matches('.').to_ascii_lowercase())
         .collect();
     keys.sort_unstable();
     keys.dedup();
@@ -178,6 +183,11 @@ mod tests {
         }
     }
 
+    fn name_at<'a>(zone: &'a Zone, address: &str) -> Option<&'a str> {
+        let endpoint = zone.at(&address.parse().unwrap())?;
+        endpoint.names.first().map(String::as_str)
+    }
+
     #[test]
     fn endpoints_may_share_a_name_and_leave_it_one_by_one() {
         let (a, b) = (endpoint("a", 1), endpoint("b", 2));
@@ -197,8 +207,8 @@ mod tests {
             .with_endpoint(endpoint("a", 1))
             .with_endpoint(endpoint("a", 9));
         assert_eq!(zone.named("a").len(), 1);
-        assert_eq!(zone.name_of(&"10.0.0.1".parse().unwrap()), None);
-        assert_eq!(zone.name_of(&"10.0.0.9".parse().unwrap()), Some("a"));
+        assert_eq!(name_at(&zone, "10.0.0.1"), None);
+        assert_eq!(name_at(&zone, "10.0.0.9"), Some("a"));
     }
 
     #[test]
@@ -206,6 +216,6 @@ mod tests {
         let (a, b) = (endpoint("a", 1), endpoint("b", 1));
         let zone = Zone::default().with_endpoint(a.clone()).with_endpoint(b);
         let zone = zone.without_endpoint(&a.id);
-        assert_eq!(zone.name_of(&"10.0.0.1".parse().unwrap()), Some("b"));
+        assert_eq!(name_at(&zone, "10.0.0.1"), Some("b"));
     }
 }

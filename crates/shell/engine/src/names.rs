@@ -2,6 +2,7 @@
 
 use crate::locks::LockIgnoringPoison;
 use crate::{Engine, EngineError};
+use ipnet::IpNet;
 use sealane_core::dns::{
     EndpointNames, ExternalServer, Forwarding, NetworkView, ResolvConf, View, render_internal,
 };
@@ -192,6 +193,14 @@ pub fn dns_names(sandbox: &Sandbox, endpoint: &Endpoint) -> Vec<String> {
     names
 }
 
+/// The subnets in which only our containers have addresses: those of a bridge that we made. A
+/// network on the wire of the host's links shares its subnet with the LAN.
+fn own_subnets(network: &Network) -> impl Iterator<Item = IpNet> {
+    let own = network.spec.driver.publishes() && network.users_device.is_none();
+    let both = network.subnets(false).chain(network.subnets(true));
+    both.filter(move |_| own).map(|subnet| subnet.subnet)
+}
+
 /// What a sandbox sees: its user-defined networks by name, its links, and whether it may ask out.
 fn view(sandbox: &Sandbox, networks: &BTreeMap<NetworkId, Arc<Network>>, ndots_set: bool) -> View {
     let mut joined: Vec<(&Network, &Endpoint)> = sandbox
@@ -204,7 +213,7 @@ fn view(sandbox: &Sandbox, networks: &BTreeMap<NetworkId, Arc<Network>>, ndots_s
     let network_view = |(network, endpoint): &(&Network, &Endpoint)| {
         let links = endpoint.spec.links.iter();
         let links = links.map(|(target, alias)| (target.as_str(), alias.as_str()));
-        NetworkView::new(network.id, &network.spec.name, links)
+        NetworkView::new(network.id, &network.spec.name, links).with_subnets(own_subnets(network))
     };
     View {
         networks: joined.iter().map(network_view).collect(),

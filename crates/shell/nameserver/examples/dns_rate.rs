@@ -47,6 +47,7 @@ fn main() {
     for names in [1, 10_000] {
         measure_names(names);
     }
+    measure_relayed();
     measure_dead_upstream();
 }
 
@@ -76,6 +77,39 @@ fn measure_names(names: usize) {
         percentile(&mut delays, 0.5),
         percentile(&mut delays, 0.99),
     );
+}
+
+/// How many names a second are relayed, each asked once, so that none comes from memory.
+fn measure_relayed() {
+    let upstream = UdpSocket::bind("127.0.0.2:0").unwrap();
+    let address = upstream.local_addr().unwrap();
+    thread::spawn(move || answer_all(&upstream));
+    let asked = Upstream {
+        address,
+        from_host: true,
+    };
+    let (_nameserver, resolver) = start_resolver(1, vec![asked]);
+    pin(CLIENT_CORE);
+    let client = connect(resolver);
+    let mut buffer = [0; 512];
+    let mut rates: Vec<_> = (0..TURNS)
+        .map(|turn| {
+            let (started, mut answered) = (Instant::now(), 0_u32);
+            while started.elapsed() < TURN {
+                for i in 0..WINDOW {
+                    let name = format!("relayed{turn}-{answered}-{i}");
+                    client.send(&query(&name, i)).unwrap();
+                }
+                for _ in 0..WINDOW {
+                    client.recv(&mut buffer).unwrap();
+                    answered += 1;
+                }
+            }
+            f64::from(answered) / started.elapsed().as_secs_f64()
+        })
+        .collect();
+    println!();
+    println!("relayed, each name once: {:.0}/s", median(&mut rates));
 }
 
 /// Names that must be relayed, the first of two upstreams being silent.

@@ -237,12 +237,21 @@ fn forged_replies_are_not_believed() {
 }
 
 #[test]
-fn other_types_of_a_known_name_are_relayed() {
+fn no_question_about_a_known_name_is_relayed() {
     in_netns(|| {
         let (world, first) = one(Manner::Deny);
-        assert_eq!(world.dig("web TXT").status, "NXDOMAIN");
-        assert_eq!(world.dig("web AAAA").status, "NOERROR");
-        assert_eq!(first.datagrams(), 1);
+        for asked in [
+            "web TXT",
+            "web AAAA",
+            "web TYPE65",
+            "web SOA",
+            "web ANY",
+            "web CH A",
+        ] {
+            assert_eq!(world.dig(asked).status, "NOERROR", "{asked}");
+        }
+        assert_eq!(world.dig("_http._tcp.web SRV").status, "NXDOMAIN");
+        assert_eq!(first.datagrams() + first.streams(), 0);
     });
 }
 

@@ -189,10 +189,58 @@ fn what_nobody_here_knows_is_forwarded() {
             assert_eq!(world.look_up(name, kind), None, "{name} {kind}");
         }
     }
-    assert_eq!(world.look_up("web.", RecordType::TXT), None);
-    let mut chaos = query("web.", RecordType::A);
+    let mut chaos = query("version.bind.", RecordType::TXT);
     chaos.queries[0].set_query_class(DNSClass::CH);
     assert_eq!(world.ask(&chaos), None);
+}
+
+#[test]
+fn of_a_known_name_no_question_is_forwarded() {
+    let world = world();
+    for name in ["web.", "db.blue.", "a.b.green.net.", "storage."] {
+        for kind in (1..=260).filter(|kind| ![1, 28, 251, 252, 255].contains(kind)) {
+            // An EDNS record is no question; everything else is.
+            let kind = RecordType::from(kind);
+            assert_eq!(world.look_up(name, kind), found(&[]), "{name} {kind}");
+        }
+        for kind in [RecordType::AXFR, RecordType::IXFR] {
+            let reply = world.ask(&query(name, kind)).unwrap();
+            assert_eq!(reply.metadata.response_code, ResponseCode::Refused);
+        }
+        let mut chaos = query(name, RecordType::A);
+        chaos.queries[0].set_query_class(DNSClass::CH);
+        assert!(world.ask(&chaos).unwrap().answers.is_empty());
+    }
+    assert_eq!(
+        world.look_up("db.green.net.", RecordType::ANY),
+        found(&["10.0.2.2", "fd00::2:2"]),
+        "any means what there is"
+    );
+}
+
+#[test]
+fn a_service_of_a_known_name_exists_or_nobody_has_it() {
+    let world = world();
+    let code = |name: &str, kind| {
+        let reply = world.ask(&query(name, kind))?;
+        assert!(reply.answers.is_empty());
+        Some(reply.metadata.response_code)
+    };
+    let (exists, nothing) = (Some(ResponseCode::NoError), Some(ResponseCode::NXDomain));
+    assert_eq!(code("_http._tcp.web.", RecordType::TXT), exists);
+    assert_eq!(code("_tcp.web.", RecordType::SRV), exists);
+    assert_eq!(code("_ftp._tcp.web.", RecordType::SRV), nothing);
+    assert_eq!(code("_x.web.", RecordType::TXT), nothing);
+    assert_eq!(code("_443._tcp.web.blue.", RecordType::TLSA), nothing);
+    // These may be names outside: of the domain `web`, of the domain `net`, of the host `a.b`.
+    for name in [
+        "x.web.",
+        "_x.y.web.",
+        "_x.web.green.net.",
+        "_acme-challenge.a.b.",
+    ] {
+        assert_eq!(code(name, RecordType::TXT), None, "{name}");
+    }
 }
 
 #[test]
@@ -222,8 +270,65 @@ fn an_address_leads_back_to_the_first_name_and_its_network() {
     assert_eq!(world.look_up(nibbles, ptr), found(&["db.Green.net."]));
     assert_eq!(world.look_up("9.1.0.10.in-addr.arpa.", ptr), None);
     assert_eq!(world.look_up("1.0.10.in-addr.arpa.", ptr), None);
-    assert_eq!(world.look_up("1.1.1.0.10.in-addr.arpa.", ptr), None);
-    assert_eq!(world.look_up("web.", ptr), None);
+    assert_eq!(world.look_up("1.1.9.0.10.in-addr.arpa.", ptr), None);
+    assert_eq!(world.look_up("web.", ptr), found(&[]));
+    for kind in [RecordType::TXT, RecordType::A, RecordType::SOA] {
+        assert_eq!(world.look_up("1.1.0.10.in-addr.arpa.", kind), found(&[]));
+    }
+}
+
+#[test]
+fn addresses_of_our_subnets_are_nobody_elses_question() {
+    let mut world = world();
+    let subnets = ["10.0.1.0/24", "fd00::/64"].map(|subnet| subnet.parse().unwrap());
+    world.view.networks[0] =
+        NetworkView::new(derive_id(&[b"blue"]), "blue", []).with_subnets(subnets);
+    let code = |name: &str| {
+        let reply = world.ask(&query(name, RecordType::PTR))?;
+        Some((reply.metadata.response_code, reply.answers.len()))
+    };
+    let nobody = Some((ResponseCode::NXDomain, 0));
+    assert_eq!(
+        code("1.1.0.10.in-addr.arpa."),
+        Some((ResponseCode::NoError, 1))
+    );
+    assert_eq!(code("9.1.0.10.in-addr.arpa."), nobody);
+    assert_eq!(code("b._dns-sd._udp.0.1.0.10.in-addr.arpa."), nobody);
+    assert_eq!(
+        code("1.0.10.in-addr.arpa."),
+        Some((ResponseCode::NoError, 0))
+    );
+    assert_eq!(code("_x.1.1.0.10.in-addr.arpa."), nobody);
+    let unknown = format!("9.{}d.f.ip6.arpa.", "0.".repeat(29));
+    assert_eq!(code(&unknown), nobody);
+    // The second network is a LAN's: who has no name here may have one there.
+    assert_eq!(
+        code("3.2.0.10.in-addr.arpa."),
+        Some((ResponseCode::NoError, 1))
+    );
+    assert_eq!(code("9.2.0.10.in-addr.arpa."), None);
+    assert_eq!(code("0.10.in-addr.arpa."), None, "more than ours");
+}
+
+#[test]
+fn what_no_message_can_carry_does_not_hide_the_rest() {
+    let (long, ptr) = ("n".repeat(64), RecordType::PTR);
+    let with = |names: &[&str], network: &str| {
+        let mut world = world();
+        let mut named = endpoint("x", 7, 7);
+        named.names = names.iter().map(|name| name.to_string()).collect();
+        let (id, zone) = (derive_id(&[b"blue"]), Zone::default().with_endpoint(named));
+        world.zones = world.zones.with_zone(id, zone);
+        world.view.networks[0] = NetworkView::new(id, network, []);
+        world.look_up("7.7.0.10.in-addr.arpa.", ptr)
+    };
+    assert_eq!(with(&[&long, "alias"], "blue"), found(&["alias.blue."]));
+    assert_eq!(with(&["web", "alias"], &long), found(&["web."]));
+    assert_eq!(with(&[&long, "id"], &long), found(&["id."]));
+    assert_eq!(with(&[&long], "blue"), found(&[]));
+    let many = ["abcdefghi."; 20].concat() + "end";
+    let whole = format!("{many}.");
+    assert_eq!(with(&[&many], &"z".repeat(60)), found(&[&whole]));
 }
 
 #[test]
@@ -234,7 +339,6 @@ fn a_service_is_found_with_the_address_of_its_host() {
         .unwrap();
     assert_eq!(reply.answers[0].data.to_string(), "0 0 8080 web.");
     assert_eq!(reply.additionals[0].to_string(), "web. 600 IN A 10.0.1.1");
-    assert_eq!(world.ask(&query("_ftp._tcp.web.", RecordType::SRV)), None);
     assert_eq!(
         world.ask(&query("_http._tcp.db.green.net.", RecordType::SRV)),
         None
