@@ -8,6 +8,8 @@ use std::time::{Duration, Instant};
 
 /// How long a connection may do nothing whole: bytes that drip do not count.
 const IDLE: Duration = Duration::from_secs(10);
+/// The same before its first query.
+const SILENT: Duration = Duration::from_secs(3);
 
 /// A client's connection.
 pub(crate) struct Client {
@@ -17,6 +19,8 @@ pub(crate) struct Client {
     /// Queries that are being relayed.
     relayed: usize,
     active: Instant,
+    /// Whether it has asked anything yet.
+    has_asked: bool,
     interest: EventFlags,
 }
 
@@ -32,6 +36,7 @@ impl Client {
             resolver,
             relayed: 0,
             active: now,
+            has_asked: false,
             interest: EventFlags::IN,
         })
     }
@@ -58,6 +63,7 @@ impl Client {
         let queries = self.framed.receive(buffer)?;
         if !queries.is_empty() {
             self.active = now;
+            self.has_asked = true;
         }
         Ok(queries)
     }
@@ -80,7 +86,7 @@ impl Client {
 
     /// When it has been idle for too long, if nothing happens before.
     pub(crate) fn deadline(&self) -> Instant {
-        self.active + IDLE
+        self.active + if self.has_asked { IDLE } else { SILENT }
     }
 
     /// Whether it has been idle for too long. A client whose query is being relayed is not idle.
@@ -88,9 +94,16 @@ impl Client {
         self.relayed == 0 && now >= self.deadline()
     }
 
-    /// When it last asked or was answered.
-    pub(crate) fn last_active(&self) -> Instant {
-        self.active
+    /// Whether it has not asked anything yet.
+    pub(crate) fn is_silent(&self) -> bool {
+        !self.has_asked
+    }
+
+    /// What it is worth when room has to be made: a connection that waits for a reply more than one
+    /// that has asked, that more than one that has said nothing; among equals, the one that was
+    /// active last.
+    pub(crate) fn worth(&self) -> (bool, bool, Instant) {
+        (self.relayed > 0, self.has_asked, self.active)
     }
 
     /// Has the poller watch for what can happen next. `false` says that nothing can: the client

@@ -7,13 +7,18 @@ use crate::poller::{EventFlags, Kind, Serial};
 use crate::relay::ReplyTo;
 use crate::timers::Timer;
 use sealane_core::dns::{Outcome, Transport, answer};
+use std::collections::HashMap;
 use std::io::{self, ErrorKind};
 use std::net::TcpStream;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-/// How many connections one sandbox may have; the one idle for longest makes room.
+/// How many connections one sandbox may have; the one worth least makes room,
 const MAX_CLIENTS: usize = 64;
+/// how many of them may have said nothing yet: the other places are for those that ask,
+const MAX_SILENT: usize = 48;
+/// and how many all sandboxes may have together; the one that has most makes room.
+const MAX_ALL: usize = 1_024;
 /// How long a listener rests when there are no descriptors left for another connection.
 const REST: Duration = Duration::from_secs(1);
 
@@ -41,17 +46,7 @@ impl Server {
     }
 
     fn welcome(&mut self, stream: TcpStream, resolver: Serial) {
-        let of_sandbox = || {
-            self.clients
-                .iter()
-                .filter(|(_, client)| client.resolver == resolver)
-        };
-        if of_sandbox().count() >= MAX_CLIENTS {
-            let oldest = of_sandbox().min_by_key(|(_, client)| client.last_active());
-            if let Some(oldest) = oldest.map(|(serial, _)| *serial) {
-                self.clients.remove(&oldest);
-            }
-        }
+        self.make_room(resolver);
         let serial = self.poller.serial();
         let client = Client::accept(stream, resolver, Instant::now())
             .and_then(|client| client.register(serial, &self.poller).map(|()| client));
@@ -59,9 +54,42 @@ impl Server {
             Ok(client) => {
                 self.timers.set(client.deadline(), Timer::Client(serial));
                 self.clients.insert(serial, client);
+                // Its query is often there already: a crowd behind it cannot push it out unread.
+                self.serve_client(serial, EventFlags::IN);
             }
             Err(error) => tracing::debug!(%error, "a connection cannot be taken"),
         }
+    }
+
+    /// Makes room for another connection of a sandbox.
+    fn make_room(&mut self, resolver: Serial) {
+        let of = |resolver: Serial| {
+            let clients = self.clients.iter();
+            clients.filter(move |(_, client)| client.resolver == resolver)
+        };
+        let silent = of(resolver)
+            .filter(|(_, client)| client.is_silent())
+            .count();
+        let crowded = match silent >= MAX_SILENT || of(resolver).count() >= MAX_CLIENTS {
+            true => Some(resolver),
+            false if self.clients.len() >= MAX_ALL => self.most_crowded(),
+            false => None,
+        };
+        let crowd = crowded.into_iter().flat_map(of);
+        let least = crowd.min_by_key(|(_, client)| client.worth());
+        if let Some(least) = least.map(|(serial, _)| *serial) {
+            self.clients.remove(&least);
+        }
+    }
+
+    /// The resolver with most connections.
+    fn most_crowded(&self) -> Option<Serial> {
+        let mut counts: HashMap<Serial, usize> = HashMap::new();
+        for client in self.clients.values() {
+            *counts.entry(client.resolver).or_default() += 1;
+        }
+        let most = counts.into_iter().max_by_key(|(_, count)| *count);
+        most.map(|(resolver, _)| resolver)
     }
 
     pub(super) fn watch_listener(&mut self, serial: Serial, interest: EventFlags) {
