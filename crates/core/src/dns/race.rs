@@ -3,13 +3,22 @@
 //! The upstreams have an order, and the first is asked first. If it has not answered after a
 //! moment the next is asked too, and so on; the first good answer wins. What a later server denies
 //! is believed only when the earlier ones had their time: they may know names that it does not.
+//!
+//! Servers of one configuration are a group and should know the same names: what one of them denies
+//! the others are not asked. Servers of another network are another group and may know more: a name
+//! does not exist only when every group denied it, and of two groups that know it the earlier one
+//! is right.
 
 use std::time::{Duration, Instant};
 
 /// How long an upstream is waited for before the next is asked as well.
 const HEDGE: Duration = Duration::from_millis(25);
-/// How long a later upstream's "no" waits for an earlier one to know better.
+/// How long a later upstream's word waits for an earlier one to know better.
 const PATIENCE: Duration = Duration::from_secs(1);
+/// How long the denial of one group waits for another group: long enough to ask it twice,
+const PATIENCE_ACROSS: Duration = Duration::from_secs(2);
+/// and how long if nobody of it is expected to answer.
+const PATIENCE_SUSPECT: Duration = Duration::from_millis(250);
 /// When an upstream is asked again: one lost packet must not cost the client its own time-out.
 const RESEND: Duration = Duration::from_secs(1);
 /// When an upstream has failed.
@@ -20,42 +29,57 @@ const TIMEOUT: Duration = Duration::from_secs(4);
 pub enum Next {
     /// Ask this upstream, now.
     Ask(usize),
+    /// Ask this upstream again: the first time it has not answered.
+    Remind(usize),
     /// Look again then.
     Wait(Instant),
-    /// Deliver the answer that was held back.
-    Deliver,
+    /// Deliver what this upstream answered.
+    Deliver(usize),
     /// Tell the client that nobody answered.
     GiveUp,
 }
 
-/// What to do with an answer.
+/// What an upstream answered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Found {
+    /// What was asked for, or where to look for it.
+    Records,
+    /// The name exists, and has no such record.
+    NoRecords,
+    /// There is no such name.
+    NoName,
+}
+
+/// An upstream that may be asked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Verdict {
-    /// It is the answer.
-    Deliver,
-    /// Keep it until [`Next::Deliver`].
-    Hold,
+pub struct Entrant {
+    /// Its place in the configuration.
+    pub upstream: usize,
+    /// The group it is of; earlier groups come first.
+    pub group: usize,
+    /// Whether it is not expected to answer.
+    pub suspect: bool,
 }
 
 /// The asking of one question.
 #[derive(Clone, Debug)]
 pub struct Race {
     lanes: Vec<Lane>,
-    held: Option<Held>,
+    said: Vec<Said>,
 }
 
-/// A "no" that an upstream before this one may correct for a while.
+/// What was answered, and not delivered yet.
 #[derive(Clone, Copy, Debug)]
-struct Held {
+struct Said {
     upstream: usize,
-    until: Instant,
+    group: usize,
+    found: Found,
+    since: Instant,
 }
 
 #[derive(Clone, Copy, Debug)]
 struct Lane {
-    upstream: usize,
-    /// Whether it is not expected to answer.
-    suspect: bool,
+    entrant: Entrant,
     state: State,
 }
 
@@ -68,59 +92,71 @@ enum State {
 }
 
 impl Race {
-    /// A race among upstreams, known by their place in the configuration. Those that are not
-    /// expected to answer come last, and nobody waits for them.
-    pub fn new(upstreams: impl IntoIterator<Item = (usize, bool)>) -> Self {
-        let lane = |(upstream, suspect)| Lane {
-            upstream,
-            suspect,
+    /// A race among upstreams. Those that are not expected to answer come last, and nobody waits
+    /// for them.
+    pub fn new(entrants: impl IntoIterator<Item = Entrant>) -> Self {
+        let lane = |entrant| Lane {
+            entrant,
             state: State::Idle,
         };
-        let mut lanes: Vec<_> = upstreams.into_iter().map(lane).collect();
-        lanes.sort_by_key(|lane| (lane.suspect, lane.upstream));
-        Self { lanes, held: None }
+        let mut lanes: Vec<_> = entrants.into_iter().map(lane).collect();
+        lanes.sort_by_key(|lane| {
+            let Entrant {
+                upstream,
+                group,
+                suspect,
+            } = lane.entrant;
+            (suspect, group, upstream)
+        });
+        Self {
+            lanes,
+            said: vec![],
+        }
     }
 
-    /// What to do now. Ask again after each [`Next::Ask`].
+    /// What to do now. Ask again after each [`Next::Ask`] and [`Next::Remind`].
     pub fn next(&mut self, now: Instant) -> Next {
         for lane in &mut self.lanes {
             if lane.asked_at().is_some_and(|since| now >= since + TIMEOUT) {
                 lane.state = State::TimedOut;
             }
         }
-        if self
-            .held
-            .is_some_and(|held| now >= held.until || !self.may_be_corrected(held.upstream))
-        {
-            return Next::Deliver;
+        self.rest_denied_groups(now);
+        if let Some((upstream, _)) = self.decision().filter(|(_, from)| now >= *from) {
+            return Next::Deliver(upstream);
         }
-        if let Some(upstream) = self.start_another(now).or_else(|| self.ask_again(now)) {
+        if let Some(upstream) = self.start_another(now) {
             return Next::Ask(upstream);
         }
-        self.wake_ups().min().map_or(Next::GiveUp, Next::Wait)
+        if let Some(upstream) = self.remind(now) {
+            return Next::Remind(upstream);
+        }
+        let next = self.wake_ups().filter(|at| *at > now).min();
+        next.map_or(Next::GiveUp, Next::Wait)
     }
 
-    /// An upstream answered; `negative` if it knows no such name or record.
-    pub fn answered(&mut self, upstream: usize, negative: bool, now: Instant) -> Verdict {
+    /// An upstream answered.
+    pub fn answered(&mut self, upstream: usize, found: Found, now: Instant) {
+        let mut lanes = self.lanes.iter();
+        let lane = lanes.find(|lane| lane.entrant.upstream == upstream);
+        let Some(group) = lane.map(|lane| lane.entrant.group) else {
+            return;
+        };
         self.failed(upstream);
-        if negative && self.may_be_corrected(upstream) {
-            self.held.get_or_insert(Held {
-                upstream,
-                until: now + PATIENCE,
-            });
-            return Verdict::Hold;
-        }
-        Verdict::Deliver
+        self.said.push(Said {
+            upstream,
+            group,
+            found,
+            since: now,
+        });
     }
 
     /// An upstream cannot be asked, or answered that it failed.
     pub fn failed(&mut self, upstream: usize) {
-        for lane in self
-            .lanes
-            .iter_mut()
-            .filter(|lane| lane.upstream == upstream)
-        {
-            lane.state = State::Done;
+        for lane in &mut self.lanes {
+            if lane.entrant.upstream == upstream {
+                lane.state = State::Done;
+            }
         }
     }
 
@@ -131,39 +167,93 @@ impl Race {
             State::TimedOut => true,
             State::Idle | State::Done => false,
         };
-        self.lanes.iter().filter(late).map(|lane| lane.upstream)
+        let lanes = self.lanes.iter().filter(late);
+        lanes.map(|lane| lane.entrant.upstream)
     }
 
-    /// Whether an upstream before this one is expected to answer still.
-    fn may_be_corrected(&self, upstream: usize) -> bool {
-        let expected = |lane: &Lane| !lane.suspect && lane.asked_at().is_some();
-        self.lanes
-            .iter()
-            .any(|lane| lane.upstream < upstream && expected(lane))
+    /// Whether nobody who was not heard could have said better than this upstream.
+    pub fn is_final(&self, upstream: usize) -> bool {
+        let mut said = self.said.iter();
+        let Some(word) = said.find(|said| said.upstream == upstream) else {
+            return false;
+        };
+        let groups = self.lanes.iter().map(|lane| lane.entrant.group);
+        let mut better = groups.filter(|g| word.found != Found::Records || *g < word.group);
+        better.all(|group| self.has_heard(group))
+    }
+
+    /// What can be delivered, and from when on: the records of the earliest group that has any, or
+    /// else a denial when every group has had its time.
+    fn decision(&self) -> Option<(usize, Instant)> {
+        let records = self.said.iter().filter(|said| said.found == Found::Records);
+        if let Some(best) = records.min_by_key(|said| said.group) {
+            let awaited = self.is_awaited(|entrant| entrant.group < best.group);
+            let patience = if awaited { PATIENCE } else { Duration::ZERO };
+            return Some((best.upstream, best.since + patience));
+        }
+        let first = self.said.iter().map(|said| said.since).min()?;
+        let open = self.lanes.iter().filter(|lane| lane.is_open());
+        let patience = open.map(|lane| match lane.entrant {
+            entrant if self.has_heard(entrant.group) => PATIENCE,
+            Entrant { suspect: true, .. } => PATIENCE_SUSPECT,
+            Entrant { suspect: false, .. } => PATIENCE_ACROSS,
+        });
+        let until = first + patience.max().unwrap_or_default();
+        let best = self.said.iter().min_by_key(|said| (said.found, said.group));
+        best.map(|said| (said.upstream, until))
+    }
+
+    /// Whether a server of this group answered.
+    fn has_heard(&self, group: usize) -> bool {
+        self.said.iter().any(|said| said.group == group)
+    }
+
+    /// Asks nobody else of a group in which a server denied the name and none before it is expected
+    /// to know better.
+    fn rest_denied_groups(&mut self, now: Instant) {
+        for said in self.said.clone() {
+            let earlier = |e: &Entrant| e.group == said.group && e.upstream < said.upstream;
+            let ripe = now >= said.since + PATIENCE || !self.is_awaited(earlier);
+            for lane in &mut self.lanes {
+                if ripe && lane.entrant.group == said.group {
+                    lane.rest(now);
+                }
+            }
+        }
+    }
+
+    /// Whether an upstream of these is expected to answer still.
+    fn is_awaited(&self, of_these: impl Fn(&Entrant) -> bool) -> bool {
+        let expected = |lane: &Lane| !lane.entrant.suspect && lane.asked_at().is_some();
+        let mut lanes = self.lanes.iter();
+        lanes.any(|lane| of_these(&lane.entrant) && expected(lane))
     }
 
     fn start_another(&mut self, now: Instant) -> Option<usize> {
-        let due = self.held.is_none() && self.hedge_at().is_none_or(|hedge| now >= hedge);
-        let idle = self
-            .lanes
-            .iter_mut()
-            .find(|lane| lane.state == State::Idle)
-            .filter(|_| due)?;
-        idle.state = State::Asked {
+        let due = self.hedge_at().is_none_or(|hedge| now >= hedge);
+        let next = self.next_idle().filter(|_| due)?;
+        let lane = self.lanes.get_mut(next)?;
+        lane.state = State::Asked {
             since: now,
             again: false,
         };
-        Some(idle.upstream)
+        Some(lane.entrant.upstream)
     }
 
-    fn ask_again(&mut self, now: Instant) -> Option<usize> {
+    /// The place of the next upstream to ask: of a group in which nobody answered.
+    fn next_idle(&self) -> Option<usize> {
+        let next = |lane: &Lane| lane.state == State::Idle && !self.has_heard(lane.entrant.group);
+        self.lanes.iter().position(next)
+    }
+
+    fn remind(&mut self, now: Instant) -> Option<usize> {
         self.lanes.iter_mut().find_map(|lane| match lane.state {
             State::Asked {
                 since,
                 again: false,
             } if now >= since + RESEND => {
                 lane.state = State::Asked { since, again: true };
-                Some(lane.upstream)
+                Some(lane.entrant.upstream)
             }
             State::Idle | State::Asked { .. } | State::TimedOut | State::Done => None,
         })
@@ -171,16 +261,12 @@ impl Race {
 
     /// When the next upstream is asked; `None` if none is being waited for.
     fn hedge_at(&self) -> Option<Instant> {
-        self.lanes
-            .iter()
-            .filter_map(Lane::asked_at)
-            .max()
-            .map(|latest| latest + HEDGE)
+        let asked = self.lanes.iter().filter_map(Lane::asked_at).max();
+        asked.map(|latest| latest + HEDGE)
     }
 
     fn wake_ups(&self) -> impl Iterator<Item = Instant> {
-        let more = self.lanes.iter().any(|lane| lane.state == State::Idle);
-        let hedge = self.hedge_at().filter(|_| more && self.held.is_none());
+        let hedge = self.hedge_at().filter(|_| self.next_idle().is_some());
         let lanes = self.lanes.iter().filter_map(|lane| match lane.state {
             State::Asked {
                 since,
@@ -189,7 +275,9 @@ impl Race {
             State::Asked { since, again: true } => Some(since + TIMEOUT),
             State::Idle | State::TimedOut | State::Done => None,
         });
-        lanes.chain(hedge).chain(self.held.map(|held| held.until))
+        let ripe = self.said.iter().map(|said| said.since + PATIENCE);
+        let decided = self.decision().map(|(_, from)| from);
+        lanes.chain(hedge).chain(ripe).chain(decided)
     }
 }
 
@@ -200,122 +288,21 @@ impl Lane {
             State::Idle | State::TimedOut | State::Done => None,
         }
     }
+
+    /// Whether it may answer still, now or when it is asked.
+    fn is_open(&self) -> bool {
+        matches!(self.state, State::Idle | State::Asked { .. })
+    }
+
+    /// It is not waited for, and not asked any more.
+    fn rest(&mut self, now: Instant) {
+        self.state = match self.state {
+            State::Asked { since, .. } if now >= since + HEDGE => State::TimedOut,
+            State::Idle | State::Asked { .. } => State::Done,
+            State::TimedOut | State::Done => self.state,
+        };
+    }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::dns::some_instant;
-
-    struct Clock {
-        start: Instant,
-        race: Race,
-    }
-
-    /// A race, and its clock in milliseconds.
-    fn race(upstreams: &[(usize, bool)]) -> Clock {
-        Clock {
-            start: some_instant(),
-            race: Race::new(upstreams.iter().copied()),
-        }
-    }
-
-    impl Clock {
-        fn at(&self, milliseconds: u64) -> Instant {
-            self.start + Duration::from_millis(milliseconds)
-        }
-
-        fn next(&mut self, milliseconds: u64) -> Next {
-            self.race.next(self.at(milliseconds))
-        }
-
-        fn waits(&mut self, now: u64, until: u64) {
-            assert_eq!(self.next(now), Next::Wait(self.at(until)), "at {now}");
-        }
-    }
-
-    #[test]
-    fn the_next_upstream_is_asked_when_one_is_silent_for_a_moment() {
-        let mut race = race(&[(0, false), (1, false), (2, false)]);
-        assert_eq!(race.next(0), Next::Ask(0));
-        race.waits(0, 25);
-        assert_eq!(race.next(25), Next::Ask(1));
-        race.waits(25, 50);
-        assert_eq!(race.next(50), Next::Ask(2));
-        race.waits(50, 1000);
-        assert_eq!(race.race.silent(race.at(60)).collect::<Vec<_>>(), [0, 1]);
-    }
-
-    #[test]
-    fn the_next_upstream_is_asked_at_once_when_one_fails() {
-        let mut race = race(&[(0, false), (1, false)]);
-        assert_eq!(race.next(0), Next::Ask(0));
-        race.race.failed(0);
-        assert_eq!(race.next(3), Next::Ask(1));
-        race.race.failed(1);
-        assert_eq!(race.next(4), Next::GiveUp);
-    }
-
-    #[test]
-    fn every_upstream_has_four_seconds_and_is_reminded_once() {
-        let mut race = race(&[(0, false)]);
-        assert_eq!(race.next(0), Next::Ask(0));
-        race.waits(0, 1000);
-        assert_eq!(race.next(1000), Next::Ask(0));
-        race.waits(1000, 4000);
-        assert_eq!(race.next(3999), Next::Wait(race.at(4000)));
-        assert_eq!(race.next(4000), Next::GiveUp);
-        assert_eq!(race.race.silent(race.at(4000)).collect::<Vec<_>>(), [0]);
-    }
-
-    #[test]
-    fn a_suspect_comes_last() {
-        let mut race = race(&[(0, true), (1, false)]);
-        assert_eq!(race.next(0), Next::Ask(1));
-        assert_eq!(race.next(25), Next::Ask(0));
-    }
-
-    #[test]
-    fn without_upstreams_there_is_nothing_to_wait_for() {
-        assert_eq!(race(&[]).next(0), Next::GiveUp);
-    }
-
-    #[test]
-    fn a_later_no_waits_for_an_earlier_upstream() {
-        let mut race = race(&[(0, false), (1, false), (2, false)]);
-        race.next(0);
-        race.next(25);
-        assert_eq!(race.race.answered(1, true, race.at(30)), Verdict::Hold);
-        race.waits(30, 1000);
-        assert_eq!(
-            race.race.clone().answered(0, false, race.at(40)),
-            Verdict::Deliver
-        );
-        assert_eq!(
-            race.race.clone().answered(0, true, race.at(40)),
-            Verdict::Deliver
-        );
-        let mut failed = race.race.clone();
-        failed.failed(0);
-        assert_eq!(failed.next(race.at(40)), Next::Deliver);
-        assert_eq!(race.next(1030), Next::Deliver);
-    }
-
-    #[test]
-    fn a_no_waits_neither_for_suspects_nor_for_later_upstreams() {
-        let mut race = race(&[(0, true), (1, false), (2, false)]);
-        assert_eq!(
-            (race.next(0), race.next(25), race.next(50)),
-            (Next::Ask(1), Next::Ask(2), Next::Ask(0))
-        );
-        assert_eq!(race.race.answered(1, true, race.at(60)), Verdict::Deliver);
-    }
-
-    #[test]
-    fn a_yes_is_believed_from_anybody() {
-        let mut race = race(&[(0, false), (1, false)]);
-        race.next(0);
-        race.next(25);
-        assert_eq!(race.race.answered(1, false, race.at(30)), Verdict::Deliver);
-    }
-}
+mod tests;

@@ -137,6 +137,19 @@ impl Server {
     }
 }
 
+impl ExternalServer {
+    /// The servers of a network's own, as upstreams that are asked from the sandbox: three at most,
+    /// and not the resolver itself.
+    pub fn of_network(servers: &[IpAddr]) -> Vec<Self> {
+        let servers = servers.iter().filter(|server| **server != RESOLVER_ADDRESS);
+        let external = |server: &IpAddr| Self {
+            server: Server::from(*server),
+            from_host: false,
+        };
+        servers.take(MAX_UPSTREAMS).map(external).collect()
+    }
+}
+
 impl From<IpAddr> for Server {
     fn from(address: IpAddr) -> Self {
         Self {

@@ -1,7 +1,8 @@
 //! Views: what one sandbox sees of the zones, and the order it looks in.
 
 use super::draft::encode_name;
-use super::{EndpointNames, Service, Zones};
+use super::reverse::Reverse;
+use super::{EndpointNames, Query, Service, Zones};
 use crate::model::NetworkId;
 use ipnet::IpNet;
 use std::collections::BTreeMap;
@@ -38,6 +39,7 @@ pub struct NetworkView {
     lower_name: String,
     aliases: BTreeMap<String, String>,
     subnets: Vec<IpNet>,
+    lan_subnets: Vec<IpNet>,
 }
 
 /// What there is below a name of ours.
@@ -65,6 +67,7 @@ impl NetworkView {
             lower_name: name.to_ascii_lowercase(),
             aliases: links.into_iter().map(lower).collect(),
             subnets: vec![],
+            lan_subnets: vec![],
         }
     }
 }
@@ -112,6 +115,23 @@ impl View {
         subnets().any(|subnet| subnet.contains(addresses))
     }
 
+    /// The network that a question for upstreams concerns more than others: the name lies below the
+    /// network's, or is of an address in its subnets. Its servers are asked first.
+    pub fn concerned(&self, query: &Query<'_>) -> Option<NetworkId> {
+        let name = query.name()?;
+        let network = match Reverse::parse(&name) {
+            Some(Reverse { net, .. }) => {
+                let mut networks = self.networks.iter();
+                networks.find(|n| n.lan_subnets.iter().any(|subnet| subnet.contains(&net)))
+            }
+            None => {
+                let networks = self.networks.iter().filter(|n| n.is_above(&name));
+                networks.max_by_key(|network| network.lower_name.len())
+            }
+        };
+        network.map(|network| network.network)
+    }
+
     /// What there is at a name that nobody here has, but that lies below one of ours by labels as
     /// `_http._tcp`, which tell of the name itself; `None` if it may exist outside.
     ///
@@ -155,10 +175,17 @@ impl View {
 }
 
 impl NetworkView {
-    /// The same network, where no addresses of these subnets are others' (as on a LAN they are).
+    /// The same network, where all addresses of these subnets are containers'.
     #[must_use]
     pub fn with_subnets(mut self, subnets: impl IntoIterator<Item = IpNet>) -> Self {
         self.subnets = subnets.into_iter().collect();
+        self
+    }
+
+    /// The same network, where addresses of these subnets may be those of other machines.
+    #[must_use]
+    pub fn with_lan_subnets(mut self, subnets: impl IntoIterator<Item = IpNet>) -> Self {
+        self.lan_subnets = subnets.into_iter().collect();
         self
     }
 
@@ -170,6 +197,11 @@ impl NetworkView {
         names
             .filter_map(|name| with_network(name).or_else(|| encode_name(name)))
             .next()
+    }
+
+    fn is_above(&self, name: &str) -> bool {
+        let rest = name.strip_suffix(&self.lower_name);
+        rest.is_some_and(|rest| rest.ends_with('.'))
     }
 
     fn is_called(&self, name: Option<&str>) -> bool {

@@ -3,6 +3,7 @@
 //!
 //! Every read is bounded by the message; nothing here can panic on any input.
 
+use super::Found;
 use std::ops::Range;
 use thiserror::Error;
 
@@ -17,6 +18,9 @@ pub(super) const TYPE_SOA: u16 = 6;
 pub(super) const MAX_NAME: usize = 255;
 /// The most bytes a label has.
 pub(super) const MAX_LABEL: u8 = 63;
+const CODE_SERVER_FAILURE: u8 = 2;
+const CODE_NO_SUCH_NAME: u8 = 3;
+const CODE_REFUSED: u8 = 5;
 const QR: u8 = 0x80;
 const TC: u8 = 0x02;
 
@@ -69,14 +73,35 @@ impl<'a> Reply<'a> {
         self.bytes[2] & TC != 0
     }
 
+    /// Whether its records can be read, as far as a reply that was cut has any.
+    pub fn is_whole(&self) -> bool {
+        self.is_truncated() || records(self.bytes, |_, _| {}).is_ok()
+    }
+
     /// Whether it gives no answer, be it that the name does not exist or has no such record.
     pub fn is_negative(&self) -> bool {
         count(self.bytes, 1) == 0
     }
 
+    /// What it says of the question; `None` if its server failed, or it cannot be read.
+    pub fn found(&self) -> Option<Found> {
+        match self.code() {
+            _ if !self.is_whole() => None,
+            CODE_SERVER_FAILURE | CODE_REFUSED => None,
+            _ if !self.is_negative() || self.is_truncated() => Some(Found::Records),
+            CODE_NO_SUCH_NAME => Some(Found::NoName),
+            _ => Some(Found::NoRecords),
+        }
+    }
+
     /// The message as it came.
     pub fn bytes(&self) -> &'a [u8] {
         self.bytes
+    }
+
+    /// Whether it repeats this question letter by letter.
+    pub fn repeats(&self, question: &[u8]) -> bool {
+        self.question == question
     }
 
     /// Whether it replies to this question, whose letters may be of another case.

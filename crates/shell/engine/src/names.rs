@@ -2,14 +2,15 @@
 
 use crate::locks::LockIgnoringPoison;
 use crate::{Engine, EngineError};
-use ipnet::IpNet;
 use sealane_core::dns::{
     EndpointNames, ExternalServer, Forwarding, NetworkView, ResolvConf, View, render_internal,
 };
 use sealane_core::model::{Endpoint, NameserverConfig, Network, NetworkId, Sandbox, SandboxId};
 use sealane_core::plan::Netns;
 use sealane_core::scopes::Gateways;
-use sealane_nameserver::{SandboxSockets, Upstream, UpstreamConfig, bind_sockets_at};
+use sealane_nameserver::{
+    NetworkUpstreams, SandboxSockets, Upstream, UpstreamConfig, bind_sockets_at,
+};
 use std::collections::BTreeMap;
 use std::io;
 use std::net::IpAddr;
@@ -76,27 +77,33 @@ impl Engine {
     pub(crate) fn nameserver_of(&self, sandbox: &Sandbox) -> NameserverConfig {
         let mut own = sandbox.nameserver.clone();
         if own.servers.is_empty() {
-            own.servers = self.network_servers(sandbox);
+            for server in self
+                .network_servers(sandbox)
+                .into_iter()
+                .flat_map(|(_, s)| s)
+            {
+                if !own.servers.contains(&server) {
+                    own.servers.push(server);
+                }
+            }
         }
         with_defaults(&own, &self.config.nameserver)
     }
 
-    fn network_servers(&self, sandbox: &Sandbox) -> Vec<IpAddr> {
+    /// The DNS servers of a sandbox's networks that have any of their own, the network with the
+    /// gateway first.
+    fn network_servers(&self, sandbox: &Sandbox) -> Vec<(NetworkId, Vec<IpAddr>)> {
         let networks = self.state().joined(sandbox);
         let gateways = Gateways::choose(sandbox, &networks);
         let first = gateways.v4.or(gateways.v6).map(|endpoint| endpoint.network);
         let mut networks: Vec<&Arc<Network>> = networks.values().collect();
         networks.sort_by_key(|network| (Some(network.id) != first, network.spec.name.clone()));
-        let mut servers = Vec::new();
-        for network in networks {
-            // What cannot be read was refused when the network was made.
-            for server in network.dns_servers().unwrap_or_default() {
-                if !servers.contains(&server) {
-                    servers.push(server);
-                }
-            }
-        }
-        servers
+        // What cannot be read was refused when the network was made.
+        let servers = |network: &Arc<Network>| network.dns_servers().unwrap_or_default();
+        let servers = networks
+            .into_iter()
+            .map(|network| (network.id, servers(network)));
+        servers.filter(|(_, servers)| !servers.is_empty()).collect()
     }
 
     /// What the resolver of a sandbox sees, and whom it asks.
@@ -105,8 +112,15 @@ impl Engine {
         let host = self.host_resolv_conf();
         let asked = self.nameserver_of(sandbox);
         let internal = render_internal(&host, &self.resolv_conf_path(), &asked);
+        let of_networks = match sandbox.nameserver.servers.is_empty() {
+            true => self.network_servers(sandbox),
+            false => vec![],
+        };
         let upstreams = match asked.servers.is_empty() {
             true => UpstreamConfig::Host,
+            false if !of_networks.is_empty() => {
+                UpstreamConfig::OfNetworks(of_networks.into_iter().map(upstreams_of).collect())
+            }
             false => UpstreamConfig::Own(internal.upstreams.iter().filter_map(resolved).collect()),
         };
         (
@@ -171,6 +185,13 @@ fn with_defaults(own: &NameserverConfig, daemon: &NameserverConfig) -> Nameserve
     }
 }
 
+/// The servers of a network, as they are asked.
+fn upstreams_of((network, servers): (NetworkId, Vec<IpAddr>)) -> NetworkUpstreams {
+    let external = ExternalServer::of_network(&servers);
+    let servers = external.iter().filter_map(resolved).collect();
+    NetworkUpstreams { network, servers }
+}
+
 /// A server with the link of its address. One whose link is not there cannot be asked.
 fn resolved(server: &ExternalServer) -> Option<Upstream> {
     let resolved = Upstream::resolve(server);
@@ -193,12 +214,10 @@ pub fn dns_names(sandbox: &Sandbox, endpoint: &Endpoint) -> Vec<String> {
     names
 }
 
-/// The subnets in which only our containers have addresses: those of a bridge that we made. A
-/// network on the wire of the host's links shares its subnet with the LAN.
-fn own_subnets(network: &Network) -> impl Iterator<Item = IpNet> {
-    let own = network.spec.driver.publishes() && network.users_device.is_none();
-    let both = network.subnets(false).chain(network.subnets(true));
-    both.filter(move |_| own).map(|subnet| subnet.subnet)
+/// Whether only our containers have addresses in its subnets: it is a bridge that we made. A network
+/// on the wire of the host's links shares its subnets with the LAN.
+fn is_ours_alone(network: &Network) -> bool {
+    network.spec.driver.publishes() && network.users_device.is_none()
 }
 
 /// What a sandbox sees: its user-defined networks by name, its links, and whether it may ask out.
@@ -213,7 +232,13 @@ fn view(sandbox: &Sandbox, networks: &BTreeMap<NetworkId, Arc<Network>>, ndots_s
     let network_view = |(network, endpoint): &(&Network, &Endpoint)| {
         let links = endpoint.spec.links.iter();
         let links = links.map(|(target, alias)| (target.as_str(), alias.as_str()));
-        NetworkView::new(network.id, &network.spec.name, links).with_subnets(own_subnets(network))
+        let view = NetworkView::new(network.id, &network.spec.name, links);
+        let subnets = network.subnets(false).chain(network.subnets(true));
+        let subnets = subnets.map(|subnet| subnet.subnet);
+        match is_ours_alone(network) {
+            true => view.with_subnets(subnets),
+            false => view.with_lan_subnets(subnets),
+        }
     };
     View {
         networks: joined.iter().map(network_view).collect(),

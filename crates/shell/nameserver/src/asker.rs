@@ -6,20 +6,16 @@ use crate::random::Random;
 use crate::upstream::Upstream;
 use rustix::fd::OwnedFd;
 use rustix::io::Errno;
-use sealane_core::dns::Reply;
+use sealane_core::dns::{Letters, Query, Reply, outgoing};
 use sealane_core::model::SandboxId;
 use std::collections::HashMap;
-use std::io;
+use std::io::{self, ErrorKind};
 use std::net::{TcpStream, UdpSocket};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-/// How long a socket is used for new queries. Another socket has another source port, which is
-/// part of what a forger must guess, and the source address that is right by then.
-const IN_USE: Duration = Duration::from_secs(10);
-/// How many queries go out by one socket,
-const MAX_ASKED: u32 = 1_024;
-/// and how many of them may be without reply, so that a free id is found quickly.
-const MAX_PENDING: usize = 1_024;
+/// How many datagrams that are no replies to what was asked are read before the socket is given up:
+/// whoever knows its port by then must not try all ids.
+const MAX_STRAYS: u8 = 16;
 
 /// An upstream, and from where it is asked: `None` is the host.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -35,17 +31,39 @@ pub(crate) struct Sent {
     pub(crate) ticket: Serial,
     /// The upstream's place in that race.
     pub(crate) upstream: usize,
-    /// The question, which the reply must repeat.
+    /// The question as it was written, which the reply must repeat.
     pub(crate) question: Vec<u8>,
+    /// How it was written.
+    pub(crate) letters: Letters,
+    /// How often it was given up before, because of too many strays.
+    pub(crate) sieges: u8,
 }
 
-/// A UDP socket, connected to one upstream: only it can reply, and we hear of its absence.
+/// What a datagram is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Taken {
+    /// The reply to this query.
+    Reply(Sent),
+    /// The same in other letters than those that were sent.
+    Folded(Sent),
+    /// Neither.
+    Stray,
+    /// One stray too many.
+    Siege,
+}
+
+/// A UDP socket for one query at a time, connected to the upstream: only it can reply, and we hear
+/// of its absence. Connecting it anew gives it another source port, which is part of what a forger
+/// must guess, and the source address that is right by then.
 pub(crate) struct Asker {
     pub(crate) place: Place,
+    /// For whom it asks.
+    pub(crate) owner: SandboxId,
     pub(crate) socket: UdpSocket,
     pending: HashMap<u16, Sent>,
-    asked: u32,
-    since: Instant,
+    strays: u8,
+    /// When what is pending has failed, or it was left idle.
+    pub(crate) until: Instant,
 }
 
 /// A TCP connection to an upstream, for one query.
@@ -68,22 +86,29 @@ impl Place {
 
 impl Asker {
     /// `socket` is a new one, in the right namespace.
-    pub(crate) fn connect(socket: OwnedFd, place: Place, now: Instant) -> io::Result<Self> {
-        rustix::net::connect(&socket, &place.upstream.address)?;
-        let socket = UdpSocket::from(socket);
-        socket.set_nonblocking(true)?;
-        Ok(Self {
+    pub(crate) fn new(socket: OwnedFd, place: Place, owner: SandboxId, now: Instant) -> Self {
+        Self {
             place,
-            socket,
+            owner,
+            socket: UdpSocket::from(socket),
             pending: HashMap::new(),
-            asked: 0,
-            since: now,
-        })
+            strays: 0,
+            until: now,
+        }
     }
 
-    /// Whether it may be used for another query.
-    pub(crate) fn is_usable(&self, now: Instant) -> bool {
-        now < self.since + IN_USE && self.asked < MAX_ASKED && self.pending.len() < MAX_PENDING
+    /// Takes another source port to ask this upstream from, chosen by the kernel at random.
+    pub(crate) fn connect(&mut self, place: Place, owner: SandboxId) -> io::Result<()> {
+        (self.place, self.owner, self.strays) = (place, owner, 0);
+        Ok(rustix::net::connect(&self.socket, &place.upstream.address)?)
+    }
+
+    /// Gives its source port back, so that nobody reaches it. `false` says that it cannot be used
+    /// again: something came for the old port, and is still to be read.
+    pub(crate) fn disconnect(&mut self) -> bool {
+        let disconnected = rustix::net::connect_unspec(&self.socket).is_ok();
+        let is_empty = |error: io::Error| error.kind() == ErrorKind::WouldBlock;
+        disconnected && self.socket.recv(&mut [0]).is_err_and(is_empty)
     }
 
     /// Whether no reply is expected on it.
@@ -92,26 +117,57 @@ impl Asker {
     }
 
     /// Sends a query under a new id.
-    pub(crate) fn ask(&mut self, query: &[u8], sent: Sent, random: &mut Random) -> io::Result<()> {
+    pub(crate) fn ask(
+        &mut self,
+        query: &Query<'_>,
+        sent: Sent,
+        random: &mut Random,
+    ) -> io::Result<()> {
         let mut id = random.id();
         while self.pending.contains_key(&id) {
             id = random.id();
         }
-        self.socket.send(&with_id(query, id))?;
-        self.asked += 1;
+        self.socket.send(&outgoing(query, id, &sent.question))?;
         self.pending.insert(id, sent);
         Ok(())
     }
 
-    /// Takes the query that this is the reply to. Forgeries and strays leave everything as it is.
-    pub(crate) fn take(&mut self, reply: &Reply<'_>) -> Option<Sent> {
-        self.pending
-            .get(&reply.id())
-            .filter(|sent| reply.answers(&sent.question))?;
-        self.pending.remove(&reply.id())
+    /// Sends once more what was sent for a race: the same datagram, so that there is not more to
+    /// guess right.
+    pub(crate) fn remind(&self, query: &Query<'_>, ticket: Serial) -> io::Result<()> {
+        let mut pending = self.pending.iter();
+        let Some((id, sent)) = pending.find(|(_, sent)| sent.ticket == ticket) else {
+            return Ok(());
+        };
+        self.socket.send(&outgoing(query, *id, &sent.question))?;
+        Ok(())
     }
 
-    /// The queries that will have no reply because the socket failed.
+    /// Takes the query that this is the reply to. Forgeries and strays leave everything as it is.
+    pub(crate) fn take(&mut self, datagram: &[u8]) -> Taken {
+        let reply = Reply::parse(datagram).ok();
+        let asked = reply.and_then(|reply| {
+            let sent = self.pending.get(&reply.id())?;
+            let letters = sent.letters == Letters::Mixed && !reply.repeats(&sent.question);
+            reply
+                .answers(&sent.question)
+                .then_some((reply.id(), letters))
+        });
+        let taken = asked.and_then(|(id, folded)| Some((self.pending.remove(&id)?, folded)));
+        match taken {
+            Some((sent, false)) => Taken::Reply(sent),
+            Some((sent, true)) => Taken::Folded(sent),
+            None => {
+                self.strays += 1;
+                match self.strays {
+                    MAX_STRAYS => Taken::Siege,
+                    _ => Taken::Stray,
+                }
+            }
+        }
+    }
+
+    /// The queries that will have no reply on this socket.
     pub(crate) fn abandon(self) -> impl Iterator<Item = Sent> {
         self.pending.into_values()
     }
@@ -122,7 +178,7 @@ impl Line {
     pub(crate) fn connect(
         socket: OwnedFd,
         place: Place,
-        query: &[u8],
+        query: &Query<'_>,
         sent: Sent,
         id: u16,
     ) -> io::Result<Self> {
@@ -133,7 +189,7 @@ impl Line {
         let stream = TcpStream::from(socket);
         stream.set_nonblocking(true)?;
         let mut framed = Framed::new(stream);
-        framed.send(&with_id(query, id))?;
+        framed.send(&outgoing(query, id, &sent.question))?;
         Ok(Self {
             place,
             framed,
@@ -146,11 +202,4 @@ impl Line {
     pub(crate) fn expects(&self, reply: &Reply<'_>) -> bool {
         reply.id() == self.id && reply.answers(&self.sent.question)
     }
-}
-
-/// The message under another id. `message` must have a header.
-pub(crate) fn with_id(message: &[u8], id: u16) -> Vec<u8> {
-    let mut message = message.to_vec();
-    message[..2].copy_from_slice(&id.to_be_bytes());
-    message
 }

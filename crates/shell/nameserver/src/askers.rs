@@ -1,22 +1,33 @@
-//! All sockets to upstreams: opened where they must be, changed often, closed when idle.
+//! All sockets to upstreams: opened where they must be, each used for one query at a time.
 //!
-//! What is heard on them waits in [`Askers::take_heard`].
+//! A socket that has its reply is put by and takes another port for the next query: opening one in
+//! a sandbox's namespace costs a thread. What is heard waits in [`Askers::take_heard`].
 
-use crate::asker::{Asker, Line, Place, Sent};
+use crate::asker::{Asker, Line, Place, Sent, Taken};
 use crate::poller::{EventFlags, Kind, Serial};
 use crate::random::Random;
 use crate::timers::Timer;
 use crate::upstream::OpenSocket;
 use crate::{SocketKind, Tools, open_socket};
 use rustix::fd::OwnedFd;
-use sealane_core::dns::{Reply, Transport};
+use rustix::process::{Resource, getrlimit};
+use sealane_core::dns::{Query, Reply, Transport};
 use sealane_core::model::SandboxId;
 use std::collections::HashMap;
 use std::io::{self, ErrorKind};
 use std::time::Duration;
 
-/// When a socket is closed: the last query on it has failed by then.
-const LIFETIME: Duration = Duration::from_millis(14_500);
+/// When a query has failed for good: a late reply still says that the upstream is there.
+const LIFETIME: Duration = Duration::from_secs(5);
+/// How long a socket is put by.
+const PUT_BY: Duration = Duration::from_secs(10);
+/// How many sockets of one kind are put by, on the host and in a sandbox.
+const MAX_IDLE: (usize, usize) = (64, 4);
+/// From how many ports one sandbox asks one upstream at a time. Further queries share them: who
+/// asks for so much at once makes forging easier only for itself.
+const MAX_BUSY: usize = 256;
+/// The part of the descriptors a process may have that is for asking by UDP.
+const SHARE: u64 = 4;
 /// How many replies are read at one event.
 const BATCH: usize = 64;
 
@@ -24,8 +35,26 @@ const BATCH: usize = 64;
 pub(crate) struct Heard {
     pub(crate) place: Place,
     pub(crate) sent: Sent,
-    /// The reply, which is one to what was asked; or why there will be none.
-    pub(crate) reply: io::Result<Vec<u8>>,
+    pub(crate) said: Said,
+}
+
+/// What was heard on a socket to an upstream.
+pub(crate) enum Said {
+    /// The reply to what was asked.
+    Reply(Vec<u8>),
+    /// The reply in other letters than those that were sent.
+    Folded,
+    /// Too much else: the port is known to somebody, and given up.
+    Besieged,
+    /// There will be no reply.
+    Nothing(io::Error),
+}
+
+/// Where sockets of one kind are: in a sandbox's namespace, or on the host.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+struct Home {
+    sandbox: Option<SandboxId>,
+    ipv6: bool,
 }
 
 /// The sockets to upstreams.
@@ -33,36 +62,71 @@ pub(crate) struct Askers {
     open: OpenSocket,
     random: Random,
     askers: HashMap<Serial, Asker>,
-    /// The asker that is used for new queries, by where it leads.
-    current: HashMap<Place, Serial>,
+    /// Those that are put by.
+    idle: HashMap<Home, Vec<Serial>>,
+    /// Those that wait for a reply, by who asks whom.
+    busy: HashMap<(SandboxId, Place), Vec<Serial>>,
+    most: usize,
     lines: HashMap<Serial, Line>,
     heard: Vec<Heard>,
 }
 
+impl Home {
+    fn of(place: Place) -> Self {
+        Self {
+            sandbox: place.sandbox,
+            ipv6: place.upstream.address.is_ipv6(),
+        }
+    }
+
+    fn most_idle(self) -> usize {
+        match self.sandbox {
+            None => MAX_IDLE.0,
+            Some(_) => MAX_IDLE.1,
+        }
+    }
+}
+
 impl Askers {
     pub(crate) fn new(open: OpenSocket) -> Self {
+        let files = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX);
         Self {
             open,
             random: Random::new(),
             askers: HashMap::new(),
-            current: HashMap::new(),
+            idle: HashMap::new(),
+            busy: HashMap::new(),
+            most: usize::try_from(files / SHARE).unwrap_or(usize::MAX),
             lines: HashMap::new(),
             heard: vec![],
         }
     }
 
-    /// Sends a query to an upstream.
+    /// Random numbers that decide about letters.
+    pub(crate) fn coins(&mut self) -> [u8; 32] {
+        self.random.bytes()
+    }
+
+    /// Sends a query to an upstream, for a sandbox, and says by which socket.
     pub(crate) fn ask(
         &mut self,
-        place: Place,
+        (owner, place): (SandboxId, Place),
         transport: Transport,
-        query: &[u8],
+        query: &Query<'_>,
         sent: Sent,
         tools: &mut Tools<'_>,
-    ) -> io::Result<()> {
+    ) -> io::Result<Serial> {
         match transport {
-            Transport::Udp => self.ask_datagram(place, query, sent, tools),
+            Transport::Udp => self.ask_datagram((owner, place), query, sent, tools),
             Transport::Tcp => self.ask_line(place, query, sent, tools),
+        }
+    }
+
+    /// Sends once more what was sent by this socket for a race.
+    pub(crate) fn remind(&self, socket: Serial, query: &Query<'_>, ticket: Serial) {
+        let reminded = self.askers.get(&socket).map(|a| a.remind(query, ticket));
+        if let Some(Err(error)) = reminded {
+            tracing::debug!(%error, "a query cannot be sent again");
         }
     }
 
@@ -72,15 +136,17 @@ impl Askers {
     }
 
     /// Reads the replies on a UDP socket.
-    pub(crate) fn asker_ready(&mut self, serial: Serial, buffer: &mut [u8]) {
+    pub(crate) fn asker_ready(&mut self, serial: Serial, buffer: &mut [u8], tools: &Tools<'_>) {
         for _ in 0..BATCH {
-            let Some(asker) = self.askers.get_mut(&serial) else {
+            let Some(asker) = self.askers.get_mut(&serial).filter(|a| !a.is_idle()) else {
                 return;
             };
             match asker.socket.recv(buffer) {
-                Ok(length) => self.hear(serial, &buffer[..length]),
+                Ok(length) => self.hear(serial, &buffer[..length], tools),
                 Err(error) if error.kind() == ErrorKind::WouldBlock => return,
-                Err(error) => return self.break_asker(serial, &error),
+                Err(error) => {
+                    return self.break_asker(serial, || Said::Nothing(error.kind().into()));
+                }
             }
         }
     }
@@ -120,14 +186,22 @@ impl Askers {
             Err(error) => Err(error),
         };
         if let Some(Line { place, sent, .. }) = self.lines.remove(&serial) {
-            self.heard.push(Heard { place, sent, reply });
+            let said = reply.map_or_else(Said::Nothing, Said::Reply);
+            self.heard.push(Heard { place, sent, said });
         }
     }
 
-    /// Closes a socket that has had its time.
-    pub(crate) fn asker_due(&mut self, serial: Serial) {
-        self.askers.remove(&serial);
-        self.current.retain(|_, current| *current != serial);
+    /// Looks after a socket whose time may have come: one that was put by for long is closed, one
+    /// that waits in vain is free again.
+    pub(crate) fn asker_due(&mut self, serial: Serial, tools: &mut Tools<'_>) {
+        let Some(asker) = self.askers.get(&serial) else {
+            return;
+        };
+        if tools.now < asker.until {
+            tools.timers.set(asker.until, Timer::Asker(serial));
+        } else {
+            self.close(serial);
+        }
     }
 
     /// Closes the connections of a race that is over.
@@ -137,73 +211,102 @@ impl Askers {
 
     /// Closes the sockets in a sandbox's namespace.
     pub(crate) fn forget_sandbox(&mut self, sandbox: &SandboxId) {
-        self.renew(sandbox);
-        self.askers
-            .retain(|_, asker| asker.place.sandbox != Some(*sandbox));
+        let inside = |asker: &Asker| asker.place.sandbox == Some(*sandbox);
+        self.askers.retain(|_, asker| !inside(asker));
+        self.idle.retain(|home, _| home.sandbox != Some(*sandbox));
+        self.busy
+            .retain(|(_, place), _| place.sandbox != Some(*sandbox));
         self.lines
             .retain(|_, line| line.place.sandbox != Some(*sandbox));
     }
 
-    /// Uses new sockets for a sandbox from now on: its addresses and routes may be others.
-    pub(crate) fn renew(&mut self, sandbox: &SandboxId) {
-        self.current
-            .retain(|place, _| place.sandbox != Some(*sandbox));
-    }
-
     fn ask_datagram(
         &mut self,
-        place: Place,
-        query: &[u8],
+        by: (SandboxId, Place),
+        query: &Query<'_>,
         sent: Sent,
         tools: &mut Tools<'_>,
-    ) -> io::Result<()> {
-        let serial = self.asker(place, tools)?;
+    ) -> io::Result<Serial> {
+        let serial = self.asker(by, tools)?;
         let Some(asker) = self.askers.get_mut(&serial) else {
-            return Ok(());
+            return Err(ErrorKind::NotFound.into());
         };
-        let Err(error) = asker.ask(query, sent.clone(), &mut self.random) else {
-            return Ok(());
-        };
-        // The kernel may mean what was sent before, so a new socket has to say it again.
-        self.break_asker(serial, &error);
-        let serial = self.asker(place, tools)?;
-        let Some(asker) = self.askers.get_mut(&serial) else {
-            return Ok(());
-        };
-        asker.ask(query, sent, &mut self.random)
+        asker.until = tools.now + LIFETIME;
+        if let Err(error) = asker.ask(query, sent, &mut self.random) {
+            self.break_asker(serial, || Said::Nothing(error.kind().into()));
+            return Err(error);
+        }
+        Ok(serial)
     }
 
-    /// A socket to ask this upstream with.
-    fn asker(&mut self, place: Place, tools: &mut Tools<'_>) -> io::Result<Serial> {
-        let askers = &self.askers;
-        let usable = |serial: &&Serial| {
-            askers
-                .get(serial)
-                .is_some_and(|asker| asker.is_usable(tools.now))
+    /// A socket to ask an upstream with: a fresh port, or if there are too many, one of the own.
+    fn asker(&mut self, by: (SandboxId, Place), tools: &mut Tools<'_>) -> io::Result<Serial> {
+        let busy = self.busy.get(&by).map_or(0, Vec::len);
+        let full = busy >= MAX_BUSY || self.askers.len() >= self.most;
+        let fresh = match full && busy > 0 {
+            true => Err(ErrorKind::QuotaExceeded.into()),
+            false => self.fresh_asker(by, tools),
         };
-        if let Some(serial) = self.current.get(&place).filter(usable) {
-            return Ok(*serial);
+        match fresh {
+            Ok(serial) => {
+                self.busy.entry(by).or_default().push(serial);
+                Ok(serial)
+            }
+            Err(error) => {
+                let own = self
+                    .busy
+                    .get(&by)
+                    .filter(|own| !own.is_empty())
+                    .ok_or(error)?;
+                Ok(own[usize::from(self.random.id()) % own.len()])
+            }
         }
-        let asker = Asker::connect(self.socket(place, Transport::Udp)?, place, tools.now)?;
+    }
+
+    fn fresh_asker(
+        &mut self,
+        (owner, place): (SandboxId, Place),
+        tools: &mut Tools<'_>,
+    ) -> io::Result<Serial> {
+        let idle = self.idle.get_mut(&Home::of(place)).and_then(Vec::pop);
+        let serial = match idle.filter(|serial| self.askers.contains_key(serial)) {
+            Some(serial) => serial,
+            None => self.open_asker((owner, place), tools)?,
+        };
+        let connected = match self.askers.get_mut(&serial) {
+            Some(asker) => asker.connect(place, owner),
+            None => Err(ErrorKind::NotFound.into()),
+        };
+        if connected.is_err() {
+            self.askers.remove(&serial);
+        }
+        connected.map(|()| serial)
+    }
+
+    fn open_asker(
+        &mut self,
+        (owner, place): (SandboxId, Place),
+        tools: &mut Tools<'_>,
+    ) -> io::Result<Serial> {
+        let socket = self.socket(place, Transport::Udp)?;
+        let asker = Asker::new(socket, place, owner, tools.now);
+        asker.socket.set_nonblocking(true)?;
         let serial = tools.poller.serial();
         tools
             .poller
             .add(&asker.socket, Kind::Asker, serial, EventFlags::IN)?;
         tools.timers.set(tools.now + LIFETIME, Timer::Asker(serial));
         self.askers.insert(serial, asker);
-        if let Some(old) = self.current.insert(place, serial) {
-            self.close_if_idle(old);
-        }
         Ok(serial)
     }
 
     fn ask_line(
         &mut self,
         place: Place,
-        query: &[u8],
+        query: &Query<'_>,
         sent: Sent,
         tools: &mut Tools<'_>,
-    ) -> io::Result<()> {
+    ) -> io::Result<Serial> {
         let socket = self.socket(place, Transport::Tcp)?;
         let line = Line::connect(socket, place, query, sent, self.random.id())?;
         let serial = tools.poller.serial();
@@ -211,7 +314,7 @@ impl Askers {
             .poller
             .add(line.framed.stream(), Kind::Line, serial, EventFlags::OUT)?;
         self.lines.insert(serial, line);
-        Ok(())
+        Ok(serial)
     }
 
     fn socket(&self, place: Place, transport: Transport) -> io::Result<OwnedFd> {
@@ -226,44 +329,79 @@ impl Askers {
         }
     }
 
-    fn hear(&mut self, serial: Serial, bytes: &[u8]) {
+    fn hear(&mut self, serial: Serial, bytes: &[u8], tools: &Tools<'_>) {
         let Some(asker) = self.askers.get_mut(&serial) else {
             return;
         };
-        let Ok(reply) = Reply::parse(bytes) else {
-            return;
-        };
-        let Some(sent) = asker.take(&reply) else {
-            return;
+        let (sent, said) = match asker.take(bytes) {
+            Taken::Stray => return,
+            Taken::Siege => return self.break_asker(serial, || Said::Besieged),
+            Taken::Reply(sent) => (sent, Said::Reply(bytes.to_vec())),
+            Taken::Folded(sent) => (sent, Said::Folded),
         };
         let place = asker.place;
-        self.heard.push(Heard {
-            place,
-            sent,
-            reply: Ok(bytes.to_vec()),
-        });
-        if self.current.get(&place) != Some(&serial) {
-            self.close_if_idle(serial);
+        if asker.is_idle() {
+            asker.until = tools.now + PUT_BY;
+            self.put_by(serial);
+        }
+        self.heard.push(Heard { place, sent, said });
+    }
+
+    /// Gives up the port of a socket that nothing is expected on, and keeps the socket.
+    fn put_by(&mut self, serial: Serial) {
+        self.no_longer_busy(serial);
+        let Some(asker) = self.askers.get_mut(&serial) else {
+            return;
+        };
+        let home = Home::of(asker.place);
+        let idle = self.idle.entry(home).or_default();
+        if idle.len() < home.most_idle() && asker.disconnect() {
+            idle.push(serial);
+        } else {
+            self.askers.remove(&serial);
         }
     }
 
-    fn break_asker(&mut self, serial: Serial, error: &io::Error) {
+    fn no_longer_busy(&mut self, serial: Serial) {
+        let Some(asker) = self.askers.get(&serial) else {
+            return;
+        };
+        let by = (asker.owner, asker.place);
+        if let Some(busy) = self.busy.get_mut(&by) {
+            if let Some(at) = busy.iter().position(|other| *other == serial) {
+                busy.swap_remove(at);
+            }
+            if busy.is_empty() {
+                self.busy.remove(&by);
+            }
+        }
+    }
+
+    fn close(&mut self, serial: Serial) {
+        self.no_longer_busy(serial);
+        if let Some(asker) = self.askers.remove(&serial) {
+            let home = Home::of(asker.place);
+            if let Some(idle) = self.idle.get_mut(&home) {
+                idle.retain(|other| *other != serial);
+                if idle.is_empty() {
+                    self.idle.remove(&home);
+                }
+            }
+        }
+    }
+
+    /// Closes a socket before its queries were answered.
+    fn break_asker(&mut self, serial: Serial, said: impl Fn() -> Said) {
+        self.no_longer_busy(serial);
         let Some(asker) = self.askers.remove(&serial) else {
             return;
         };
-        self.current.retain(|_, current| *current != serial);
         let place = asker.place;
-        let failed = |sent| Heard {
+        let broken = |sent| Heard {
             place,
             sent,
-            reply: Err(error.kind().into()),
+            said: said(),
         };
-        self.heard.extend(asker.abandon().map(failed));
-    }
-
-    fn close_if_idle(&mut self, serial: Serial) {
-        if self.askers.get(&serial).is_some_and(Asker::is_idle) {
-            self.askers.remove(&serial);
-        }
+        self.heard.extend(asker.abandon().map(broken));
     }
 }

@@ -13,6 +13,7 @@ mod asker;
 mod askers;
 mod client;
 mod error;
+mod flight;
 mod framed;
 mod nameserver;
 mod poller;
@@ -28,7 +29,7 @@ mod watch;
 pub use error::NameserverError;
 pub use nameserver::Nameserver;
 pub use sockets::{SandboxSockets, SocketKind, bind_sockets, bind_sockets_at, open_socket};
-pub use upstream::{OpenSocket, Upstream, UpstreamConfig};
+pub use upstream::{NetworkUpstreams, OpenSocket, Upstream, UpstreamConfig};
 pub use watch::{HostWatch, watch_host};
 
 /// What a part of the loop needs of the loop.

@@ -43,8 +43,6 @@ pub(crate) enum Command {
         view: Arc<ArcSwap<View>>,
         upstreams: UpstreamConfig,
     },
-    /// A sandbox sees something else, so it may have other networks.
-    Viewed(SandboxId),
     /// A sandbox has these upstreams.
     Upstreams(SandboxId, UpstreamConfig),
     /// A sandbox is gone.
@@ -119,7 +117,6 @@ impl Nameserver {
     pub fn update_view(&self, id: &SandboxId, view: Arc<View>) {
         if let Some(current) = self.views().get(id) {
             current.store(view);
-            self.tell(Command::Viewed(*id));
         }
     }
 

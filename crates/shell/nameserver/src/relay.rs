@@ -1,17 +1,20 @@
 //! The relay: asks upstreams for what nobody here knows, and hands back what they say.
 //!
-//! A query under way is a ticket; its [`Race`] says whom to ask when. Start at [`Relay::submit`];
-//! what comes of it is in [`Relay::take_delivery`], now or later.
+//! A question under way is a [`Flight`], for all who ask it; its race says whom to ask when. Start
+//! at [`Relay::submit`]; what comes of it is in [`Relay::take_delivery`], now or later.
+
+mod hearing;
 
 use crate::Tools;
-use crate::asker::{Place, Sent, with_id};
-use crate::askers::{Askers, Heard};
+use crate::asker::{Place, Sent};
+use crate::askers::Askers;
+use crate::flight::{Flight, Waiter};
 use crate::poller::Serial;
-use crate::timers::Timer;
-use crate::upstream::{OpenSocket, Upstream};
+use crate::resolver::Candidate;
+use crate::upstream::OpenSocket;
 use sealane_core::dns::{
-    Cache, CacheKey, CacheScope, Health, Next, Query, Race, Reply, Transport, Verdict, refusal,
-    server_failure,
+    Cache, CacheKey, CacheScope, Entrant, Health, Letters, Next, Query, Race, Reply, Spelling,
+    Transport, incoming, refusal, server_failure,
 };
 use sealane_core::model::SandboxId;
 use std::collections::HashMap;
@@ -24,9 +27,6 @@ const MAX_PER_SANDBOX: usize = 1_024;
 const MAX_TOTAL: usize = 16_384;
 /// How many bytes of replies are remembered, for all sandboxes together.
 const CACHE_BYTES: usize = 4 << 20;
-
-const CODE_SERVER_FAILURE: u8 = 2;
-const CODE_REFUSED: u8 = 5;
 
 /// Where a reply goes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -43,30 +43,27 @@ pub(crate) struct Request<'a> {
     pub(crate) reply_to: ReplyTo,
     pub(crate) query: Query<'a>,
     /// Whom it may be asked of, in order.
-    pub(crate) upstreams: Vec<Upstream>,
+    pub(crate) upstreams: Vec<Candidate>,
     pub(crate) scope: CacheScope,
 }
 
-/// A query under way.
-struct Ticket {
-    sandbox: SandboxId,
-    reply_to: ReplyTo,
-    query: Vec<u8>,
-    question: Vec<u8>,
-    key: Option<CacheKey>,
-    upstreams: Vec<Upstream>,
-    race: Race,
-    held: Option<Vec<u8>>,
-    timer: Option<Instant>,
+/// What is known of an upstream.
+#[derive(Clone, Copy, Debug, Default)]
+struct Standing {
+    health: Health,
+    spelling: Spelling,
 }
 
 /// Everything that is asked, and what was heard.
 pub(crate) struct Relay {
     askers: Askers,
     cache: Cache,
-    tickets: HashMap<Serial, Ticket>,
+    flights: HashMap<Serial, Flight>,
+    by_question: HashMap<(CacheKey, Transport), Serial>,
+    /// How many queries wait, by sandbox and in all.
     under_way: HashMap<SandboxId, usize>,
-    health: HashMap<Place, Health>,
+    waiting: usize,
+    standings: HashMap<Place, Standing>,
     deliveries: Vec<(ReplyTo, Vec<u8>)>,
 }
 
@@ -84,25 +81,43 @@ impl Relay {
         Self {
             askers: Askers::new(open),
             cache: Cache::new(CACHE_BYTES),
-            tickets: HashMap::new(),
+            flights: HashMap::new(),
+            by_question: HashMap::new(),
             under_way: HashMap::new(),
-            health: HashMap::new(),
+            waiting: 0,
+            standings: HashMap::new(),
             deliveries: vec![],
         }
     }
 
-    /// Replies from memory, or asks. Every request is delivered once, sooner or later, unless its
-    /// sandbox is forgotten before.
+    /// Replies from memory, or asks, unless the same is being asked already. Every request is
+    /// delivered once, sooner or later, unless its sandbox is forgotten before.
     pub(crate) fn submit(&mut self, request: Request<'_>, tools: &mut Tools<'_>) {
-        if let Some(reply) = self.reply_without_asking(&request, tools.now) {
+        let key = CacheKey::new(request.scope, &request.query);
+        if let Some(reply) = self.reply_without_asking(&request, key.as_ref(), tools.now) {
             self.deliveries.push((request.reply_to, reply));
             return;
         }
         *self.under_way.entry(request.sandbox).or_default() += 1;
-        let ticket = self.ticket(request);
-        self.probe(&ticket, tools);
+        self.waiting += 1;
+        let waiter = Waiter {
+            sandbox: request.sandbox,
+            reply_to: request.reply_to,
+            query: request.query.bytes().to_vec(),
+        };
+        let shared = key.clone().map(|key| (key, request.reply_to.transport()));
+        let same = shared.as_ref().and_then(|key| self.by_question.get(key));
+        if let Some(flight) = same.and_then(|serial| self.flights.get_mut(serial)) {
+            flight.waiters.push(waiter);
+            return;
+        }
+        let flight = self.flight(request, key, waiter);
+        self.probe(&flight, tools);
         let serial = tools.poller.serial();
-        self.tickets.insert(serial, ticket);
+        if let Some(shared) = shared {
+            self.by_question.insert(shared, serial);
+        }
+        self.flights.insert(serial, flight);
         self.run(serial, tools);
         self.judge_heard(tools);
     }
@@ -118,14 +133,14 @@ impl Relay {
         self.judge_heard(tools);
     }
 
-    /// Closes a socket that has had its time.
-    pub(crate) fn asker_due(&mut self, serial: Serial) {
-        self.askers.asker_due(serial);
+    /// Looks after a socket whose time may have come.
+    pub(crate) fn asker_due(&mut self, serial: Serial, tools: &mut Tools<'_>) {
+        self.askers.asker_due(serial, tools);
     }
 
     /// Something happened on a UDP socket.
     pub(crate) fn asker_ready(&mut self, serial: Serial, buffer: &mut [u8], tools: &mut Tools<'_>) {
-        self.askers.asker_ready(serial, buffer);
+        self.askers.asker_ready(serial, buffer, tools);
         self.judge_heard(tools);
     }
 
@@ -135,97 +150,112 @@ impl Relay {
         self.judge_heard(tools);
     }
 
-    /// Forgets a sandbox and closes the sockets in its namespace.
-    pub(crate) fn forget_sandbox(&mut self, sandbox: &SandboxId) {
-        let askers = &mut self.askers;
-        self.tickets.retain(|serial, ticket| {
-            let stays = ticket.sandbox != *sandbox;
-            if !stays {
-                askers.drop_lines(*serial);
-            }
-            stays
-        });
+    /// Forgets a sandbox and closes the sockets in its namespace. What others wait for goes on.
+    pub(crate) fn forget_sandbox(&mut self, sandbox: &SandboxId, tools: &mut Tools<'_>) {
+        for flight in self.flights.values_mut() {
+            flight.waiters.retain(|waiter| waiter.sandbox != *sandbox);
+        }
+        let unwanted: Vec<Serial> = (self.flights.iter())
+            .filter(|(_, flight)| flight.waiters.is_empty())
+            .map(|(serial, _)| *serial)
+            .collect();
+        for serial in unwanted {
+            self.finish(serial, None, tools);
+        }
         self.askers.forget_sandbox(sandbox);
-        self.under_way.remove(sandbox);
+        let gone = self.under_way.remove(sandbox).unwrap_or_default();
+        self.waiting = self.waiting.saturating_sub(gone);
         self.forget_upstreams(CacheScope::Sandbox(*sandbox));
-    }
-
-    /// Uses new sockets for a sandbox from now on: its addresses and routes may be others.
-    pub(crate) fn renew_sockets(&mut self, sandbox: &SandboxId) {
-        self.askers.renew(sandbox);
     }
 
     /// Forgets what is known of and from upstreams that are no longer asked.
     pub(crate) fn forget_upstreams(&mut self, scope: CacheScope) {
         self.cache.forget(scope);
+        self.by_question.retain(|(key, _), _| key.scope() != scope);
+        for flight in self.flights.values_mut() {
+            flight.is_current &= flight.key.as_ref().is_none_or(|key| key.scope() != scope);
+        }
         let sandbox = match scope {
             CacheScope::Host => None,
             CacheScope::Sandbox(sandbox) => Some(sandbox),
         };
-        self.health.retain(|place, _| place.sandbox != sandbox);
+        self.standings.retain(|place, _| place.sandbox != sandbox);
     }
 
-    fn reply_without_asking(&self, request: &Request<'_>, now: Instant) -> Option<Vec<u8>> {
+    fn reply_without_asking(
+        &self,
+        request: &Request<'_>,
+        key: Option<&CacheKey>,
+        now: Instant,
+    ) -> Option<Vec<u8>> {
         let Request {
             sandbox,
             reply_to,
             query,
             upstreams,
-            scope,
+            scope: _,
         } = request;
         if upstreams.is_empty() {
             return Some(server_failure(query));
         }
-        let key = CacheKey::new(*scope, query);
         let transport = reply_to.transport();
-        let known = key.and_then(|key| self.cache.get(&key, query, transport, now));
+        let known = key.and_then(|key| self.cache.get(key, query, transport, now));
         let under_way = self.under_way.get(sandbox).copied().unwrap_or(0);
-        let full = under_way >= MAX_PER_SANDBOX || self.tickets.len() >= MAX_TOTAL;
+        let full = under_way >= MAX_PER_SANDBOX || self.waiting >= MAX_TOTAL;
         known.or_else(|| full.then(|| refusal(query)))
     }
 
-    fn ticket(&self, request: Request<'_>) -> Ticket {
+    fn flight(&self, request: Request<'_>, key: Option<CacheKey>, waiter: Waiter) -> Flight {
         let Request {
             sandbox,
             reply_to,
             query,
             upstreams,
-            scope,
+            scope: _,
         } = request;
-        let health = |upstream: &Upstream| self.health.get(&Place::new(sandbox, *upstream));
-        let suspect = |upstream| health(upstream).is_some_and(Health::is_suspect);
-        let race = Race::new(upstreams.iter().map(suspect).enumerate());
-        Ticket {
-            sandbox,
-            reply_to,
+        let entrant = |(upstream, candidate): (usize, &Candidate)| {
+            let standing = self.standings.get(&Place::new(sandbox, candidate.upstream));
+            Entrant {
+                upstream,
+                group: candidate.group,
+                suspect: standing.is_some_and(|standing| standing.health.is_suspect()),
+            }
+        };
+        Flight {
+            owner: sandbox,
             query: query.bytes().to_vec(),
-            question: query.question().to_vec(),
-            key: CacheKey::new(scope, &query),
+            transport: reply_to.transport(),
+            key,
+            is_current: true,
+            race: Race::new(upstreams.iter().enumerate().map(entrant)),
             upstreams,
-            race,
-            held: None,
+            replies: vec![],
+            sockets: vec![],
             timer: None,
+            waiters: vec![waiter],
         }
     }
 
     /// Asks suspects beside the others, to see whether they are back.
-    fn probe(&mut self, ticket: &Ticket, tools: &mut Tools<'_>) {
-        for upstream in &ticket.upstreams {
-            let place = Place::new(ticket.sandbox, *upstream);
-            let due = |health: &mut Health| health.is_probe_due(tools.now);
-            if self.health.get_mut(&place).is_some_and(due) {
+    fn probe(&mut self, flight: &Flight, tools: &mut Tools<'_>) {
+        let Ok(query) = Query::parse(&flight.query) else {
+            return;
+        };
+        for place in (0..flight.upstreams.len()).filter_map(|upstream| flight.place(upstream)) {
+            let due = |standing: &mut Standing| standing.health.is_probe_due(tools.now);
+            if self.standings.get_mut(&place).is_some_and(due) {
                 // No race has this number, so a reply says only that the upstream is there.
-                let race = tools.poller.serial();
                 let sent = Sent {
-                    ticket: race,
+                    ticket: tools.poller.serial(),
                     upstream: 0,
-                    question: ticket.question.clone(),
+                    question: query.question().to_vec(),
+                    letters: Letters::Kept,
+                    sieges: 0,
                 };
-                let asked = self
-                    .askers
-                    .ask(place, Transport::Udp, &ticket.query, sent, tools);
+                let by = (flight.owner, place);
+                let asked = self.askers.ask(by, Transport::Udp, &query, sent, tools);
                 if let Err(error) = asked {
-                    tracing::debug!(upstream = %upstream.address, %error, "still unreachable");
+                    tracing::debug!(upstream = %place.upstream.address, %error, "still unreachable");
                 }
             }
         }
@@ -233,127 +263,129 @@ impl Relay {
 
     /// Lets a race go on until it waits or is over.
     fn run(&mut self, serial: Serial, tools: &mut Tools<'_>) {
-        while let Some(ticket) = self.tickets.get_mut(&serial) {
-            match ticket.race.next(tools.now) {
-                Next::Ask(upstream) => self.ask(serial, upstream, tools),
-                Next::Wait(until) => return ticket.wake_at(until, serial, tools),
-                Next::Deliver => {
-                    let held = ticket.held.take();
-                    self.finish(serial, held, tools);
-                }
+        while let Some(flight) = self.flights.get_mut(&serial) {
+            match flight.race.next(tools.now) {
+                Next::Ask(upstream) => self.ask(serial, upstream, None, 0, tools),
+                Next::Remind(upstream) => self.remind(serial, upstream, tools),
+                Next::Wait(until) => return flight.wake_at(until, serial, tools.timers),
+                Next::Deliver(upstream) => self.finish(serial, Some(upstream), tools),
                 Next::GiveUp => self.finish(serial, None, tools),
             }
         }
     }
 
-    fn ask(&mut self, serial: Serial, upstream: usize, tools: &mut Tools<'_>) {
-        let Some(ticket) = self.tickets.get_mut(&serial) else {
+    /// Asks an upstream, in these letters if it is not for the first time.
+    fn ask(
+        &mut self,
+        serial: Serial,
+        upstream: usize,
+        letters: Option<Letters>,
+        sieges: u8,
+        tools: &mut Tools<'_>,
+    ) {
+        let Some(flight) = self.flights.get_mut(&serial) else {
             return;
         };
-        let place = Place::new(ticket.sandbox, ticket.upstreams[upstream]);
+        let (Some(place), Ok(query)) = (flight.place(upstream), Query::parse(&flight.query)) else {
+            return flight.race.failed(upstream);
+        };
+        let standing = self.standings.entry(place).or_default();
+        let letters = match flight.transport {
+            Transport::Udp if query.is_plain() => {
+                letters.unwrap_or_else(|| standing.spelling.letters(tools.now))
+            }
+            Transport::Udp | Transport::Tcp => Letters::Kept,
+        };
         let sent = Sent {
             ticket: serial,
             upstream,
-            question: ticket.question.clone(),
+            question: letters.write(&query, &self.askers.coins()),
+            letters,
+            sieges,
         };
-        let transport = ticket.reply_to.transport();
-        if let Err(error) = self
-            .askers
-            .ask(place, transport, &ticket.query, sent, tools)
-        {
-            tracing::debug!(upstream = %place.upstream.address, %error, "cannot be asked");
-            self.health
-                .entry(place)
-                .or_default()
-                .was_unreachable(tools.now);
-            ticket.race.failed(upstream);
+        let by = (flight.owner, place);
+        match self.askers.ask(by, flight.transport, &query, sent, tools) {
+            Ok(socket) => flight.sockets.push((upstream, socket)),
+            Err(error) => {
+                tracing::debug!(upstream = %place.upstream.address, %error, "cannot be asked");
+                standing.health.was_unreachable(tools.now);
+                flight.race.failed(upstream);
+            }
         }
     }
 
-    /// Judges all that was heard, which may lead to more being asked and heard.
-    fn judge_heard(&mut self, tools: &mut Tools<'_>) {
-        while let Some(Heard { place, sent, reply }) = self.askers.take_heard() {
-            let health = self.health.entry(place).or_default();
-            match &reply {
-                Ok(_) => health.answered(),
-                Err(_) => health.was_unreachable(tools.now),
-            }
-            match reply {
-                Ok(reply) => self.judge(&sent, reply, tools),
-                Err(error) => {
-                    tracing::debug!(upstream = %place.upstream.address, %error, "did not answer");
-                    self.failed(&sent);
+    /// Asks an upstream again that has not answered. One that may not know mixed letters is asked
+    /// in small ones.
+    fn remind(&mut self, serial: Serial, upstream: usize, tools: &mut Tools<'_>) {
+        let Some(flight) = self.flights.get(&serial) else {
+            return;
+        };
+        let standing = flight.place(upstream).and_then(|p| self.standings.get(&p));
+        let spelling = standing
+            .map(|standing| standing.spelling)
+            .unwrap_or_default();
+        let doubtful = spelling.doubts(spelling.letters(tools.now));
+        match (flight.transport, Query::parse(&flight.query)) {
+            (Transport::Udp, Ok(query)) if !doubtful => {
+                let mut sockets = flight.sockets.iter().filter(|(to, _)| *to == upstream);
+                if let Some((_, socket)) = sockets.next_back() {
+                    self.askers.remind(*socket, &query, serial);
                 }
             }
-            self.run(sent.ticket, tools);
+            (Transport::Udp, _) => {
+                self.ask(serial, upstream, Some(Letters::SmallAfterDenial), 0, tools);
+            }
+            // The kernel does so by itself.
+            (Transport::Tcp, _) => {}
         }
     }
 
-    /// Judges a reply to what was asked.
-    fn judge(&mut self, sent: &Sent, bytes: Vec<u8>, tools: &mut Tools<'_>) {
-        let Some(ticket) = self.tickets.get_mut(&sent.ticket) else {
+    /// Ends a race with what an upstream said, or with the word that there is nothing.
+    fn finish(&mut self, serial: Serial, upstream: Option<usize>, tools: &mut Tools<'_>) {
+        let Some(mut flight) = self.flights.remove(&serial) else {
             return;
         };
-        let Ok(reply) = Reply::parse(&bytes) else {
-            return self.failed(sent);
-        };
-        if matches!(reply.code(), CODE_SERVER_FAILURE | CODE_REFUSED) {
-            return self.failed(sent);
-        }
-        match ticket
-            .race
-            .answered(sent.upstream, reply.is_negative(), tools.now)
+        flight.unset_timer(serial, tools.timers);
+        self.askers.drop_lines(serial);
+        if let Some(key) = flight.shared_key()
+            && self.by_question.get(&key) == Some(&serial)
         {
-            Verdict::Deliver => self.finish(sent.ticket, Some(bytes), tools),
-            Verdict::Hold => {
-                ticket.held.get_or_insert(bytes);
+            self.by_question.remove(&key);
+        }
+        for silent in flight.race.silent(tools.now) {
+            if let Some(place) = flight.place(silent) {
+                let standing = self.standings.entry(place).or_default();
+                standing.health.was_silent(tools.now);
             }
         }
-    }
-
-    fn failed(&mut self, sent: &Sent) {
-        if let Some(ticket) = self.tickets.get_mut(&sent.ticket) {
-            ticket.race.failed(sent.upstream);
+        let mut replies = flight.replies.iter();
+        let chosen = replies.find(|(from, _)| Some(*from) == upstream);
+        let reply = chosen.and_then(|(_, bytes)| Reply::parse(bytes).ok());
+        let is_final = upstream.is_some_and(|upstream| flight.race.is_final(upstream));
+        if let (Some(key), Some(reply)) = (&flight.key, &reply)
+            && flight.is_current
+            && is_final
+        {
+            self.cache.insert(key.clone(), reply, tools.now);
+        }
+        for waiter in &flight.waiters {
+            self.answer(waiter, reply.as_ref());
         }
     }
 
-    /// Ends a race with a reply, or with the word that there is none.
-    fn finish(&mut self, serial: Serial, reply: Option<Vec<u8>>, tools: &mut Tools<'_>) {
-        let Some(ticket) = self.tickets.remove(&serial) else {
-            return;
-        };
-        if let Some(timer) = ticket.timer {
-            tools.timers.unset(timer, Timer::Race(serial));
-        }
-        self.askers.drop_lines(serial);
-        if let Some(under_way) = self.under_way.get_mut(&ticket.sandbox) {
+    /// Gives a waiter the reply, or the word that there is none.
+    fn answer(&mut self, waiter: &Waiter, reply: Option<&Reply<'_>>) {
+        self.waiting = self.waiting.saturating_sub(1);
+        if let Some(under_way) = self.under_way.get_mut(&waiter.sandbox) {
             *under_way = under_way.saturating_sub(1);
         }
-        for silent in ticket.race.silent(tools.now) {
-            let place = Place::new(ticket.sandbox, ticket.upstreams[silent]);
-            self.health.entry(place).or_default().was_silent(tools.now);
-        }
-        let Ok(query) = Query::parse(&ticket.query) else {
+        let Ok(query) = Query::parse(&waiter.query) else {
             return;
         };
-        let reply = match reply {
-            Some(reply) => {
-                if let (Some(key), Ok(reply)) = (ticket.key, Reply::parse(&reply)) {
-                    self.cache.insert(key, &reply, tools.now);
-                }
-                with_id(&reply, query.id())
-            }
+        let bytes = match reply {
+            Some(reply) => incoming(reply, &query, waiter.reply_to.transport()),
             None => server_failure(&query),
         };
-        self.deliveries.push((ticket.reply_to, reply));
-    }
-}
-
-impl Ticket {
-    fn wake_at(&mut self, until: Instant, serial: Serial, tools: &mut Tools<'_>) {
-        if let Some(old) = self.timer.replace(until) {
-            tools.timers.unset(old, Timer::Race(serial));
-        }
-        tools.timers.set(until, Timer::Race(serial));
+        self.deliveries.push((waiter.reply_to, bytes));
     }
 }

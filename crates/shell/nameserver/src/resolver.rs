@@ -11,6 +11,22 @@ use std::sync::Arc;
 /// How many upstreams are asked.
 const MAX_UPSTREAMS: usize = 3;
 
+/// An upstream, and the group of servers it is of: of one network, or of one configuration.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Candidate {
+    pub(crate) upstream: Upstream,
+    pub(crate) group: usize,
+}
+
+/// The servers of a group that are asked.
+fn group(number: usize, servers: &[Upstream]) -> impl Iterator<Item = Candidate> {
+    let candidate = move |upstream: &Upstream| Candidate {
+        upstream: *upstream,
+        group: number,
+    };
+    servers.iter().take(MAX_UPSTREAMS).map(candidate)
+}
+
 /// The resolver of one sandbox.
 pub(crate) struct Resolver {
     pub(crate) sandbox: SandboxId,
@@ -28,20 +44,18 @@ impl Resolver {
         view: &View,
         host: &[Upstream],
     ) -> Request<'a> {
-        let (all, scope) = match &self.upstreams {
-            UpstreamConfig::Host => (host, CacheScope::Host),
-            UpstreamConfig::Own(own) => (&own[..], CacheScope::Sandbox(self.sandbox)),
+        let scope = match &self.upstreams {
+            UpstreamConfig::Host => CacheScope::Host,
+            UpstreamConfig::Own(_) | UpstreamConfig::OfNetworks(_) => {
+                CacheScope::Sandbox(self.sandbox)
+            }
         };
-        let allowed = |upstream: &&Upstream| match view.forwarding {
+        let allowed = |candidate: &Candidate| match view.forwarding {
             Forwarding::Anywhere => true,
-            Forwarding::FromSandboxOnly => !upstream.from_host,
+            Forwarding::FromSandboxOnly => !candidate.upstream.from_host,
         };
-        let upstreams = all
-            .iter()
-            .take(MAX_UPSTREAMS)
-            .filter(allowed)
-            .copied()
-            .collect();
+        let mut upstreams = self.candidates(&query, view, host);
+        upstreams.retain(allowed);
         Request {
             sandbox: self.sandbox,
             reply_to,
@@ -49,6 +63,31 @@ impl Resolver {
             upstreams,
             scope,
         }
+    }
+
+    /// Whom a query may be asked of, in order. Of its networks, the one that the query concerns
+    /// comes first.
+    fn candidates(&self, query: &Query<'_>, view: &View, host: &[Upstream]) -> Vec<Candidate> {
+        let one_group = |servers: &[Upstream]| group(0, servers).collect();
+        let networks = match &self.upstreams {
+            UpstreamConfig::Host => return one_group(host),
+            UpstreamConfig::Own(own) => return one_group(own),
+            UpstreamConfig::OfNetworks(networks) => networks,
+        };
+        let concerned = view.concerned(query);
+        let (first, others): (Vec<_>, Vec<_>) =
+            (networks.iter()).partition(|network| Some(network.network) == concerned);
+        let ordered = first.into_iter().chain(others).enumerate();
+        let all = ordered.flat_map(|(number, network)| group(number, &network.servers));
+        let mut candidates: Vec<Candidate> = vec![];
+        for candidate in all {
+            // A server of two networks is asked once.
+            let known = |other: &Candidate| other.upstream == candidate.upstream;
+            if !candidates.iter().any(known) {
+                candidates.push(candidate);
+            }
+        }
+        candidates
     }
 
     /// Sends a reply by UDP. One that cannot be sent is lost, as datagrams are: the client asks

@@ -120,7 +120,9 @@ impl Server {
     fn fire(&mut self, timer: Timer) {
         match timer {
             Timer::Race(serial) => self.with_relay(|relay, _, tools| relay.race_due(serial, tools)),
-            Timer::Asker(serial) => self.relay.asker_due(serial),
+            Timer::Asker(serial) => {
+                self.with_relay(|relay, _, tools| relay.asker_due(serial, tools));
+            }
             Timer::Client(serial) => self.check_idle(serial),
             Timer::Listener(serial) => self.watch_listener(serial, EventFlags::IN),
         }
@@ -161,7 +163,6 @@ impl Server {
                     upstreams,
                 });
             }
-            Command::Viewed(sandbox) => self.relay.renew_sockets(&sandbox),
             Command::Upstreams(sandbox, upstreams) => self.set_upstreams(&sandbox, upstreams),
             Command::Remove(sandbox) => self.remove(&sandbox),
             Command::Host(upstreams) => self.set_host(upstreams),
@@ -193,7 +194,7 @@ impl Server {
         };
         self.resolvers.remove(&serial);
         self.clients.retain(|_, client| client.resolver != serial);
-        self.relay.forget_sandbox(sandbox);
+        self.with_relay(|relay, _, tools| relay.forget_sandbox(sandbox, tools));
     }
 
     fn set_upstreams(&mut self, sandbox: &SandboxId, upstreams: UpstreamConfig) {

@@ -11,7 +11,7 @@ pub(crate) enum Timer {
     Race(Serial),
     /// A client may have been idle for too long.
     Client(Serial),
-    /// A socket to an upstream is to be closed.
+    /// A socket to an upstream may have waited in vain, or been put by for long.
     Asker(Serial),
     /// A listener that could not accept tries again.
     Listener(Serial),

@@ -4,7 +4,7 @@ use crate::SocketKind;
 use rustix::fd::OwnedFd;
 use rustix::net::netdevice::name_to_index;
 use sealane_core::dns::ExternalServer;
-use sealane_core::model::SandboxId;
+use sealane_core::model::{NetworkId, SandboxId};
 use std::io;
 use std::net::{IpAddr, SocketAddr, SocketAddrV6};
 use std::sync::Arc;
@@ -27,6 +27,17 @@ pub enum UpstreamConfig {
     Host,
     /// These, in this order; three at most are asked.
     Own(Vec<Upstream>),
+    /// Those of its networks: what one network's servers deny, the next one's are asked.
+    OfNetworks(Vec<NetworkUpstreams>),
+}
+
+/// The servers of a network, in their order; three at most are asked.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NetworkUpstreams {
+    /// The network.
+    pub network: NetworkId,
+    /// Its servers.
+    pub servers: Vec<Upstream>,
 }
 
 /// Opens a socket in the namespace of a sandbox, usually by calling [`crate::open_socket`] there.

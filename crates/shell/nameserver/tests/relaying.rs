@@ -71,7 +71,14 @@ fn for_each_failure(check: impl Fn(&World)) {
         ] {
             let (world, first, _) = two(manner, Manner::Answer(SECOND));
             check(&world);
-            assert_eq!(first.datagrams() + first.streams(), 1, "{manner:?}");
+            // By UDP twice: it may have failed because of the letters.
+            let count = || first.datagrams() + first.streams();
+            let times = (0..1_000).map(|_| count()).find(|times| {
+                std::thread::sleep(Duration::from_millis(u64::from(*times == 0)));
+                *times > 0
+            });
+            let times = times.unwrap_or_default();
+            assert!((1..=2).contains(&times), "{manner:?}: {times}");
         }
         // Nobody listens there at all.
         let nobody = UdpSocket::bind("127.0.0.4:0")
@@ -98,8 +105,8 @@ fn b7_4_a_name_that_does_not_exist_is_passed_on() {
         assert_eq!(world.dig_tcp("a.test A").status, "NXDOMAIN");
         assert_eq!(
             (first.datagrams(), first.streams()),
-            (1, 0),
-            "the denial is remembered"
+            (2, 0),
+            "in mixed letters and in small ones, and then the denial is remembered"
         );
     });
 }

@@ -195,12 +195,18 @@ fn a_full_cache_forgets_what_ends_soonest() {
 
 #[test]
 fn a_query_that_wants_no_recursion_is_not_answered_from_memory() {
+    let mut tried = cache();
+    tried.insert(&reply("a.test.", &[60]));
     let mut asked = query("a.test.", 1, None);
+    assert!(tried.get(&asked, 1).is_some());
     asked[2] &= !1;
-    assert_eq!(
-        CacheKey::new(CacheScope::Host, &Query::parse(&asked).unwrap()),
-        None
-    );
+    assert!(tried.get(&asked, 1).is_none());
+    let key = CacheKey::new(CacheScope::Host, &Query::parse(&asked).unwrap()).unwrap();
+    let bytes = reply("a.test.", &[60]).to_vec().unwrap();
+    tried
+        .cache
+        .insert(key, &Reply::parse(&bytes).unwrap(), tried.start);
+    assert!(tried.get(&asked, 1).is_none(), "nor remembered");
 }
 
 proptest! {

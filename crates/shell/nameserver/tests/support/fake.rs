@@ -2,8 +2,8 @@
 
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, UdpSocket};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Duration;
 
@@ -26,6 +26,12 @@ pub(crate) enum Manner {
     Forged(Ipv4Addr),
     /// Says nothing over UDP, and hangs up over TCP.
     HangUp,
+    /// Repeats the question in small letters.
+    Fold(Ipv4Addr),
+    /// Knows names in small letters only, and denies others.
+    Strict(Ipv4Addr),
+    /// Is preceded by many forged answers that come to the port of the query.
+    Besieged(Ipv4Addr),
 }
 
 /// A running upstream. It ends with the process.
@@ -34,6 +40,7 @@ pub(crate) struct Fake {
     pub(crate) address: SocketAddr,
     datagrams: Arc<AtomicUsize>,
     streams: Arc<AtomicUsize>,
+    ports: Arc<Mutex<Vec<u16>>>,
 }
 
 impl Fake {
@@ -51,9 +58,11 @@ impl Fake {
             address,
             datagrams: Arc::default(),
             streams: Arc::default(),
+            ports: Arc::default(),
         };
         let (datagrams, streams) = (fake.datagrams.clone(), fake.streams.clone());
-        thread::spawn(move || serve_datagrams(&udp, manner, &datagrams));
+        let ports = fake.ports.clone();
+        thread::spawn(move || serve_datagrams(&udp, manner, &datagrams, &ports));
         thread::spawn(move || serve_streams(&tcp, manner, &streams));
         fake
     }
@@ -63,17 +72,23 @@ impl Fake {
         self.datagrams.load(Ordering::SeqCst)
     }
 
+    /// From which ports they came, in order.
+    pub(crate) fn ports(&self) -> Vec<u16> {
+        self.ports.lock().unwrap().clone()
+    }
+
     /// How many came by TCP.
     pub(crate) fn streams(&self) -> usize {
         self.streams.load(Ordering::SeqCst)
     }
 }
 
-fn serve_datagrams(udp: &UdpSocket, manner: Manner, count: &AtomicUsize) {
+fn serve_datagrams(udp: &UdpSocket, manner: Manner, count: &AtomicUsize, ports: &Mutex<Vec<u16>>) {
     let mut buffer = [0; 65_535];
     loop {
         let (length, client) = udp.recv_from(&mut buffer).unwrap();
         count.fetch_add(1, Ordering::SeqCst);
+        ports.lock().unwrap().push(client.port());
         let query = buffer[..length].to_vec();
         let udp = udp.try_clone().unwrap();
         let reply = move || {
@@ -87,7 +102,16 @@ fn serve_datagrams(udp: &UdpSocket, manner: Manner, count: &AtomicUsize) {
                 Manner::Forged(_) => forgeries(&reply).iter().for_each(|forgery| {
                     udp.send_to(forgery, client).unwrap();
                 }),
-                Manner::Answer(_) | Manner::Slow(..) | Manner::Fail(_) | Manner::Deny => {}
+                Manner::Besieged(_) => forged_ids(&reply).for_each(|forgery| {
+                    // The port may be closed by now.
+                    let _ = udp.send_to(&forgery, client);
+                }),
+                Manner::Answer(_)
+                | Manner::Slow(..)
+                | Manner::Fail(_)
+                | Manner::Deny
+                | Manner::Fold(_)
+                | Manner::Strict(_) => {}
                 Manner::Silent | Manner::HangUp => return None,
             }
             udp.send_to(&reply, client).ok()
@@ -122,6 +146,18 @@ fn serve_streams(tcp: &TcpListener, manner: Manner, count: &Arc<AtomicUsize>) {
     }
 }
 
+/// The reply with a wrong address, under 40 ids that are not the right one.
+fn forged_ids(reply: &[u8]) -> impl Iterator<Item = Vec<u8>> {
+    let mut wrong = reply.to_vec();
+    let end = wrong.len();
+    wrong[end - 4..].copy_from_slice(&[6, 6, 6, 6]);
+    (1..=40).map(move |difference| {
+        let mut forgery = wrong.clone();
+        forgery[1] ^= difference;
+        forgery
+    })
+}
+
 /// Replies with a wrong id, and to a wrong question, both with a wrong address; and scraps.
 fn forgeries(reply: &[u8]) -> Vec<Vec<u8>> {
     let mut wrong = reply.to_vec();
@@ -143,7 +179,10 @@ fn reply(query: &[u8], manner: Manner) -> Option<Vec<u8>> {
     match manner {
         Manner::Silent | Manner::HangUp => return None,
         Manner::Fail(code) => reply[3] |= code,
-        Manner::Deny => {
+        Manner::Strict(address) if !has_large(&reply[12..name]) => {
+            answer_with(&mut reply, address);
+        }
+        Manner::Deny | Manner::Strict(_) => {
             reply[3] |= 3;
             reply[9] = 1;
             reply.extend([0, 0, 6, 0, 1, 0, 0, 0, 60, 0, 22, 0, 0]);
@@ -157,11 +196,22 @@ fn reply(query: &[u8], manner: Manner) -> Option<Vec<u8>> {
             thread::sleep(delay);
             answer_with(&mut reply, address);
         }
-        Manner::Answer(address) | Manner::Truncate(address) | Manner::Forged(address) => {
+        Manner::Fold(address) => {
+            reply[12..name].make_ascii_lowercase();
+            answer_with(&mut reply, address);
+        }
+        Manner::Answer(address)
+        | Manner::Truncate(address)
+        | Manner::Forged(address)
+        | Manner::Besieged(address) => {
             answer_with(&mut reply, address);
         }
     }
     Some(reply)
+}
+
+fn has_large(name: &[u8]) -> bool {
+    name.iter().any(u8::is_ascii_uppercase)
 }
 
 fn answer_with(reply: &mut Vec<u8>, address: Ipv4Addr) {
