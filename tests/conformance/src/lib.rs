@@ -14,7 +14,8 @@ pub use crash::{Operation, crash_at_every_step};
 pub use http::{Refused, create_network, encoded, filtered, refused};
 pub use kernel_lab::{in_kernel_lab, is_kernel_lab, run_in_kernel_lab};
 pub use traffic::{
-    Conversation, accept_one, connects, sctp_init, to_loopback_by_cable, udp_server,
+    Conversation, accept_one, connects, sctp_init, tcp_packet, to_loopback_by_cable, udp_packet,
+    udp_server,
 };
 pub use upstream::{Manner, Upstream, name_server};
 pub use world::{HELLO, HTTPD, World, with_bridge_filter_off_and_on};
@@ -22,7 +23,7 @@ pub use world::{HELLO, HTTPD, World, with_bridge_filter_off_and_on};
 pub use sealane_testkit::{
     Background, Capture, Daemon, DaemonOptions, Host, Lab, Outcome, Reply, Sandbox, ServiceManager,
     Snapshot, Stream, binary, eventually, eventually_is, lan, never, repository, send_raw,
-    send_to_neighbors,
+    send_to_neighbors, send_whole,
 };
 pub use serde_json::{Value, json};
 pub use std::time::Duration;

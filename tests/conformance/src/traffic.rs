@@ -165,3 +165,69 @@ fn crc32c(bytes: &[u8]) -> u32 {
     };
     !bytes.iter().fold(!0, step)
 }
+
+/// A whole TCP packet without data, with these flags (RFC 9293, 3.1).
+pub fn tcp_packet(from: SocketAddr, to: SocketAddr, flags: u8) -> Vec<u8> {
+    let mut segment = ports(from, to);
+    segment.extend(0x0102_0304_u32.to_be_bytes()); // sequence number
+    segment.extend(0x0a0b_0c0d_u32.to_be_bytes()); // acknowledgement
+    segment.extend([5 << 4, flags, 0xff, 0xff]); // header of 5 words, flags, window
+    segment.extend([0; 4]); // checksum, urgent pointer
+    whole(6, 16, from.ip(), to.ip(), segment)
+}
+
+/// A whole UDP packet.
+pub fn udp_packet(from: SocketAddr, to: SocketAddr, data: &[u8]) -> Vec<u8> {
+    let mut datagram = ports(from, to);
+    let length = u16::try_from(8 + data.len()).expect("a short one");
+    datagram.extend(length.to_be_bytes());
+    datagram.extend([0, 0]); // checksum
+    datagram.extend(data);
+    whole(17, 6, from.ip(), to.ip(), datagram)
+}
+
+fn ports(from: SocketAddr, to: SocketAddr) -> Vec<u8> {
+    [from.port().to_be_bytes(), to.port().to_be_bytes()].concat()
+}
+
+/// Puts the IP header before a payload whose checksum stands at `place`.
+fn whole(protocol: u8, place: usize, from: IpAddr, to: IpAddr, mut payload: Vec<u8>) -> Vec<u8> {
+    let length = u16::try_from(payload.len()).expect("a short packet");
+    let addresses = [octets(from), octets(to)].concat();
+    let mut summed = addresses.clone();
+    summed.extend([0, protocol]);
+    summed.extend(length.to_be_bytes());
+    summed.extend(&payload);
+    payload[place..place + 2].copy_from_slice(&checksum(&summed).to_be_bytes());
+    let mut packet = if from.is_ipv4() {
+        let mut header = vec![0x45, 0];
+        header.extend((length + 20).to_be_bytes());
+        header.extend([0, 1, 0, 0, 64, protocol, 0, 0]); // id 1, whole; the kernel sums it up
+        header
+    } else {
+        let mut header = vec![0x60, 0, 0, 0];
+        header.extend(length.to_be_bytes());
+        header.extend([protocol, 64]);
+        header
+    };
+    packet.extend(addresses);
+    packet.extend(payload);
+    packet
+}
+
+fn octets(address: IpAddr) -> Vec<u8> {
+    match address {
+        IpAddr::V4(ip) => ip.octets().to_vec(),
+        IpAddr::V6(ip) => ip.octets().to_vec(),
+    }
+}
+
+/// The checksum of the Internet (RFC 1071).
+fn checksum(bytes: &[u8]) -> u16 {
+    let word = |pair: &[u8]| u32::from(pair[0]) << 8 | u32::from(*pair.get(1).unwrap_or(&0));
+    let mut sum: u32 = bytes.chunks(2).map(word).sum();
+    while sum > 0xffff {
+        sum = (sum & 0xffff) + (sum >> 16);
+    }
+    !(sum as u16)
+}

@@ -1,6 +1,7 @@
 //! Chapter B4: the options of bridge networks.
 
 use sealane_conformance::*;
+use std::net::{IpAddr, SocketAddr, UdpSocket};
 
 /// Lets the rest of the LAN know the way to a network of the host, as a router would.
 fn route_from_lan(world: &World, prefixes: &[&str]) {
@@ -12,7 +13,7 @@ fn route_from_lan(world: &World, prefixes: &[&str]) {
         };
         world
             .peer()
-            .sh(&format!("ip route add {prefix} via {via}"))
+            .sh(&format!("ip route replace {prefix} via {via}"))
             .ok();
     }
 }
@@ -139,6 +140,199 @@ fn b4_6_routed_opens_published_ports_at_the_containers_own_address() {
         let other = world.sandbox("other");
         assert!(other.fetch(&format!("{}:80", web.v4)).is_some());
         assert!(other.fetch(&format!("{}:81", web.v4)).is_none());
+    });
+}
+
+/// TCP that no connection begins with: FIN, RST, SYN+ACK, and FIN+PSH+URG, a scanner's.
+const STRAY: [u8; 4] = [0x01, 0x04, 0x12, 0x29];
+
+/// Sends those from a container to the rest of the LAN, and returns what arrives there.
+fn stray_packets(world: &World, reach: &Reach) -> Vec<String> {
+    let pairs = [
+        (format!("{}:1234", reach.v4), "10.99.0.100:4321"),
+        (format!("[{}]:1234", reach.v6), "[fd99::64]:4321"),
+    ];
+    let arriving = Capture::start(world.peer(), "eth0", "port 4321 and not icmp6");
+    world.sandbox("web").in_netns(|| {
+        for (from, to) in &pairs {
+            let from = from.parse().expect("an address and a port");
+            let to: SocketAddr = to.parse().expect("an address and a port");
+            for flags in STRAY {
+                send_whole(to.ip(), &tcp_packet(from, to, flags));
+            }
+        }
+    });
+    arriving.stop()
+}
+
+#[test]
+fn b4_6_what_belongs_to_no_connection_does_not_leave_a_translated_network() {
+    with_bridge_filter_off_and_on(|world| {
+        let web = Reach::to_new(world, &format!("{MODE4}=nat {MODE6}=nat"));
+        assert_eq!(stray_packets(world, &web), [""; 0]);
+        // Nor with an address that was chosen.
+        world.docker("rm -f web").ok();
+        world.docker("network rm net").ok();
+        let web = Reach::to_new(
+            world,
+            "-o com.docker.network.host_ipv4=10.99.0.1 -o com.docker.network.host_ipv6=fd99::1",
+        );
+        assert_eq!(stray_packets(world, &web), [""; 0]);
+        assert_eq!(source_seen(world, "web", "10.99.0.100:9999"), "10.99.0.1");
+        assert_eq!(source_seen(world, "web", LISTEN6), "fd99::1");
+        assert_eq!(published(world), [true, true]);
+        // Where addresses are kept, answers may come by another way than the questions did.
+        world.docker("rm -f web").ok();
+        world.docker("network rm net").ok();
+        let routed = Reach::to_new(world, &format!("{MODE4}=routed {MODE6}=routed"));
+        let leaving = stray_packets(world, &routed);
+        assert_eq!(leaving.len(), 2 * STRAY.len(), "{leaving:#?}");
+        assert!(
+            leaving[0].contains(&format!("{}.1234", routed.v4)),
+            "{leaving:#?}"
+        );
+    });
+}
+
+/// Sends UDP from a socket of container `asker` to the rest of the LAN, lets container `liar` answer as
+/// that, and returns whether the forged answer arrived at the asker.
+fn joins(world: &World, ipv6: bool) -> bool {
+    let lan: SocketAddr = if ipv6 {
+        "[fd99::64]:5300"
+    } else {
+        "10.99.0.100:5300"
+    }
+    .parse()
+    .expect("an address and a port");
+    let host: IpAddr = if ipv6 { "fd99::1" } else { "10.99.0.1" }
+        .parse()
+        .expect("an address");
+    let any = if ipv6 { "[::]:0" } else { "0.0.0.0:0" };
+    let server = world
+        .peer()
+        .in_netns(|| UdpSocket::bind(lan))
+        .expect("it is free");
+    let asker = world
+        .sandbox("asker")
+        .in_netns(|| UdpSocket::bind(any))
+        .expect("a socket");
+    for socket in [&server, &asker] {
+        socket.set_read_timeout(Some(SOON)).expect("a socket can");
+    }
+    asker.send_to(b"question", lan).expect("there is a way out");
+    let (_, seen) = server.recv_from(&mut [0; 16]).expect("it arrives");
+    let forged = udp_packet(lan, SocketAddr::new(host, seen.port()), b"forged");
+    let gateway: IpAddr = if ipv6 { "fd48::1" } else { "10.48.0.1" }
+        .parse()
+        .expect("an address");
+    world
+        .sandbox("liar")
+        .in_netns(|| send_whole(gateway, &forged));
+    std::thread::sleep(Duration::from_millis(50));
+    server.send_to(b"answer", seen).expect("and goes back");
+    let mut data = [0; 16];
+    let (length, _) = asker.recv_from(&mut data).expect("an answer");
+    &data[..length] == b"forged"
+}
+
+/// Two networks, and a container on each: one that asks, one that answers questions of others.
+fn asker_and_liar(world: &World, options: &str) {
+    world.network("--ipv6 --subnet 10.47.0.0/24 --subnet fd47::/64 asks");
+    world.network(&format!(
+        "--ipv6 --subnet 10.48.0.0/24 --subnet fd48::/64 {options} lies"
+    ));
+    world.idle("--network asks --name asker");
+    world.idle("--network lies --name liar");
+}
+
+#[test]
+fn b4_what_a_network_hands_to_the_host_comes_from_there() {
+    with_bridge_filter_off_and_on(|world| {
+        for options in ["", "-o overlapping=true", "--internal"] {
+            asker_and_liar(world, options);
+            assert!(!joins(world, false) && !joins(world, true), "{options}");
+            let liar = world.sandbox("liar");
+            let out = options != "--internal";
+            assert_eq!(liar.pings(lan::OUTSIDE), out, "{options}");
+            assert_eq!(liar.pings(lan::OUTSIDE6), out, "{options}");
+            assert!(
+                liar.pings("10.48.0.1") && liar.pings("fd48::1"),
+                "{options}"
+            );
+            world.docker("rm -f asker liar").ok();
+            world.docker("network rm asks lies").ok();
+        }
+    });
+}
+
+#[test]
+fn b4_any_source_is_for_networks_that_want_it() {
+    with_bridge_filter_off_and_on(|world| {
+        asker_and_liar(world, "-o any_source=true");
+        assert!(joins(world, false) && joins(world, true));
+    });
+}
+
+#[test]
+fn b4_a_container_that_is_a_router_keeps_working() {
+    with_bridge_filter_off_and_on(|world| {
+        world.network("--ipv6 --subnet 10.48.0.0/24 --subnet fd48::/64 net");
+        world.idle("--network net --name router");
+        world.idle("--network net --name sibling");
+        let (router, sibling) = (world.sandbox("router"), world.sandbox("sibling"));
+        router
+            .sh("ip address add 10.200.0.1/32 dev lo; ip address add fd20::1/128 dev lo")
+            .ok();
+        let host = world.host();
+        let from = |to: &str, own: &str| {
+            router
+                .sh(&format!("ping -n -c 1 -W 1 -I {own} {to}"))
+                .succeeded()
+        };
+        // Its siblings may know it by that address, whatever the host thinks.
+        sibling
+            .sh("ip route add 10.200.0.1 via 10.48.0.2; ip route add fd20::1 via fd48::2")
+            .ok();
+        assert!(
+            from("10.48.0.3", "10.200.0.1") && from("fd48::3", "fd20::1"),
+            "bridged"
+        );
+        assert!(!from("10.48.0.1", "10.200.0.1") && !from("fd48::1", "fd20::1"));
+        host.sh("ip route add 10.200.0.0/24 via 10.48.0.2; ip route add fd20::/64 via fd48::2")
+            .ok();
+        assert!(from("10.48.0.1", "10.200.0.1") && from("fd48::1", "fd20::1"));
+        assert!(from(lan::OUTSIDE, "10.200.0.1") && from(lan::OUTSIDE6, "fd20::1"));
+    });
+}
+
+#[test]
+fn b4_6_a_port_is_open_on_a_routed_network_that_has_not_the_gateway() {
+    with_bridge_filter_off_and_on(|world| {
+        world.network("--ipv6 --subnet 10.47.0.0/24 --subnet fd47::/64 a-nat");
+        world.network(&format!(
+            "--ipv6 --subnet 10.48.0.0/24 --subnet fd48::/64 {MODE4}=routed {MODE6}=routed b-routed"
+        ));
+        world.serve("--network a-nat --network b-routed --name web -p 8080:80");
+        world.docker("exec -d web httpd -f -p 81 -h /www").ok();
+        route_from_lan(world, &["10.48.0.0/24", "fd48::/64"]);
+        let routes = world.sandbox("web").routes("route show default");
+        assert!(routes[0].contains("10.47.0.1"), "{routes:?}");
+        let peer = world.peer();
+        for at in [
+            "10.99.0.1:8080",
+            "[fd99::1]:8080",
+            "10.48.0.2:80",
+            "[fd48::2]:80",
+        ] {
+            assert_eq!(peer.fetch(at).as_deref(), Some(HELLO), "{at}");
+        }
+        for at in ["10.48.0.2:81", "[fd48::2]:81", "10.48.0.2:8080"] {
+            assert_eq!(peer.fetch(at), None, "{at} is not published");
+        }
+        world.sealane("publish rm web 8080").ok();
+        for at in ["10.99.0.1:8080", "10.48.0.2:80", "[fd48::2]:80"] {
+            assert_eq!(peer.fetch(at), None, "{at} was taken back");
+        }
     });
 }
 

@@ -210,6 +210,50 @@ fn b5_6_a_port_on_loopback_is_not_reachable_from_the_lan() {
 }
 
 #[test]
+fn b5_6_loopback_is_no_source_of_what_a_container_sends() {
+    with_bridge_filter_off_and_on(|world| {
+        world.network("--ipv6 --subnet 10.58.0.0/24 --subnet fd58::/64 net");
+        world.serve("--network net --name c -p 127.0.0.1:8080:80");
+        let sandbox = world.sandbox("c");
+        let service = world
+            .host()
+            .in_netns(|| UdpSocket::bind("0.0.0.0:9999"))
+            .expect("it is free");
+        service
+            .set_nonblocking(true)
+            .expect("a socket can be non-blocking");
+        let send = |from: &str, to: &str| {
+            let (from, to): (SocketAddr, SocketAddr) = (from.parse().unwrap(), to.parse().unwrap());
+            let packet = udp_packet(from, to, from.to_string().as_bytes());
+            let gateway = IpAddr::from([10, 58, 0, 1]);
+            sandbox.in_netns(|| send_whole(gateway, &packet));
+        };
+        let leaving = sandbox.capture("eth0", "udp port 9999");
+        // From all of 127.0.0.0/8, to an address of the host and to its loopback.
+        send("127.0.0.5:7000", "10.58.0.1:9999");
+        send("127.0.0.1:7000", "10.58.0.1:9999");
+        send("127.255.255.254:7000", "10.99.0.1:9999");
+        send("10.58.0.2:7000", "127.0.0.1:9999");
+        send("10.58.0.2:7001", "10.58.0.1:9999");
+        let mut seen = [0; 100];
+        let (length, from) = eventually(SOON, || service.recv_from(&mut seen).ok());
+        assert_eq!(
+            (from.to_string(), &seen[..length]),
+            ("10.58.0.2:7001".into(), &b"10.58.0.2:7001"[..])
+        );
+        assert!(service.recv_from(&mut seen).is_err(), "and no other");
+        let left = leaving.stop();
+        assert_eq!(left.len(), 5, "all left the container: {left:#?}");
+        // The host's own way from there to a published port is as it was.
+        assert_eq!(world.host().fetch("127.0.0.1:8080").as_deref(), Some(HELLO));
+        let other = world
+            .host()
+            .sh("curl -sS -m 2 --interface 127.0.0.9 http://127.0.0.1:8080/");
+        assert_eq!(other.ok(), HELLO);
+    });
+}
+
+#[test]
 fn b5_7_containers_are_not_reachable_by_their_own_address() {
     with_bridge_filter_off_and_on(|world| {
         world.serve("--name c -p 8080:80");

@@ -188,14 +188,14 @@ fn c_7_a_name_of_the_world_outside_is_asked_for() {
 fn c_7_rules_of_the_users_own_are_told() {
     let world = web_and_db();
     let host = world.host();
-    let rule = "nft add rule inet sealane sealane-user-forward ip daddr 198.51.100.7 drop";
+    let rule = "nft add rule inet sealane-user sealane-user-forward ip daddr 198.51.100.7 drop";
     host.sh(rule).ok();
     let report = self::report(&world, "web", "198.51.100.7:80");
     assert_eq!(report["verdict"], "depends", "{report:#}");
     let hops = report["paths"][0]["hops"].as_array().expect("hops");
     let told = |hop: &&Value| hop["kind"] == "foreign";
     let text = hops.iter().find(told).map(|hop| hop["text"].clone());
-    let wanted = "chain inet sealane sealane-user-forward has rules of your own (1)";
+    let wanted = "chain inet sealane-user sealane-user-forward has rules of your own (1)";
     assert_eq!(text, Some(wanted.into()), "{report:#}");
 }
 

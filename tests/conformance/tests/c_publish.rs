@@ -374,6 +374,62 @@ fn c_3_a_connection_to_a_routed_port_ends_with_it() {
 }
 
 #[test]
+fn c_3_a_connection_ends_with_its_port_also_if_the_container_speaks_first() {
+    with_bridge_filter_off_and_on(|world| {
+        let mode = "-o com.docker.network.bridge.gateway_mode_ipv";
+        world.network("--ipv6 --subnet 10.46.0.0/24 --subnet fd46::/64 nat");
+        let routed = format!("{mode}4=routed {mode}6=routed");
+        world.network(&format!(
+            "--ipv6 --subnet 10.47.0.0/24 --subnet fd47::/64 {routed} routed"
+        ));
+        for route in ["10.47.0.0/24 via 10.99.0.1", "fd47::/64 via fd99::1"] {
+            world.peer().sh(&format!("ip route add {route}")).ok();
+        }
+        world.idle("--network nat --name nat -p 7000:7000");
+        world.idle("--network routed --name routed -p 7001:7000");
+        let connect = |name: &str, listen: &str, to: &str| {
+            let sandbox = world.sandbox(name);
+            let listener = sandbox.in_netns(|| TcpListener::bind(listen));
+            let client = world.peer().in_netns(|| TcpStream::connect(to));
+            let client = client.unwrap_or_else(|error| panic!("{to}: {error}"));
+            let (server, _) = listener.expect("it is free").accept().expect("connected");
+            for end in [&client, &server] {
+                end.set_read_timeout(Some(SOON)).expect("a socket can");
+            }
+            (client, server, to.to_owned())
+        };
+        let (v4, v6) = ("0.0.0.0:7000", "[::]:7000");
+        let pairs = [
+            connect("nat", v4, "10.99.0.1:7000"),
+            connect("nat", v6, "[fd99::1]:7000"),
+            connect("routed", v4, "10.47.0.2:7000"),
+            connect("routed", v6, "[fd47::2]:7000"),
+        ];
+        world.sealane("publish rm nat 7000").ok();
+        world.sealane("publish rm routed 7001").ok();
+        for (mut client, mut server, to) in pairs {
+            server.write_all(&[1]).expect("it is sent");
+            let ended = server.read(&mut [0]).expect_err("nobody says anything");
+            assert_eq!(ended.kind(), std::io::ErrorKind::ConnectionReset, "{to}");
+            client
+                .set_read_timeout(Some(Duration::from_millis(300)))
+                .expect("a socket can");
+            let silence = client.read(&mut [0]).expect_err("and nothing arrives");
+            assert_eq!(silence.kind(), std::io::ErrorKind::WouldBlock, "{to}");
+        }
+        // What the container opens itself from there is a connection like any other.
+        let listener = world
+            .peer()
+            .in_netns(|| TcpListener::bind("10.99.0.100:9000"));
+        world
+            .sandbox("nat")
+            .sh("curl -s --local-port 7000 -m 2 telnet://10.99.0.100:9000 </dev/null");
+        let (_, from) = listener.expect("it is free").accept().expect("it came");
+        assert_eq!(from.to_string(), "10.99.0.1:7000");
+    });
+}
+
+#[test]
 fn c_18_a_thousand_ports_are_one_transaction_and_no_process() {
     let world = World::new();
     world.serve("--name web -p 8080:80");

@@ -63,7 +63,12 @@ fn c_23_a_bridge_of_libvirt_s_passes_traffic_before_during_and_after() {
             .sh("iptables-save | sed 's/\\[.*\\]//' | grep -v '^#'")
             .ok();
         let outside = pings(host, 10, lan::OUTSIDE);
-        let mut world = World::of(lab, DaemonOptions::default());
+        let flags = vec!["--firewall-table=shared".into()];
+        let options = DaemonOptions {
+            flags,
+            ..DaemonOptions::default()
+        };
+        let mut world = World::of(lab, options);
         world.network("--subnet 10.78.0.0/24 blue");
         world.serve("--network blue --name web -p 8080:80");
         assert_eq!(world.peer().fetch("10.99.0.1:8080").as_deref(), Some(HELLO));
@@ -219,21 +224,22 @@ fn c_23_ufw_is_met_and_still_is_after_a_reload() {
 
 #[test]
 fn b6_2_the_users_rules_are_never_touched() {
-    let mut world = World::new();
+    // The table is one that others can change, for a part of this is what they did to it.
+    let mut world = World::with_flags(&["--firewall-table=shared"]);
     world.network("--ipv6 --subnet 10.79.0.0/24 --subnet fd79::/64 blue");
     world.serve("--network blue --name web -p 8080:80");
     let web = world.sandbox("web");
     let add = |rule: &str| {
         world
             .host()
-            .sh(&format!("nft add rule inet sealane {rule}"))
+            .sh(&format!("nft add rule inet sealane-user {rule}"))
             .ok()
     };
     add("sealane-user-forward ip saddr 10.99.0.100 tcp dport 80 counter drop comment mine");
     add("sealane-user-prerouting tcp dport 8888 counter dnat ip to 10.79.0.2:80 comment mine");
     add("sealane-user-postrouting ip daddr 198.51.100.7 counter snat ip to 10.99.0.1 comment mine");
     let rules = || {
-        let text = world.host().sh("nft -s list table inet sealane").ok();
+        let text = world.host().sh("nft -s list table inet sealane-user").ok();
         let mine = text.lines().filter(|line| line.contains("mine"));
         mine.map(|line| line.trim().to_owned()).collect::<Vec<_>>()
     };
@@ -268,7 +274,7 @@ fn b6_2_the_users_rules_are_never_touched() {
     assert!(web.pings(lan::OUTSIDE));
     world.relaunch();
     let rules = || {
-        let text = world.host().sh("nft -s list table inet sealane").ok();
+        let text = world.host().sh("nft -s list table inet sealane-user").ok();
         let mine = text.lines().filter(|line| line.contains("mine"));
         mine.map(|line| line.trim().to_owned()).collect::<Vec<_>>()
     };
@@ -276,7 +282,7 @@ fn b6_2_the_users_rules_are_never_touched() {
     assert_eq!(world.peer().fetch("10.99.0.1:8080"), None, "and still is");
     world
         .host()
-        .sh("nft flush chain inet sealane sealane-user-forward")
+        .sh("nft flush chain inet sealane-user sealane-user-forward")
         .ok();
     assert_eq!(world.peer().fetch("10.99.0.1:8080").as_deref(), Some(HELLO));
 }

@@ -142,8 +142,13 @@ fn after_a_reboot_restart_policies_bring_containers_back() {
 
 /// Damages the host, and shows that it is repaired, that it is said, and that traffic flows again.
 fn damaged(damage: impl Fn(&World) -> String, told: &str) {
+    damaged_with(&[], damage, told);
+}
+
+/// The same with flags of the daemon's.
+fn damaged_with(flags: &[&str], damage: impl Fn(&World) -> String, told: &str) {
     for on in [false, true] {
-        let world = World::prepared(&[], |lab| lab.host(0).br_netfilter(on));
+        let world = World::prepared(flags, |lab| lab.host(0).br_netfilter(on));
         world.network("--subnet 10.70.0.0/24 net1");
         world.serve("--network net1 --name web -p 8080:80");
         world.idle("--network net1 --name client");
@@ -168,7 +173,8 @@ fn damaged(damage: impl Fn(&World) -> String, told: &str) {
 
 #[test]
 fn a_flushed_ruleset_is_repaired() {
-    damaged(|_| "nft flush ruleset".into(), "nft");
+    let shared = &["--firewall-table=shared"];
+    damaged_with(shared, |_| "nft flush ruleset".into(), "nft");
 }
 
 #[test]
@@ -206,6 +212,71 @@ fn a_bridge_set_down_or_deleted_is_repaired() {
         format!("ip link delete br-{id}")
     };
     damaged(bridge, "br-");
+}
+
+/// A script about the host's end of a container's link, `PORT`, and its network's bridge, `BRIDGE`.
+fn about_links(script: &'static str) -> impl Fn(&World) -> String {
+    move |world| {
+        let index = world.sandbox("web").ip_json("link show eth0")[0]["link_index"].clone();
+        let links = world.host().ip_json("link");
+        let mut links = links.as_array().into_iter().flatten();
+        let port = links.find(|link| link["ifindex"] == index);
+        let port = port.and_then(|link| link["ifname"].as_str().map(str::to_owned));
+        let id = world.get("/networks/net1")["Id"].as_str().expect("an id")[..12].to_owned();
+        script
+            .replace("PORT", &port.expect("its other end"))
+            .replace("BRIDGE", &format!("br-{id}"))
+    }
+}
+
+#[test]
+fn links_that_others_set_down_or_take_off_their_bridge_are_repaired() {
+    damaged(about_links("ip link set PORT down"), "link");
+    damaged(about_links("ip link set PORT nomaster"), "link");
+    damaged(
+        about_links(
+            "ip link add br-other type bridge; ip link set PORT master br-other; \
+        ip link delete br-other",
+        ),
+        "link",
+    );
+    damaged(about_links("ip link set BRIDGE down"), "br-");
+}
+
+#[test]
+fn an_mtu_that_others_set_is_repaired() {
+    damaged(about_links("ip link set PORT mtu 1400"), "1500");
+    damaged(about_links("ip link set BRIDGE mtu 1400"), "1500");
+}
+
+#[test]
+fn forwarding_that_others_switch_off_is_repaired() {
+    damaged(|_| "sysctl -q net.ipv4.ip_forward=0".into(), "ip_forward");
+    for setting in ["ipv4/conf/default/forwarding", "ipv6/conf/all/forwarding"] {
+        let world = World::prepared(&[], |lab| {
+            lab.host(0).sysctl("ipv6/conf/all/forwarding", "0");
+        });
+        world.network("--ipv6 --subnet 10.70.0.0/24 --subnet fd70::/64 net1");
+        world.idle("--network net1 --name c");
+        let read = || {
+            world
+                .host()
+                .sh(&format!("cat /proc/sys/net/{setting}"))
+                .ok()
+        };
+        assert_eq!(read(), "1", "{setting}");
+        world.host().sysctl(setting, "0");
+        eventually_is(SOON, "1".to_owned(), read);
+        assert!(world.sandbox("c").pings(lan::OUTSIDE6));
+    }
+}
+
+#[test]
+fn the_default_bridge_that_others_set_down_is_repaired() {
+    let world = World::new();
+    world.serve("--name web -p 8080:80");
+    world.host().sh("ip link set docker0 down").ok();
+    eventually(SOON, || world.peer().fetch("10.99.0.1:8080"));
 }
 
 #[test]

@@ -26,7 +26,7 @@ pub use host::{Background, Host};
 pub use http::{Reply, Stream, request};
 pub use lab::{Lab, repository};
 pub use outcome::Outcome;
-pub use raw::{send_raw, send_to_neighbors};
+pub use raw::{send_raw, send_to_neighbors, send_whole};
 pub use sandbox::Sandbox;
 pub use service_manager::ServiceManager;
 pub use snapshot::Snapshot;

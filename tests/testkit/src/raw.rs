@@ -4,7 +4,7 @@ use rustix::net::{
     AddressFamily, Protocol, SendFlags, SocketAddrV4, SocketAddrV6, SocketType, sendto, socket,
     sockopt,
 };
-use std::net::Ipv4Addr;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::num::NonZeroU32;
 
 /// Sends an IPv4 packet with any payload, from the network namespace of the calling thread.
@@ -22,6 +22,23 @@ pub fn send_raw(protocol: u32, to: Ipv4Addr, payload: &[u8]) {
         &SocketAddrV4::new(to, 0),
     );
     assert_eq!(sent.expect("the packet is sent"), payload.len());
+}
+
+/// Sends a whole packet, its IP header included, from the network namespace of the calling thread:
+/// with whatever source it says, by the route to `to`, which may be another destination than its own.
+///
+/// # Panics
+/// When the kernel refuses it.
+pub fn send_whole(to: IpAddr, packet: &[u8]) {
+    const RAW: NonZeroU32 = NonZeroU32::new(255).unwrap(); // IPPROTO_RAW: the header is the sender's
+    let (family, to): (_, SocketAddr) = match to {
+        IpAddr::V4(_) => (AddressFamily::INET, (to, 0).into()),
+        IpAddr::V6(_) => (AddressFamily::INET6, (to, 0).into()),
+    };
+    let raw = Some(Protocol::from_raw(RAW));
+    let socket = socket(family, SocketType::RAW, raw).expect("a raw socket, as root");
+    let sent = sendto(&socket, packet, SendFlags::empty(), &to);
+    assert_eq!(sent.expect("the packet is sent"), packet.len());
 }
 
 /// Sends an IPv6 packet with any payload to the neighbors on a link, from the network namespace of

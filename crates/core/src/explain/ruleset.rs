@@ -6,6 +6,7 @@
 mod condition;
 
 use super::packet::Packet;
+use crate::model::Mac;
 use crate::nft::{
     Chain, ChainKind, Data, Datum, Field, HookPoint, Rule, Statement, Table, Verdict,
 };
@@ -30,8 +31,14 @@ pub(super) struct Passing<'a> {
     pub(super) output: &'a str,
     /// Whether it belongs to a connection that was let through.
     pub(super) established: bool,
+    /// Whether it is of no connection, and can open none.
+    pub(super) invalid: bool,
     /// Whether the destination of its connection was translated.
     pub(super) translated: bool,
+    /// Whether its source is routed back by the link it came by.
+    pub(super) routed_back: bool,
+    /// The hardware address it is for, where that is a bridge's.
+    pub(super) towards: Option<Mac>,
     /// Whether its destination is an address of the host.
     pub(super) to_host: bool,
 }
@@ -146,28 +153,11 @@ impl<'a> Ruleset<'a> {
         decisions
     }
 
-    /// The chains of the user's that are jumped to at a point.
+    /// The chains of the user's at a point.
     pub(super) fn user_chains(&self, point: HookPoint) -> impl Iterator<Item = &'a Chain> {
         let at = move |chain: &&Chain| chain.hook.as_ref().is_some_and(|hook| hook.point == point);
-        let rules = self
-            .table
-            .chains
-            .iter()
-            .filter(at)
-            .flat_map(|chain| &chain.rules);
-        let statements = rules.flat_map(|rule| &rule.statements);
-        statements.filter_map(|statement| match statement {
-            Statement::Verdict(Verdict::Jump(name)) => self.chain(name).filter(|chain| chain.user),
-            Statement::Verdict(_)
-            | Statement::VerdictMap(..)
-            | Statement::DnatMap { .. }
-            | Statement::SnatMap { .. }
-            | Statement::Masquerade
-            | Statement::SetPort(..)
-            | Statement::SetAddress { .. }
-            | Statement::NoTrack
-            | Statement::Counter => None,
-        })
+        let chains = self.table.chains.iter();
+        chains.filter(at).filter(|chain| chain.user)
     }
 
     fn chain(&self, name: &str) -> Option<&'a Chain> {
@@ -267,7 +257,11 @@ impl Walk<'_, '_> {
                 self.set_port(*field, *port);
                 self.decided(Deed::SetPort)
             }
-            Statement::NoTrack | Statement::Counter => Outcome::Next,
+            Statement::Reset => {
+                self.note(chain, rule, element);
+                self.decided(Deed::Drop)
+            }
+            Statement::SetMark(_) | Statement::NoTrack | Statement::Counter => Outcome::Next,
         }
     }
 
@@ -367,7 +361,8 @@ impl Walk<'_, '_> {
             | Field::Ip4Source
             | Field::Ip4Destination
             | Field::Ip6Source
-            | Field::Ip6Destination => {}
+            | Field::Ip6Destination
+            | Field::EtherDestination => {}
         }
     }
 

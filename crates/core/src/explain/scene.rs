@@ -6,7 +6,7 @@ use super::stack::Stack;
 use crate::drivers::bridge::segment_bridge;
 use crate::model::{InterfaceName, Network, NetworkId, Sandbox, SandboxId};
 use crate::plan::{Key, LinkKind, Netns, Object, Plan, Upper};
-use crate::scopes::{DriverOptions, TABLE};
+use crate::scopes::{DriverOptions, TABLE, USER_TABLE};
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -32,6 +32,8 @@ pub struct World<'a> {
 pub(super) struct Scene<'a> {
     pub(super) world: World<'a>,
     pub(super) rules: Option<Ruleset<'a>>,
+    /// The table in which the user's own rules are.
+    pub(super) user_rules: Option<Ruleset<'a>>,
     stacks: BTreeMap<Netns, Stack>,
     /// The host's end of each link in a sandbox.
     ports: BTreeMap<(SandboxId, &'a str), Port<'a>>,
@@ -65,8 +67,10 @@ pub(super) struct UpperLink<'a> {
 impl<'a> Scene<'a> {
     pub(super) fn new(world: World<'a>) -> Self {
         let table = Key::Table(Netns::Host, TABLE.into());
+        let user_table = Key::Table(Netns::Host, USER_TABLE.into());
         Self {
             rules: Ruleset::of(world.plan, &table),
+            user_rules: Ruleset::of(world.plan, &user_table),
             stacks: Stack::all(world.plan, world.facts),
             ports: ports(world.plan, &first_bridges(world)),
             uppers: uppers(world.plan),

@@ -117,6 +117,12 @@ impl Stack {
         best
     }
 
+    /// Whether an answer to `source` would leave by a link, if no other were asked.
+    pub(super) fn routes_back(&self, source: IpAddr, link: &str) -> bool {
+        let mut by_link = self.routes.iter().filter(|route| route.link == link);
+        is_link_local(source) && source.is_ipv6() || by_link.any(|route| route.to.contains(&source))
+    }
+
     /// The address that a packet of this stack's own has which goes to `to` by a route: what the
     /// route says, else one of the link.
     pub(super) fn source(&self, route: &HostRoute, to: IpAddr) -> Option<IpAddr> {

@@ -9,7 +9,7 @@ use crate::nft::{Family, HookPoint};
 use crate::plan::{Key, Plan};
 use crate::scopes::{plan_host, plan_network, plan_sandbox, set};
 use expect_test::expect;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
 use std::sync::Arc;
 
@@ -69,6 +69,7 @@ impl Town {
             host: false,
             endpoints: BTreeMap::from([(network.id, endpoint)]),
             ports: ports.to_vec(),
+            closed: BTreeSet::new(),
             nameserver: NameserverConfig::default(),
             extra_hosts: vec![],
             links: vec![],
@@ -355,7 +356,7 @@ fn rules_of_the_user_are_told() {
     let text = told.map(|hop| hop.text.as_str());
     assert_eq!(
         text,
-        Some("chain inet sealane sealane-user-forward has rules of your own (2)")
+        Some("chain inet sealane-user sealane-user-forward has rules of your own (2)")
     );
     // What our own rules drop is dropped whatever those say.
     assert_eq!(

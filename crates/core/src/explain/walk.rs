@@ -54,6 +54,8 @@ pub(super) struct Walk<'s, 'a> {
     connection: Option<Connection>,
     /// Whether it is the answer, which tells nothing on its way.
     answering: bool,
+    /// Whether it stays within a bridge.
+    bridged: bool,
     /// Whether the host has recognized it as the answer of the tracked connection.
     recognized: bool,
 }
@@ -69,6 +71,7 @@ impl<'s, 'a> Walk<'s, 'a> {
             depends: None,
             connection: None,
             answering: false,
+            bridged: false,
             recognized: false,
         }
     }
@@ -81,6 +84,7 @@ impl<'s, 'a> Walk<'s, 'a> {
 
     /// Takes the packet from a place to where it ends.
     pub(super) fn send(&mut self, from: &Place) -> Arrived {
+        self.bridged = false;
         match from {
             Place::Sandbox(id) => self.out_of_sandbox(*id),
             Place::Host => self.out_of_host(),
@@ -163,6 +167,7 @@ impl<'s, 'a> Walk<'s, 'a> {
         );
         self.tell(HopKind::Bridge, None, text);
         if self.bridge_filter() {
+            self.bridged = true;
             self.hook(HookPoint::Prerouting, from.bridge, "")?;
             self.filter_forward(from.bridge, from.bridge)?;
             // The kernel tells this hook no incoming link where it is a bridge that forwards.

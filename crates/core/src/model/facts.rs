@@ -45,6 +45,9 @@ pub struct Policy {
     /// A packet with this mark may enter any network that is not internal
     /// (`--bridge-accept-fwmark`).
     pub accept_mark: Option<Mark>,
+    /// Nobody else may change our table (`--firewall-table=owned`), where the kernel can do that.
+    #[serde(default)]
+    pub owned_table: bool,
 }
 
 /// A packet mark: the bits of `mask` have `value`.

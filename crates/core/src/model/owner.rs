@@ -13,7 +13,7 @@ pub struct Owner(String);
 /// Why a text is not an [`Owner`].
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 #[error(
-    "\"{0}\" cannot be an owner; use 1 to 12 lower-case letters, digits and '-', a letter first"
+    "\"{0}\" cannot be an owner; use 1 to 12 lower-case letters, digits and '-', a letter first, and not \"user\""
 )]
 pub struct InvalidOwner(String);
 
@@ -21,6 +21,8 @@ impl Owner {
     /// The most bytes of a name.
     pub const MAX_BYTES: usize = 12;
     const USUAL: &str = "sealane";
+    /// Its table would be called like the one that is the user's.
+    const TAKEN: &str = "user";
 
     /// The name as text.
     pub fn as_str(&self) -> &str {
@@ -45,7 +47,8 @@ impl TryFrom<&str> for Owner {
     fn try_from(text: &str) -> Result<Self, InvalidOwner> {
         let allowed = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
         let begins = text.starts_with(|c: char| c.is_ascii_lowercase());
-        if begins && text.len() <= Self::MAX_BYTES && text.chars().all(allowed) {
+        let fits = begins && text.len() <= Self::MAX_BYTES && text.chars().all(allowed);
+        if fits && text != Self::TAKEN {
             Ok(Self(text.into()))
         } else {
             Err(InvalidOwner(text.into()))
@@ -91,6 +94,7 @@ mod tests {
             "a/b",
             "a@b",
             "thirteen-byte",
+            "user",
             "é",
         ] {
             assert_eq!(Owner::try_from(bad), Err(InvalidOwner(bad.into())));

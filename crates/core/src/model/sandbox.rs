@@ -2,7 +2,7 @@
 
 use super::{Endpoint, NetworkId, PortMapping, Protocol, SandboxId};
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::path::PathBuf;
 
@@ -59,6 +59,9 @@ pub struct Sandbox {
     pub endpoints: BTreeMap<NetworkId, Endpoint>,
     /// The published ports; they lead to the endpoint that has the gateway.
     pub ports: Vec<PortMapping>,
+    /// The TCP ports in it of which one was taken back while it ran.
+    #[serde(default)]
+    pub closed: BTreeSet<u16>,
     /// Resolver settings.
     pub nameserver: NameserverConfig,
     /// Lines for /etc/hosts: name, address.

@@ -11,7 +11,7 @@ pub use render::Listing;
 use serde::{Deserialize, Serialize};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use crate::model::{InterfaceName, Mark, Protocol};
+use crate::model::{InterfaceName, Mac, Mark, Protocol};
 
 /// The name of a table.
 pub type TableName = String;
@@ -25,6 +25,10 @@ pub struct Table {
     pub family: Family,
     /// Its name.
     pub name: TableName,
+    /// Whether nobody but the socket that made it may change or remove it, and it stays when that
+    /// is closed (`flags owner,persist`).
+    #[serde(default)]
+    pub owned: bool,
     /// Sets and maps, made before the chains that name them.
     pub sets: Vec<Set>,
     /// Chains; one that is jumped to stands before the one that jumps.
@@ -77,6 +81,8 @@ pub enum DataType {
     Interface,
     /// `nf_proto`
     NfProto,
+    /// `ether_addr`
+    Mac,
     /// A verdict; only as data, and only alone.
     Verdict,
 }
@@ -98,6 +104,8 @@ pub enum Datum {
     Interface(InterfaceName),
     /// A network protocol: IPv6 if true, IPv4 if not.
     NfProto(bool),
+    /// A hardware address.
+    Mac(Mac),
 }
 
 /// What an element of a map leads to.
@@ -204,6 +212,15 @@ pub enum Match {
     NotInSet(Vec<Field>, SetName),
     /// The connection is established or related to one that is.
     Established,
+    /// The packet is of no connection and can open none (`ct state invalid`).
+    Invalid,
+    /// Its source is routed back by the link it came from (`fib saddr . iif oif exists`).
+    FromItsRoute,
+    /// The frame is for one host, not for many (`meta pkttype host`).
+    ForOne,
+    /// TCP that does not open a connection (`tcp flags != syn / fin,syn,rst,ack`); of
+    /// packets of other protocols nothing can be said.
+    NotOpening,
     /// The connection's destination was translated (`ct status dnat`).
     Translated,
     /// The destination address is one of the host's (`fib daddr type local`).
@@ -239,6 +256,8 @@ pub enum Field {
     SourcePort,
     /// `th dport`
     DestinationPort,
+    /// `ether daddr`
+    EtherDestination,
 }
 
 /// What a rule does.
@@ -281,6 +300,10 @@ pub enum Statement {
     },
     /// Set a port field.
     SetPort(Field, u16),
+    /// End the packet, and the TCP connection for its sender (`reject with tcp reset`).
+    Reset,
+    /// Mark the packet.
+    SetMark(u32),
     /// Do not track the connection.
     NoTrack,
     /// Count packets and bytes.
@@ -297,6 +320,7 @@ impl Datum {
             Self::Port(_) | Self::Ports(..) => DataType::Port,
             Self::Interface(_) => DataType::Interface,
             Self::NfProto(_) => DataType::NfProto,
+            Self::Mac(_) => DataType::Mac,
         }
     }
 }

@@ -25,6 +25,10 @@ impl fmt::Display for Listing<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "table {} {} {{", self.table.family, self.table.name)?;
         let mut gap = "";
+        if self.table.owned {
+            f.write_str("\tflags owner,persist\n")?;
+            gap = "\n";
+        }
         for set in &self.table.sets {
             let elements = self
                 .elements
@@ -172,6 +176,7 @@ impl fmt::Display for DataType {
             Self::Port => "inet_service",
             Self::Interface => "ifname",
             Self::NfProto => "nf_proto",
+            Self::Mac => "ether_addr",
             Self::Verdict => "verdict",
         })
     }
@@ -187,6 +192,7 @@ impl fmt::Display for Datum {
             Self::Ports(first, last) => write!(f, "{first}-{last}"),
             Self::Interface(name) => write!(f, "\"{name}\""),
             Self::NfProto(ipv6) => f.write_str(network_name(*ipv6)),
+            Self::Mac(mac) => write!(f, "{mac}"),
         }
     }
 }
@@ -271,6 +277,10 @@ impl Words<'_> {
             Match::InSet(fields, set) => format!("{} @{set}", self.fields(fields)),
             Match::NotInSet(fields, set) => format!("{} != @{set}", self.fields(fields)),
             Match::Established => "ct state established,related".into(),
+            Match::Invalid => "ct state invalid".into(),
+            Match::FromItsRoute => "fib saddr . iif oif exists".into(),
+            Match::ForOne => "meta pkttype host".into(),
+            Match::NotOpening => "tcp flags != syn / fin,syn,rst,ack".into(),
             Match::Translated => "ct status dnat".into(),
             Match::ToHost => "fib daddr type local".into(),
             // It implies the network protocol.
@@ -306,6 +316,8 @@ impl Words<'_> {
                 format!("{to} set {} map @{map}", self.fields(fields))
             }
             Statement::SetPort(field, port) => format!("{} set {port}", self.field(*field)),
+            Statement::Reset => "reject with tcp reset".into(),
+            Statement::SetMark(mark) => format!("meta mark set 0x{mark:08x}"),
             Statement::NoTrack => "notrack".into(),
             Statement::Counter => "counter packets 0 bytes 0".into(),
         };
@@ -378,6 +390,7 @@ impl Words<'_> {
             Field::Ip6Destination => "ip6 daddr".into(),
             Field::SourcePort => format!("{transport} sport"),
             Field::DestinationPort => format!("{transport} dport"),
+            Field::EtherDestination => "ether daddr".into(),
         }
     }
 }
@@ -390,6 +403,10 @@ fn of_match(condition: &Match) -> &[Field] {
         | Match::NotWithin(field, _) => std::slice::from_ref(field),
         Match::InSet(fields, _) | Match::NotInSet(fields, _) => fields,
         Match::Established
+        | Match::Invalid
+        | Match::FromItsRoute
+        | Match::ForOne
+        | Match::NotOpening
         | Match::Translated
         | Match::ToHost
         | Match::Icmp(_)
@@ -405,9 +422,12 @@ fn of_statement(statement: &Statement) -> &[Field] {
         | Statement::SnatMap { fields, .. }
         | Statement::SetAddress { fields, .. } => fields,
         Statement::SetPort(field, _) => std::slice::from_ref(field),
-        Statement::Verdict(_) | Statement::Masquerade | Statement::NoTrack | Statement::Counter => {
-            &[]
-        }
+        Statement::Verdict(_)
+        | Statement::Masquerade
+        | Statement::SetMark(_)
+        | Statement::Reset
+        | Statement::NoTrack
+        | Statement::Counter => &[],
     }
 }
 
@@ -425,7 +445,8 @@ fn network_of(field: Field) -> Option<bool> {
         | Field::InputInterface
         | Field::OutputInterface
         | Field::SourcePort
-        | Field::DestinationPort => None,
+        | Field::DestinationPort
+        | Field::EtherDestination => None,
     }
 }
 
@@ -475,6 +496,7 @@ mod tests {
         let table = Table {
             family: Family::Inet,
             name: "sealane".into(),
+            owned: false,
             sets: vec![publish],
             chains: vec![Chain {
                 name,

@@ -69,6 +69,7 @@ fn sandbox(name: &str) -> Sandbox {
         host: false,
         endpoints: BTreeMap::new(),
         ports: vec![],
+        closed: BTreeSet::new(),
         nameserver: NameserverConfig::default(),
         extra_hosts: vec![],
         links: vec![],

@@ -137,6 +137,7 @@ fn published(key: &[Datum]) -> Option<(Protocol, Option<&Datum>, String)> {
         | Datum::Ipv6(_)
         | Datum::Protocol(_)
         | Datum::Interface(_)
+        | Datum::Mac(_)
         | Datum::NfProto(_) => return None,
     };
     Some((*protocol, address, ports))

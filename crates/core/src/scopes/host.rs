@@ -3,7 +3,10 @@
 //! What a rule decides per network, endpoint or port stands in a set or map; the rules never grow.
 
 use super::publish::{publish_chain, publish_sets};
-use super::{ALIASED, APART, PUBLISHED_DIRECT, PUBLISHED_ONLY, ROUTED, UNTRACKED, set};
+use super::user::{ACCEPTED, USER_TABLE, user_table};
+use super::{
+    ALIASED, APART, HANDED_OVER, PUBLISHED_DIRECT, PUBLISHED_ONLY, ROUTED, SOURCES, UNTRACKED, set,
+};
 use crate::model::{Facts, InterfaceName, Policy};
 use crate::nft::{
     ADVERTISEMENT, Chain, ChainKind, Data, DataType, Datum, Family, Field, Hook, HookPoint, Match,
@@ -22,6 +25,10 @@ pub fn plan_host(facts: &Facts, forward: (bool, bool)) -> Plan {
     plan.add(
         Key::Table(Netns::Host, TABLE.into()),
         Object::Table(host_table_of(&facts.policy)),
+    );
+    plan.add(
+        Key::Table(Netns::Host, USER_TABLE.into()),
+        Object::Table(user_table()),
     );
     let families = [
         (
@@ -112,16 +119,12 @@ pub fn host_table() -> Table {
 
 /// The table of the host. It is the same for every set of networks.
 pub fn host_table_of(policy: &Policy) -> Table {
-    let user = [
-        "sealane-user-prerouting",
-        "sealane-user-forward",
-        "sealane-user-postrouting",
-    ];
-    let mut chains: Vec<Chain> = user.into_iter().map(user_chain).collect();
-    chains.extend(entrances(policy));
+    let mut chains = entrances(policy);
     chains.push(publish_chain());
     chains.extend([
         untracked(),
+        sources(),
+        handed_over(),
         aliased(),
         guard(),
         prerouting(),
@@ -136,13 +139,14 @@ pub fn host_table_of(policy: &Policy) -> Table {
     Table {
         family: Family::Inet,
         name: TABLE.into(),
+        owned: policy.owned_table,
         sets: sets(),
         chains,
     }
 }
 
 fn sets() -> Vec<Set> {
-    use DataType::{Interface, Ipv4, Ipv6, NfProto, Port, Protocol, Verdict};
+    use DataType::{Interface, Ipv4, Ipv6, Mac, NfProto, Port, Protocol, Verdict};
     let plain = |name: &str, key: &[DataType], data: &[DataType]| Set {
         name: name.into(),
         key: key.to_vec(),
@@ -152,11 +156,15 @@ fn sets() -> Vec<Set> {
     let mut sets = vec![
         plain(set::BRIDGES, &[Interface], &[]),
         plain(set::ARRIVING, &[Interface], &[Verdict]),
+        plain(set::HANDED, &[Interface, Mac], &[]),
+        plain(set::ELSEWHERE4, &[Interface, Ipv4], &[]),
+        plain(set::ELSEWHERE6, &[Interface, Ipv6], &[]),
         plain(set::SIBLINGS, &[Interface, Interface], &[]),
         plain(set::WITHIN, &[Interface, Interface], &[Verdict]),
         plain(set::LEAVING, &[Interface], &[Verdict]),
         plain(set::ENTERING, &[NfProto, Interface], &[Verdict]),
         plain(set::FOREIGN, &[NfProto], &[Verdict]),
+        plain(set::TRANSLATED, &[NfProto, Interface], &[]),
         plain(set::MASQUERADE4, &[Interface], &[]),
         plain(set::MASQUERADE6, &[Interface], &[]),
         plain(set::SNAT4, &[Interface], &[Ipv4]),
@@ -164,6 +172,8 @@ fn sets() -> Vec<Set> {
         plain(set::TRUSTED, &[Interface, Interface], &[]),
         plain(set::OPEN4, &[Interface, Ipv4, Protocol, Port], &[]),
         plain(set::OPEN6, &[Interface, Ipv6, Protocol, Port], &[]),
+        plain(set::CLOSED4, &[Ipv4, Protocol, Port], &[]),
+        plain(set::CLOSED6, &[Ipv6, Protocol, Port], &[]),
         plain(set::LINKS4, &[Ipv4, Ipv4, Protocol, Port], &[]),
         plain(set::OVERLAPPING, &[Interface], &[]),
         plain(set::OVERLAPPING4, &[Interface, Ipv4], &[]),
@@ -174,16 +184,6 @@ fn sets() -> Vec<Set> {
     ];
     sets.extend(publish_sets());
     sets
-}
-
-/// A chain that is the user's: made once, empty, and never changed by us.
-fn user_chain(name: &str) -> Chain {
-    Chain {
-        name: name.into(),
-        hook: None,
-        rules: vec![],
-        user: true,
-    }
 }
 
 /// The chains that decide who enters a network, one for each way a network can be entered.
@@ -278,29 +278,35 @@ fn plain_chain(name: &str, rules: impl IntoIterator<Item = Rule>) -> Chain {
     }
 }
 
-/// 127.0.0.0/8 stays on the host although bridges route it (`route_localnet`).
+/// 127.0.0.0/8 stays on the host although bridges route it (`route_localnet`): neither what is for
+/// it comes from outside, nor what says that it is from there.
 fn guard() -> Chain {
-    let loopback = ipnet::Ipv4Net::new_assert(std::net::Ipv4Addr::new(127, 0, 0, 0), 8).into();
     base(
         "guard",
         ChainKind::Filter,
         HookPoint::Prerouting,
         -300,
         vec![
-            rule(
-                "127.0.0.0/8 never comes from outside",
-                vec![
-                    Match::IsNot(Field::InputInterface, Datum::Interface(lo())),
-                    Match::Within(Field::Ip4Destination, loopback),
-                ],
-                Verdict::Drop,
-            ),
+            not_loopback(Field::Ip4Destination),
+            not_loopback(Field::Ip4Source),
             lookup(
-                "from a bridge that is not like others",
+                "from a bridge of ours",
                 &[Field::InputInterface],
                 set::ARRIVING,
             ),
         ],
+    )
+}
+
+/// No packet that another link brings has an address of loopback.
+fn not_loopback(field: Field) -> Rule {
+    rule(
+        "127.0.0.0/8 never comes from outside",
+        vec![
+            Match::IsNot(Field::InputInterface, Datum::Interface(lo())),
+            Match::Within(field, loopback()),
+        ],
+        Verdict::Drop,
     )
 }
 
@@ -312,6 +318,50 @@ fn untracked() -> Chain {
         comment: "seen again on the first bridge of its network".into(),
     };
     plain_chain(UNTRACKED, [rule])
+}
+
+/// Nothing that a network hands to the host says that it comes from elsewhere: it could take part
+/// in connections that others have there. What is for many belongs to no connection.
+fn sources() -> Chain {
+    let multicast4 = ipnet::Ipv4Net::new_assert(std::net::Ipv4Addr::new(224, 0, 0, 0), 3);
+    let multicast6 = ipnet::Ipv6Net::new_assert(std::net::Ipv6Addr::from_bits(0xff << 120), 8);
+    let for_many = |field, net| rule("for many", vec![Match::Within(field, net)], Verdict::Return);
+    let elsewhere = |source, set: &str| {
+        let own = Match::InSet(vec![Field::InputInterface, source], set.into());
+        let comment = "what a container on it has on another network";
+        rule(comment, vec![own], Verdict::Return)
+    };
+    plain_chain(
+        SOURCES,
+        [
+            rule(
+                "from where an answer would go",
+                vec![Match::FromItsRoute],
+                Verdict::Return,
+            ),
+            for_many(Field::Ip4Destination, multicast4.into()),
+            for_many(Field::Ip6Destination, multicast6.into()),
+            elsewhere(Field::Ip4Source, set::ELSEWHERE4),
+            elsewhere(Field::Ip6Source, set::ELSEWHERE6),
+            rule("from elsewhere, as it says", vec![], Verdict::Drop),
+        ],
+    )
+}
+
+/// With br_netfilter, what stays within a bridge is seen here, too, and is none of the host's.
+fn handed_over() -> Chain {
+    let towards = vec![Field::InputInterface, Field::EtherDestination];
+    plain_chain(
+        HANDED_OVER,
+        [
+            rule(
+                "for another one on the bridge",
+                vec![Match::ForOne, Match::NotInSet(towards, set::HANDED.into())],
+                Verdict::Return,
+            ),
+            rule("for the host", vec![], Verdict::Goto(SOURCES.into())),
+        ],
+    )
 }
 
 /// Endpoints whose address may be another network's, too, get one that is theirs alone before the
@@ -339,6 +389,7 @@ fn aliased() -> Chain {
             }],
             comment: "from a subnet that another network may have".into(),
         },
+        rule("as of others", vec![], Verdict::Goto(HANDED_OVER.into())),
     ];
     plain_chain(ALIASED, rules)
 }
@@ -372,18 +423,11 @@ fn prerouting() -> Chain {
         ChainKind::Nat,
         HookPoint::Prerouting,
         -100,
-        vec![
-            rule(
-                "the user's rules",
-                vec![],
-                Verdict::Jump("sealane-user-prerouting".into()),
-            ),
-            rule(
-                "published ports",
-                vec![Match::ToHost],
-                Verdict::Jump("publish".into()),
-            ),
-        ],
+        vec![rule(
+            "published ports",
+            vec![Match::ToHost],
+            Verdict::Jump("publish".into()),
+        )],
     )
 }
 
@@ -410,13 +454,13 @@ fn forward() -> Chain {
         0,
         vec![
             rule(
-                "the user's rules",
-                vec![],
-                Verdict::Jump("sealane-user-forward".into()),
-            ),
-            rule(
                 "what was once allowed",
                 vec![Match::Established],
+                Verdict::Accept,
+            ),
+            rule(
+                "what a rule of the user's accepts",
+                vec![Match::Marked(ACCEPTED)],
                 Verdict::Accept,
             ),
             lookup(
@@ -424,6 +468,16 @@ fn forward() -> Chain {
                 &[InputInterface, OutputInterface],
                 set::WITHIN,
             ),
+            rule(
+                "of no connection: it would leave with the container's own address",
+                vec![
+                    Match::Invalid,
+                    Match::InSet(vec![NfProto, InputInterface], set::TRANSLATED.into()),
+                ],
+                Verdict::Drop,
+            ),
+            taken_back(Field::Ip4Source, set::CLOSED4),
+            taken_back(Field::Ip6Source, set::CLOSED6),
             lookup("out of a network", &[InputInterface], set::LEAVING),
             lookup("into a network", &[NfProto, OutputInterface], set::ENTERING),
             rule(
@@ -436,10 +490,20 @@ fn forward() -> Chain {
     )
 }
 
+/// What a container goes on to say to whom its port was taken back from would make a connection of
+/// its own, outwards, and the old one would live on in it.
+fn taken_back(source: Field, closed: &str) -> Rule {
+    let port = vec![source, Field::L4Proto, Field::SourcePort];
+    Rule {
+        matches: vec![Match::InSet(port, closed.into()), Match::NotOpening],
+        statements: vec![Statement::Reset],
+        comment: "of a connection to a port that was taken back".into(),
+    }
+}
+
 fn postrouting() -> Chain {
     use Field::{InputInterface, Ip4Destination, Ip4Source, Ip6Destination, Ip6Source};
     use Field::{NfProto, OutputInterface};
-    let loopback = ipnet::Ipv4Net::new_assert(std::net::Ipv4Addr::new(127, 0, 0, 0), 8).into();
     let in_set = |fields: &[Field], name: &str| Match::InSet(fields.to_vec(), name.into());
     let siblings = || in_set(&[InputInterface, OutputInterface], set::SIBLINGS);
     let family = |ipv6| Match::Is(NfProto, Datum::NfProto(ipv6));
@@ -449,11 +513,6 @@ fn postrouting() -> Chain {
         HookPoint::Postrouting,
         100,
         vec![
-            rule(
-                "the user's rules",
-                vec![],
-                Verdict::Jump("sealane-user-postrouting".into()),
-            ),
             masquerade(
                 "an endpoint to itself",
                 vec![in_set(&[Ip4Source, Ip4Destination], set::SELF4)],
@@ -470,7 +529,7 @@ fn postrouting() -> Chain {
             masquerade(
                 "the host's loopback to a published port",
                 vec![
-                    Match::Within(Ip4Source, loopback),
+                    Match::Within(Ip4Source, loopback()),
                     in_set(&[OutputInterface], set::BRIDGES),
                 ],
             ),
@@ -567,6 +626,11 @@ fn base(name: &str, kind: ChainKind, point: HookPoint, priority: i32, rules: Vec
         rules,
         user: false,
     }
+}
+
+/// What stays on a host (RFC 1122, 3.2.1.3).
+fn loopback() -> ipnet::IpNet {
+    ipnet::Ipv4Net::new_assert(std::net::Ipv4Addr::new(127, 0, 0, 0), 8).into()
 }
 
 fn lo() -> InterfaceName {

@@ -9,13 +9,15 @@ mod network;
 mod publish;
 mod resolver;
 mod sandbox;
+mod user;
 
 pub use firewall::{firewall_as_iptables, firewall_as_nft};
 pub use host::{TABLE, host_table, host_table_of, plan_before_us, plan_host};
 pub use network::{DriverOptions, InvalidOption, plan_network, plan_parent};
 pub use publish::{PUBLISH_SETS, forget_changed};
 pub use resolver::{RESOLVER_ADDRESS, RESOLVER_TABLE, resolver_table};
-pub use sandbox::{Gateways, plan_sandbox};
+pub use sandbox::{Gateways, plan_sandbox, routed_beside};
+pub use user::{USER_TABLE, user_table};
 
 /// The chain for what may enter a network only through a published port.
 pub const PUBLISHED_ONLY: &str = "published-only";
@@ -28,6 +30,10 @@ pub const ROUTED: &str = "routed";
 pub const UNTRACKED: &str = "untracked";
 /// The chain for what comes from a subnet that another network may have.
 pub const ALIASED: &str = "aliased";
+/// The chain for what a bridge brings, of which only some is for the host.
+pub const HANDED_OVER: &str = "handed-over";
+/// The chain for what a network hands to the host: its source must be routed back there.
+pub const SOURCES: &str = "sources";
 /// The chain for what may pass between containers that are kept apart.
 pub const APART: &str = "apart";
 
@@ -37,6 +43,12 @@ pub mod set {
     pub const BRIDGES: &str = "bridges";
     /// Where to what arrives by a bridge goes before the kernel tracks it.
     pub const ARRIVING: &str = "arriving";
+    /// Bridges and their hardware addresses, where sources are looked at.
+    pub const HANDED: &str = "handed";
+    /// A bridge, and IPv4 addresses that containers on it have elsewhere.
+    pub const ELSEWHERE4: &str = "elsewhere4";
+    /// A bridge, and IPv6 addresses that containers on it have elsewhere.
+    pub const ELSEWHERE6: &str = "elsewhere6";
     /// A bridge and itself: both ends on one network.
     pub const SIBLINGS: &str = "siblings";
     /// Verdict between two links of one network.
@@ -47,6 +59,8 @@ pub mod set {
     pub const ENTERING: &str = "entering";
     /// Verdict on IPv4 or IPv6 between two links that are not ours.
     pub const FOREIGN: &str = "foreign";
+    /// Bridges of whose packets IPv4 or IPv6 leaves with another address.
+    pub const TRANSLATED: &str = "translated";
     /// Bridges whose IPv4 traffic leaves with the host's address.
     pub const MASQUERADE4: &str = "masquerade4";
     /// Bridges whose IPv6 traffic leaves with the host's address.
@@ -55,6 +69,10 @@ pub mod set {
     pub const SNAT4: &str = "snat4";
     /// Bridges whose IPv6 traffic leaves with an address that was chosen.
     pub const SNAT6: &str = "snat6";
+    /// IPv4 endpoints and their TCP ports of which one was taken back.
+    pub const CLOSED4: &str = "closed4";
+    /// IPv6 endpoints and their TCP ports of which one was taken back.
+    pub const CLOSED6: &str = "closed6";
     /// A link of the host and a bridge into which it may lead directly.
     pub const TRUSTED: &str = "trusted";
     /// Ports of IPv4 endpoints, by bridge, that are open to whoever may lead there directly.

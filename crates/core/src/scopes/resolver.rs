@@ -42,6 +42,7 @@ pub fn resolver_table(udp: u16, tcp: u16) -> Table {
     Table {
         family: Family::Ip,
         name: RESOLVER_TABLE.into(),
+        owned: false,
         sets: vec![],
         chains: vec![Chain {
             name: "output".into(),

@@ -3,6 +3,7 @@
 use super::network::{DriverOptions, InvalidOption};
 use super::publish::{address, plan_open, plan_publish, udp_ports};
 use super::{RESOLVER_TABLE, resolver_table, set};
+use crate::drivers::bridge::{BridgeOptions, GatewayMode};
 use crate::drivers::{bridge, ipvlan, macvlan};
 use crate::model::{DriverKind, Endpoint, Facts, Network, NetworkId, Protocol, Sandbox};
 use crate::nft::{Data, Datum};
@@ -130,6 +131,8 @@ pub fn plan_sandbox(
     plan_default_routes(sandbox, gateways, networks, &mut plan);
     let publishing = gateways.publishing(networks);
     plan_ports(sandbox, networks, publishing, facts, &mut plan)?;
+    plan_closed(sandbox, &mut plan);
+    plan_elsewhere(sandbox, networks, &mut plan)?;
     Ok(plan)
 }
 
@@ -235,10 +238,94 @@ fn plan_ports(
         }
         plan.effect(Effect::ForgetAddress(target));
     }
+    for (options, target) in routed_beside(sandbox, networks)? {
+        plan_open(&sandbox.ports, &options.device, target, plan);
+        plan.effect(Effect::ForgetAddress(target));
+    }
     for port in udp_ports(&sandbox.ports) {
         plan.effect(Effect::ForgetPort(Protocol::Udp, port));
     }
     Ok(())
+}
+
+/// What a container says by one network may come from its address on another: its default route
+/// knows only one way.
+fn plan_elsewhere(
+    sandbox: &Sandbox,
+    networks: &BTreeMap<NetworkId, Arc<Network>>,
+    plan: &mut Plan,
+) -> Result<(), InvalidOption> {
+    for endpoint in sandbox.endpoints.values() {
+        let Some(network) = networks.get(&endpoint.network) else {
+            continue;
+        };
+        let DriverOptions::Bridge(options) = DriverOptions::of(network)? else {
+            continue;
+        };
+        let others = sandbox.endpoints.values();
+        let others = others.filter(|other| other.network != endpoint.network);
+        let own = endpoint.spec.link_local.iter().copied();
+        for ip in others.flat_map(Endpoint::addresses).chain(own) {
+            let set = if ip.is_ipv4() {
+                set::ELSEWHERE4
+            } else {
+                set::ELSEWHERE6
+            };
+            let key = vec![Datum::Interface(options.device.clone()), address(ip)];
+            plan.add(Key::Element(set.into(), key), Object::Element(Data::None));
+        }
+    }
+    Ok(())
+}
+
+/// The addresses at which published ports are open although the gateway is another network's: on
+/// routed networks every endpoint can be reached as it is.
+pub fn routed_beside(
+    sandbox: &Sandbox,
+    networks: &BTreeMap<NetworkId, Arc<Network>>,
+) -> Result<Vec<(BridgeOptions, IpAddr)>, InvalidOption> {
+    let gateways = Gateways::choose(sandbox, networks);
+    let taken: Vec<IpAddr> = gateways.targets().map(|(_, target)| target).collect();
+    let mut beside = Vec::new();
+    for endpoint in sandbox.endpoints.values() {
+        let Some(network) = networks.get(&endpoint.network) else {
+            continue;
+        };
+        let DriverOptions::Bridge(options) = DriverOptions::of(network)? else {
+            continue;
+        };
+        let open =
+            |ip: &IpAddr| !taken.contains(ip) && options.mode(ip.is_ipv6()) == GatewayMode::Routed;
+        let open = endpoint.addresses().filter(open);
+        beside.extend(open.map(|ip| (options.clone(), ip)));
+    }
+    Ok(beside)
+}
+
+/// Ports that were taken back: a connection to them ends, whichever end speaks first.
+fn plan_closed(sandbox: &Sandbox, plan: &mut Plan) {
+    for endpoint in sandbox.endpoints.values() {
+        let own = [
+            endpoint.host_ipv4().map(IpAddr::V4),
+            endpoint.ipv6.map(|net| IpAddr::V6(net.addr())),
+        ];
+        for (own, port) in own.into_iter().flatten().flat_map(|own| {
+            let ports = sandbox.closed.iter();
+            ports.map(move |port| (own, *port))
+        }) {
+            let set = if own.is_ipv4() {
+                set::CLOSED4
+            } else {
+                set::CLOSED6
+            };
+            let key = vec![
+                address(own),
+                Datum::Protocol(Protocol::Tcp),
+                Datum::Port(port),
+            ];
+            plan.add(Key::Element(set.into(), key), Object::Element(Data::None));
+        }
+    }
 }
 
 #[cfg(test)]

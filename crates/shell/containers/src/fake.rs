@@ -363,6 +363,7 @@ impl Networks for Fake {
             host: spec.host,
             endpoints,
             ports: ports.collect(),
+            closed: BTreeSet::new(),
             nameserver: spec.nameserver,
             links: spec.links.clone(),
             extra_hosts: spec.extra_hosts.into_iter().filter_map(known).collect(),
@@ -433,6 +434,7 @@ impl Networks for Fake {
         let mut inner = self.lock();
         let sandbox = Arc::new(Sandbox {
             ports: ports.iter().map(mapping).collect(),
+            closed: BTreeSet::new(),
             ..Sandbox::clone(&inner.sandboxes[id])
         });
         inner.sandboxes.insert(*id, sandbox.clone());

@@ -39,6 +39,7 @@ const UNREAD: Facts = Facts {
         ipv6_unmanaged: false,
         direct_routing: false,
         accept_mark: None,
+        owned_table: false,
     },
 };
 

@@ -11,7 +11,7 @@ use sealane_core::model::{
     SandboxId,
 };
 use sealane_core::plan::Plan;
-use sealane_core::scopes::{Gateways, forget_changed};
+use sealane_core::scopes::{Gateways, forget_changed, routed_beside};
 use sealane_ports::PortError;
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr};
@@ -155,6 +155,8 @@ impl Engine {
         let still_open = opened.into_iter().filter(|port| open.contains(port));
         let kept = exchange.kept.into_values().chain(still_open).collect();
         new.ports.extend(open);
+        let closed: Vec<u16> = taken_back(old, &new).collect();
+        new.closed.extend(closed);
         Ok(Some((new, kept)))
     }
 
@@ -165,7 +167,9 @@ impl Engine {
         let mut to = self.plan_of_sandbox(new)?.without_effects();
         let networks = self.state().joined(old);
         let gateways = Gateways::choose(old, &networks).publishing(&networks);
-        let targets: Vec<IpAddr> = gateways.targets().map(|(_, target)| target).collect();
+        let mut targets: Vec<IpAddr> = gateways.targets().map(|(_, target)| target).collect();
+        let beside = routed_beside(old, &networks).map_err(EngineError::option)?;
+        targets.extend(beside.into_iter().map(|(_, target)| target));
         if let Some(effect) = forget_changed(&old.ports, &new.ports, &targets) {
             to.effect(effect);
         }
@@ -274,6 +278,13 @@ impl Exchange {
         exchange.leaving = leaving.cloned().collect();
         exchange
     }
+}
+
+/// The TCP ports in the sandbox of which one is no longer published.
+fn taken_back(old: &Sandbox, new: &Sandbox) -> impl Iterator<Item = u16> {
+    let gone = old.ports.iter().filter(|port| !new.ports.contains(port));
+    let tcp = gone.filter(|port| port.protocol == Protocol::Tcp);
+    tcp.map(|port| port.container_port)
 }
 
 /// What becomes of the ports there are where no network publishes: they wait for one, as long as

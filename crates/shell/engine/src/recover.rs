@@ -68,6 +68,7 @@ impl Engine {
             facts.ipv6_forward_drops = false;
         }
         facts.policy = self.config.policy.clone();
+        facts.policy.owned_table &= self.owns_tables();
         *self.facts.write().unwrap_or_else(PoisonError::into_inner) = facts;
         Ok(())
     }
@@ -213,6 +214,12 @@ impl Engine {
         if changes.is_empty() {
             return Ok(Vec::new());
         }
+        self.tell_repaired(&changes);
+        Ok(changes.iter().map(ToString::to_string).collect())
+    }
+
+    /// Says what had to be put back: in the log, as an event, and as a figure.
+    pub(crate) fn tell_repaired(&self, changes: &[Change]) {
         let lines: Vec<String> = changes.iter().map(ToString::to_string).collect();
         let count = u64::try_from(lines.len()).unwrap_or(u64::MAX);
         self.measures.repairs.fetch_add(count, Ordering::Relaxed);
@@ -224,6 +231,5 @@ impl Engine {
             name: "host".into(),
             driver: DriverKind::Host,
         });
-        Ok(lines)
     }
 }

@@ -11,7 +11,7 @@ use crate::{Engine, EngineError, HostTarget, NetworkAction, SPANS, SandboxSpec};
 use sealane_core::model::{Endpoint, EndpointSpec, PortRequest, Sandbox, SandboxId};
 use sealane_core::plan::Plan;
 use sealane_core::scopes::{Gateways, plan_sandbox};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::Arc;
 use tracing::info_span;
@@ -78,6 +78,7 @@ impl Engine {
             host: spec.host,
             endpoints: BTreeMap::new(),
             ports: vec![],
+            closed: BTreeSet::new(),
             nameserver: spec.nameserver.clone(),
             extra_hosts: extra_hosts.collect(),
             links: self.resolved(&spec.links),

@@ -1,12 +1,13 @@
 //! Watching the host: whatever else changes what is ours is put back within a second.
 //!
-//! With manners: changes are gathered for 50 ms, and if somebody keeps undoing us, we come back
-//! less and less often.
+//! With manners: changes are gathered for 50 ms, and if something keeps undoing us, we come back
+//! less and less often. But the firewall is put back at once, every time.
 
 use crate::locks::LockIgnoringPoison;
 use crate::{Engine, EngineError};
 use ipnet::IpNet;
 use sealane_core::dns::{ExternalServer, ResolvConf};
+use sealane_core::plan::{Key, Netns};
 use sealane_kernel::watch::{Noticed, Watcher};
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Weak};
@@ -60,6 +61,9 @@ impl Engine {
 
     pub(crate) fn stop_repairing(&self) {
         self.repair_paused.store(true, Ordering::Release);
+        if let Err(error) = self.executor.kernel().free_tables() {
+            tracing::warn!(%error, "others cannot change the firewall while repair is paused");
+        }
         tracing::warn!("repair is paused: what others change stays changed");
     }
 
@@ -84,12 +88,15 @@ impl Engine {
                 name,
                 gone: false,
                 bridge,
+                worse,
             } => {
-                (*bridge && self.is_new_foreign_bridge(name))
+                (*worse && self.wants_link(name))
+                    || (*bridge && self.is_new_foreign_bridge(name))
                     || self.waits_for_parent(name)
                     || self.misses(name)
             }
             Noticed::Address(prefix) | Noticed::Route(prefix) => self.has_subnet(*prefix),
+            Noticed::ForwardingOff(ipv6) => self.wants_forwarding(*ipv6),
             Noticed::NewRoute(..) => false, // it takes nothing of ours away
             Noticed::Nftables | Noticed::Overrun => true,
         }
@@ -104,17 +111,54 @@ impl Engine {
             && !self.wants_link(name)
     }
 
+    /// Does what cannot wait for the look at everything.
+    fn heed(&self, noticed: &Noticed) {
+        self.heed_routes(noticed);
+        let of_filters = matches!(noticed, Noticed::Nftables | Noticed::Overrun);
+        if of_filters && !self.repair_paused() {
+            self.keep_firewall();
+        }
+    }
+
+    /// Takes in what is noticed for a while.
+    fn gather(&self, watcher: &mut Watcher, pause: Duration) {
+        let until = Instant::now() + pause;
+        loop {
+            while let Ok(Some(noticed)) = watcher.poll() {
+                self.heed(&noticed);
+            }
+            let left = until.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return;
+            }
+            if let Err(error) = watcher.wait_for(left) {
+                tracing::warn!(%error, "cannot wait for changes of the host");
+                thread::sleep(left);
+            }
+        }
+    }
+
     /// Looks whether a route that came is in the way of a network, or one that went was.
     fn heed_routes(&self, noticed: &Noticed) {
         let look = match noticed {
             Noticed::NewRoute(to, link) => to.prefix_len() > 0 && self.may_conflict(*to, *link),
             Noticed::Route(_) | Noticed::Overrun => self.has_conflicts(),
             Noticed::Link { gone, .. } => *gone && self.has_conflicts(),
-            Noticed::Address(_) | Noticed::Nftables => false,
+            Noticed::Address(_) | Noticed::ForwardingOff(_) | Noticed::Nftables => false,
         };
         if look && let Err(error) = self.look_for_conflicts() {
             tracing::warn!(%error, "cannot look for routes that are in the way of networks");
         }
+    }
+
+    /// Whether some network needs forwarding.
+    fn wants_forwarding(&self, ipv6: bool) -> bool {
+        let setting = match ipv6 {
+            false => "ipv4/ip_forward",
+            true => "ipv6/conf/all/forwarding",
+        };
+        let key = Key::Setting(Netns::Host, setting.into());
+        self.lock_host_plan().objects().contains_key(&key)
     }
 
     /// Whether a prefix, or the one around an address, is a network's.
@@ -147,7 +191,7 @@ fn follow(mut watcher: Watcher, engine: &Weak<Engine>) {
             return;
         };
         if let Ok(noticed) = &noticed {
-            strong.heed_routes(noticed);
+            strong.heed(noticed);
         }
         match noticed {
             // Resuming looks at everything, so that nothing has to be remembered meanwhile.
@@ -159,11 +203,8 @@ fn follow(mut watcher: Watcher, engine: &Weak<Engine>) {
                 return;
             }
         }
-        thread::sleep(manners.pause);
         // One look answers all that has gathered.
-        while let Ok(Some(noticed)) = watcher.poll() {
-            strong.heed_routes(&noticed);
-        }
+        strong.gather(&mut watcher, manners.pause);
         match strong.repair() {
             Ok(repaired) => manners.learn(!repaired.is_empty()),
             Err(error) => tracing::warn!(%error, "a repair failed; the next change tries again"),

@@ -49,6 +49,20 @@ impl<K: Write + Observe + Send + Sync + 'static> Executor<K> {
         Ok(swept)
     }
 
+    /// Makes the tables of the host and what is in them as wanted, at once: nothing else is looked
+    /// at or written down. For tables that something else has removed.
+    pub fn restore_tables(&self, wanted: &Plan) -> Result<Vec<Change>, ApplyError> {
+        let objects = wanted.objects().iter();
+        let of_tables =
+            objects.filter(|(key, _)| matches!(key, Key::Table(Netns::Host, _) | Key::Element(..)));
+        let mut changes: Vec<Change> = of_tables
+            .map(|(key, object)| Change::Create(key.clone(), object.clone()))
+            .collect();
+        changes.sort_by_cached_key(|change| (change.key().phase(), birth(change)));
+        self.write(&changes)?;
+        Ok(changes)
+    }
+
     fn sweep_once(&self, wanted: &Plan) -> Result<Swept, ApplyError> {
         let found = self.find(wanted)?;
         let unwanted = unwanted(wanted, &found);

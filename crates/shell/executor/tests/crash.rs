@@ -29,6 +29,7 @@ const FACTS: Facts = Facts {
         ipv6_unmanaged: false,
         direct_routing: false,
         accept_mark: None,
+        owned_table: false,
     },
 };
 

@@ -77,6 +77,11 @@ impl Kernel {
         self.channel(netns)?.handle().visit(work)
     }
 
+    /// Lets others change the tables that are ours alone; the next sweep takes them back.
+    pub fn free_tables(&self) -> io::Result<()> {
+        self.host.change_netfilter()
+    }
+
     /// The folder of the bind mounts.
     pub(crate) fn folder(&self) -> &Path {
         &self.namespaces

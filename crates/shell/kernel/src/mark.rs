@@ -16,6 +16,8 @@ const USUAL_DOOMED_GROUP: u32 = 0x5ea2;
 const OTHERS_GROUPS: u32 = 0x4000_0000;
 /// What a plan calls our table on the host, and how the names of all of our tables begin.
 pub(crate) const TABLE: &str = "sealane";
+/// What a plan calls the host's table that is the user's.
+pub(crate) const USER_TABLE: &str = "sealane-user";
 /// How the name of our chain in the table of iptables begins; the usual owner's is no longer.
 const PASSAGE_CHAIN: &str = "SEALANE-FORWARD";
 const ALIAS: &str = "sealane";

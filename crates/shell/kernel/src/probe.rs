@@ -15,6 +15,7 @@ use sealane_core::nft::{
     Verdict,
 };
 use std::io;
+use std::sync::OnceLock;
 
 /// Something that networks are built of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -63,6 +64,23 @@ pub fn features() -> io::Result<Vec<(Feature, bool)>> {
         found.sort_by_key(|(feature, _)| *feature);
         Ok(found)
     })
+}
+
+/// Whether a table can be owned, and stay when its owner is gone (Linux 6.9). Tried once.
+pub fn owns_tables() -> io::Result<bool> {
+    static FOUND: OnceLock<bool> = OnceLock::new();
+    if let Some(found) = FOUND.get() {
+        return Ok(*found);
+    }
+    let found = on_thread(|| {
+        leave(UnshareFlags::NEWNET)?;
+        let table = Table {
+            owned: true,
+            ..table_of("owned", vec![])
+        };
+        takes(&Channel::here()?, &table)
+    })?;
+    Ok(*FOUND.get_or_init(|| found))
 }
 
 const KINDS: [(Feature, fn() -> InfoKind); 7] = [
@@ -139,6 +157,7 @@ fn table_of(name: &str, chains: Vec<Chain>) -> Table {
     Table {
         family: Family::Inet,
         name: name.into(),
+        owned: false,
         sets: vec![],
         chains,
     }

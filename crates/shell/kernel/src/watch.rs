@@ -3,29 +3,37 @@
 //! Notifications say only where to look again: they may be lost, merged, or be about something
 //! that has changed again since. Start at [`Watcher`].
 
+use crate::channel::Channel;
 use crate::kernel::Kernel;
 use crate::message::NFTABLES;
+use crate::nft::decode;
 use crate::nft::kind::NEW_GENERATION;
+use crate::read::link::Condition;
 use crate::read::{address, link, parse};
 use crate::socket::{Reply, Socket};
 use ipnet::IpNet;
 use netlink_packet_route::RouteNetlinkMessage;
 use netlink_packet_route::route::{RouteHeader, RouteMessage};
 use netlink_sys::protocols::{NETLINK_NETFILTER, NETLINK_ROUTE};
-use rustix::event::epoll;
+use rustix::event::{Timespec, epoll};
 use sealane_core::plan::Netns;
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::sync::Arc;
+use std::time::Duration;
 
-/// `RTNLGRP_LINK`, `_IPV4_IFADDR`, `_IPV4_ROUTE`, `_IPV6_IFADDR`, `_IPV6_ROUTE`
-const ROUTE_GROUPS: [u32; 5] = [1, 5, 7, 9, 11];
+/// `RTNLGRP_LINK`, `_IPV4_IFADDR`, `_IPV4_ROUTE`, `_IPV6_IFADDR`, `_IPV6_ROUTE`, `_IPV4_NETCONF`,
+/// `_IPV6_NETCONF`
+const ROUTE_GROUPS: [u32; 7] = [1, 5, 7, 9, 11, 24, 25];
 /// `NFNLGRP_NFTABLES`
 const NFTABLES_GROUP: u32 = 7;
 
 /// `RTM_NEWLINK`, `RTM_DELLINK`
 const NEW_LINK: u16 = 16;
 const DELETED_LINK: u16 = 17;
+/// `RTM_NEWNETCONF`
+const NEW_CONFIGURATION: u16 = 80;
 
 /// Something that changed.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -38,7 +46,11 @@ pub enum Noticed {
         gone: bool,
         /// Whether it is a bridge.
         bridge: bool,
+        /// Whether it went down, left its bridge or got another MTU.
+        worse: bool,
     },
+    /// Forwarding was switched off, of IPv6 if true.
+    ForwardingOff(bool),
     /// An address was removed.
     Address(IpNet),
     /// A route of the main table was removed.
@@ -61,8 +73,12 @@ pub struct Watcher {
     ready: OwnedFd,
     route: Socket,
     netfilter: Socket,
-    /// The ports of the kernel's own sockets.
-    own: [u32; 2],
+    /// The way into the namespace, whose sockets' changes are our own.
+    channel: Arc<Channel>,
+    /// The port of its rtnetlink socket.
+    own: u32,
+    /// The links as last seen, by number.
+    links: Links,
     queue: VecDeque<Noticed>,
 }
 
@@ -70,7 +86,7 @@ impl Watcher {
     /// Begins to watch the namespace that is the kernel's host.
     pub fn open(kernel: &Kernel) -> io::Result<Self> {
         let channel = kernel.channel(Netns::Host)?;
-        let own = [channel.route().port(), channel.netfilter().port()];
+        let own = channel.route().port();
         let (route, netfilter) = kernel.in_namespace(Netns::Host, || {
             let route = subscribed(NETLINK_ROUTE, &ROUTE_GROUPS)?;
             Ok((route, subscribed(NETLINK_NETFILTER, &[NFTABLES_GROUP])?))
@@ -88,6 +104,8 @@ impl Watcher {
             ready,
             route,
             netfilter,
+            links: Links::look(&channel)?,
+            channel,
             own,
             queue: VecDeque::new(),
         })
@@ -107,13 +125,17 @@ impl Watcher {
 
     /// Reads a datagram of each socket; whether there was one.
     fn take_in(&mut self) -> io::Result<bool> {
-        let own = self.own;
+        let own = [self.own, self.channel.netfilter_port()];
         let mut any = false;
         for socket in [&mut self.route, &mut self.netfilter] {
             match socket.receive() {
                 Ok(replies) => {
-                    let foreign = replies.iter().filter(|reply| !own.contains(&reply.port));
-                    self.queue.extend(foreign.filter_map(notice));
+                    for reply in &replies {
+                        let worse = self.links.learn(reply);
+                        if !own.contains(&reply.port) {
+                            self.queue.extend(notice(reply, worse));
+                        }
+                    }
                 }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => continue,
                 Err(error) if error.raw_os_error() == Some(libc::ENOBUFS) => {
@@ -126,13 +148,19 @@ impl Watcher {
         Ok(any)
     }
 
-    fn wait(&self) -> io::Result<()> {
+    /// Waits until something can be read, or for so long.
+    pub fn wait_for(&self, longest: Duration) -> io::Result<()> {
+        let longest = Timespec::try_from(longest).map_err(io::Error::other)?;
+        self.wait(Some(&longest))
+    }
+
+    fn wait(&self, longest: Option<&Timespec>) -> io::Result<()> {
         let mut events = Vec::with_capacity(2);
         loop {
             match epoll::wait(
                 &self.ready,
                 rustix::buffer::spare_capacity(&mut events),
-                None,
+                longest,
             ) {
                 Err(rustix::io::Errno::INTR) => {}
                 other => return Ok(other.map(drop)?),
@@ -151,7 +179,7 @@ impl Iterator for Watcher {
                 Ok(None) => {}
                 Err(error) => return Some(Err(error)),
             }
-            if let Err(error) = self.wait() {
+            if let Err(error) = self.wait(None) {
                 return Some(Err(error));
             }
         }
@@ -161,6 +189,40 @@ impl Iterator for Watcher {
 impl AsFd for Watcher {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.ready.as_fd()
+    }
+}
+
+/// The condition of each link when it was last seen.
+#[derive(Debug, Default)]
+struct Links(HashMap<u32, Condition>);
+
+impl Links {
+    fn look(channel: &Channel) -> io::Result<Self> {
+        let mut links = Self::default();
+        for reply in channel.route().dump(&link::request_all())? {
+            links.learn(&reply);
+        }
+        Ok(links)
+    }
+
+    /// Takes in what a message says of a link; whether that is worse than before.
+    fn learn(&mut self, reply: &Reply) -> bool {
+        let of_bridge = reply.payload.first() == Some(&(libc::AF_BRIDGE as u8));
+        if !matches!(reply.kind, NEW_LINK | DELETED_LINK) || of_bridge {
+            return false;
+        }
+        let Some((index, _)) = link::identity(&reply.payload) else {
+            return false;
+        };
+        if reply.kind == DELETED_LINK {
+            self.0.remove(&index);
+            return false;
+        }
+        let Some(now) = Condition::of(&reply.payload) else {
+            return false;
+        };
+        let before = self.0.insert(index, now);
+        before.is_some_and(|before| now.is_worse_than(&before))
     }
 }
 
@@ -194,14 +256,20 @@ impl RouteWatch {
 }
 
 fn matters(reply: &Reply, expected: &dyn Fn(IpNet) -> bool) -> bool {
-    match notice(reply) {
+    match notice(reply, false) {
         Some(Noticed::Route(to) | Noticed::NewRoute(to, _)) => match to {
             IpNet::V6(net) if net.addr().is_unicast_link_local() => false,
             IpNet::V6(net) if net.addr().is_multicast() => false,
             IpNet::V4(_) | IpNet::V6(_) => !expected(to),
         },
         Some(Noticed::Overrun) => true,
-        Some(Noticed::Link { .. } | Noticed::Address(_) | Noticed::Nftables) | None => false,
+        Some(
+            Noticed::Link { .. }
+            | Noticed::Address(_)
+            | Noticed::ForwardingOff(_)
+            | Noticed::Nftables,
+        )
+        | None => false,
     }
 }
 
@@ -215,7 +283,10 @@ fn subscribed(protocol: isize, groups: &[u32]) -> io::Result<Socket> {
 }
 
 /// What a notification is about. One that cannot be read is taken for a lost one.
-pub(crate) fn notice(reply: &Reply) -> Option<Noticed> {
+pub(crate) fn notice(reply: &Reply, worse: bool) -> Option<Noticed> {
+    if reply.kind == NEW_CONFIGURATION {
+        return forwarding_off(&reply.payload).map(Noticed::ForwardingOff);
+    }
     if let [NFTABLES, kind] = reply.kind.to_be_bytes() {
         // Each transaction ends with a new generation.
         return (kind == NEW_GENERATION).then_some(Noticed::Nftables);
@@ -226,7 +297,12 @@ pub(crate) fn notice(reply: &Reply) -> Option<Noticed> {
         let of_bridge = reply.payload.first() == Some(&(libc::AF_BRIDGE as u8));
         let gone = reply.kind == DELETED_LINK && !of_bridge;
         let bridge = link::kind_of(&reply.payload).as_deref() == Some("bridge");
-        return Some(Noticed::Link { name, gone, bridge });
+        return Some(Noticed::Link {
+            name,
+            gone,
+            bridge,
+            worse,
+        });
     }
     match parse(reply) {
         Ok(RouteNetlinkMessage::DelAddress(message)) => {
@@ -240,6 +316,22 @@ pub(crate) fn notice(reply: &Reply) -> Option<Noticed> {
         Ok(_) => None,
         Err(_) => Some(Noticed::Overrun),
     }
+}
+
+/// The family of which forwarding is off, for all links or those to come (linux/netconf.h).
+fn forwarding_off(payload: &[u8]) -> Option<bool> {
+    const INDEX: u16 = 1;
+    const FORWARDING: u16 = 2;
+    const ALL: i32 = -1;
+    const DEFAULT: i32 = -2;
+    let (head, attributes) = payload.split_first_chunk::<4>()?;
+    let number = |kind| {
+        let bytes = decode::find(attributes, kind)?;
+        Some(i32::from_ne_bytes(bytes.try_into().ok()?))
+    };
+    let general = [ALL, DEFAULT].contains(&number(INDEX)?);
+    let off = number(FORWARDING)? == 0;
+    (general && off).then_some(i32::from(head[0]) == libc::AF_INET6)
 }
 
 /// The destination of a route of the main table; others the kernel keeps for itself.
@@ -256,7 +348,9 @@ mod tests {
     proptest! {
         #[test]
         fn no_notification_is_fatal(kind in 0u16..3000, payload: Vec<u8>) {
-            notice(&Reply::of(kind, payload));
+            let reply = Reply::of(kind, payload);
+            let worse = Links::default().learn(&reply);
+            notice(&reply, worse);
         }
     }
 }

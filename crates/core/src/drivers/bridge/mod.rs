@@ -15,7 +15,9 @@ pub use options::{BridgeOptions, GatewayMode, InvalidOption};
 use crate::model::{Endpoint, Facts, InterfaceName, Mac, Network, SandboxId, UsersDevice};
 use crate::nft::{Data, Datum, Verdict};
 use crate::plan::{BridgePort, Effect, Key, Link, LinkKind, Netns, Object, Plan, Route};
-use crate::scopes::{ALIASED, APART, PUBLISHED_DIRECT, PUBLISHED_ONLY, ROUTED, set};
+use crate::scopes::{
+    ALIASED, APART, HANDED_OVER, PUBLISHED_DIRECT, PUBLISHED_ONLY, ROUTED, SOURCES, set,
+};
 use ipnet::IpNet;
 use std::net::{IpAddr, Ipv4Addr};
 
@@ -117,8 +119,14 @@ fn plan_filter(network: &Network, options: &BridgeOptions, facts: &Facts, plan: 
     }
     if options.overlapping {
         element(set::OVERLAPPING, vec![bridge.clone()], Data::None);
-        let aliased = Data::Verdict(Verdict::Goto(ALIASED.into()));
-        element(set::ARRIVING, vec![bridge.clone()], aliased);
+    }
+    if let Some(chain) = arriving(network, options, facts) {
+        let verdict = Data::Verdict(Verdict::Goto(chain.into()));
+        element(set::ARRIVING, vec![bridge.clone()], verdict);
+    }
+    if looks_at_sources(network, options) {
+        let own = Datum::Mac(Mac::from_id(&network.id));
+        element(set::HANDED, vec![bridge.clone(), own], Data::None);
     }
     if network.spec.internal {
         element(set::LEAVING, vec![bridge], Data::Verdict(Verdict::Drop));
@@ -135,11 +143,32 @@ fn plan_filter(network: &Network, options: &BridgeOptions, facts: &Facts, plan: 
         if !options.masquerade || !translates(network, options, facts, ipv6) {
             continue;
         }
+        let translated = vec![Datum::NfProto(ipv6), bridge.clone()];
+        element(set::TRANSLATED, translated, Data::None);
         match options.host_address(ipv6) {
             Some(address) => element(snat, vec![bridge.clone()], Data::Address(address)),
             None => element(masquerade, vec![bridge.clone()], Data::None),
         }
     }
+}
+
+/// Where packets that the bridge brings go before the kernel tracks them.
+fn arriving(network: &Network, options: &BridgeOptions, facts: &Facts) -> Option<&'static str> {
+    if options.overlapping {
+        return Some(ALIASED);
+    }
+    let known = network.users_device.is_none();
+    looks_at_sources(network, options).then_some(match facts.bridge_netfilter && known {
+        true => HANDED_OVER,
+        // All that is seen is for the host; or its hardware address is not ours to know.
+        false => SOURCES,
+    })
+}
+
+/// Whether what the network hands to the host has to come from where an answer would go.
+fn looks_at_sources(network: &Network, options: &BridgeOptions) -> bool {
+    let any = options.any_source;
+    !any.unwrap_or(network.users_device.is_some())
 }
 
 /// What becomes of packets from one endpoint to another.

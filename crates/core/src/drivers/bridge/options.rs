@@ -68,6 +68,10 @@ impl GatewayMode {
     }
 }
 
+/// `any_source`: whether packets to the host may have a source that is not routed back to the
+/// network.
+pub const ANY_SOURCE: &str = "any_source";
+
 /// `ports_per_bridge`: how many endpoints share one bridge device before another is joined to it.
 pub const PORTS_PER_BRIDGE: &str = "ports_per_bridge";
 
@@ -100,6 +104,9 @@ pub struct BridgeOptions {
     pub trusted: Vec<InterfaceName>,
     /// Whether the IPv4 subnet may be another network's, too.
     pub overlapping: bool,
+    /// Whether packets to the host may have any source. If nothing is said: on a bridge of the
+    /// user's, which may lead anywhere.
+    pub any_source: Option<bool>,
     /// The host address that containers leave with.
     pub host_ipv4: Option<Ipv4Addr>,
     /// The same for IPv6.
@@ -199,6 +206,10 @@ impl BridgeOptions {
             mode6,
             trusted: trusted(network)?,
             overlapping: flag(network, OVERLAPPING, false)?,
+            any_source: network
+                .option(ANY_SOURCE)
+                .map(|_| flag(network, ANY_SOURCE, false))
+                .transpose()?,
             host_ipv4: address_of(network, HOST_IPV4)?,
             host_ipv6: address_of(network, HOST_IPV6)?,
         })

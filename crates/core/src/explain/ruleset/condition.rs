@@ -45,6 +45,11 @@ impl Walk<'_, '_> {
             },
             Match::NotInSet(fields, set) => self.look_up(fields, set)?.is_none(),
             Match::Established => self.passing.established,
+            Match::Invalid => self.passing.invalid,
+            Match::FromItsRoute => self.passing.routed_back,
+            Match::ForOne => true,
+            // Who asks opens connections, and an answer opens none.
+            Match::NotOpening => self.passing.invalid,
             Match::Translated => self.passing.translated,
             Match::ToHost => self.passing.to_host,
             Match::Icmp(ipv6) => {
@@ -117,6 +122,10 @@ impl Walk<'_, '_> {
             Field::Ip6Destination => v6(destination.ip()),
             Field::SourcePort => port(source.port()),
             Field::DestinationPort => port(destination.port()),
+            Field::EtherDestination => self
+                .passing
+                .towards
+                .map_or(Value::Unnamed, |mac| Value::Is(Datum::Mac(mac))),
         }
     }
 }

@@ -1,11 +1,13 @@
 //! The points of the host where rules are asked, and the connection that it tracks.
 
 use super::{Connection, Lost, Walk, lost};
+use crate::explain::packet::Transport;
 use crate::explain::report::{Hop, HopKind, Verdict};
 use crate::explain::ruleset::{Decision, Deed, Passing, Step};
 use crate::explain::why;
-use crate::model::SandboxId;
+use crate::model::{Mac, SandboxId};
 use crate::nft::HookPoint;
+use crate::scopes::USER_TABLE;
 use std::net::IpAddr;
 use std::ops::RangeBounds;
 
@@ -81,7 +83,7 @@ impl Walk<'_, '_> {
     /// Rules of the user's own, which come before ours and are not read.
     fn users_rules(&mut self, point: HookPoint) {
         let scene = self.scene;
-        let Some(rules) = scene.rules.as_ref().filter(|_| !self.answering) else {
+        let Some(rules) = scene.user_rules.as_ref().filter(|_| !self.answering) else {
             return;
         };
         for chain in rules.user_chains(point) {
@@ -90,8 +92,8 @@ impl Walk<'_, '_> {
                 continue;
             };
             self.depends
-                .get_or_insert_with(|| format!("inet sealane {name}"));
-            let text = format!("chain inet sealane {name} has rules of your own ({count})");
+                .get_or_insert_with(|| format!("inet {USER_TABLE} {name}"));
+            let text = format!("chain inet {USER_TABLE} {name} has rules of your own ({count})");
             self.tell(HopKind::Foreign, None, text);
         }
     }
@@ -115,6 +117,12 @@ impl Walk<'_, '_> {
             input,
             output,
             established: self.recognized,
+            invalid: self.is_invalid(),
+            routed_back: self
+                .scene
+                .host()
+                .routes_back(self.packet.source.ip(), input),
+            towards: self.towards(input),
             translated,
             to_host: self.scene.host().is_local(self.packet.destination.ip()),
         };
@@ -124,6 +132,17 @@ impl Walk<'_, '_> {
             self.tell_decision(decision, input, output)?;
         }
         Ok(decisions)
+    }
+
+    /// An answer to what the host has not seen. Of the protocols only UDP has no other way to begin.
+    fn is_invalid(&self) -> bool {
+        self.answering && !self.recognized && self.packet.transport != Transport::Udp
+    }
+
+    /// The hardware address of the bridge that hands the packet to the host.
+    fn towards(&self, input: &str) -> Option<Mac> {
+        let network = self.scene.network(input).filter(|_| !self.bridged)?;
+        Some(Mac::from_id(&network.id))
     }
 
     pub(super) fn tell_decision(

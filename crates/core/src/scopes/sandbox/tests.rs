@@ -4,6 +4,7 @@ use crate::model::{NameserverConfig, PortMapping, derive_id};
 use crate::plan::{check, diff};
 use crate::scopes::host_table;
 use expect_test::expect;
+use std::collections::BTreeSet;
 
 fn sandbox(networks: &[&Network]) -> Sandbox {
     let id = derive_id(&[b"web"]);
@@ -18,6 +19,7 @@ fn sandbox(networks: &[&Network]) -> Sandbox {
         host: false,
         endpoints: endpoints.collect(),
         ports: vec![],
+        closed: BTreeSet::new(),
         nameserver: NameserverConfig::default(),
         extra_hosts: vec![],
         links: vec![],

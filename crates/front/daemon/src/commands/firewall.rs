@@ -12,9 +12,10 @@ const ABOUT: &str = "\
 Shows the firewall as the kernel has it now, read live.
 
 There are no iptables rules: the rules are in nftables, in tables of our own, with published ports
-as elements of maps. --as iptables says the same in the words of iptables, for people and tools
+as elements of maps. Where the kernel can, the table is owned by the daemon: others may read it,
+and neither change nor flush it (--firewall-table=shared lets them). --as iptables says the same in the words of iptables, for people and tools
 that read those. Nothing can be changed here; rules of your own belong into the chains
-sealane-user-*, which are made once and never flushed.";
+sealane-user-* of table inet sealane-user, which are made once and never flushed.";
 
 const EXAMPLES: &str = "\
 Examples:
@@ -22,7 +23,7 @@ Examples:
   sealane firewall show --as iptables | grep 8080
 
 Rules of your own:
-  nft add rule inet sealane sealane-user-forward ip saddr 192.0.2.7 drop";
+  nft add rule inet sealane-user sealane-user-forward ip saddr 192.0.2.7 drop";
 
 /// The command line.
 pub(super) fn command() -> Command {

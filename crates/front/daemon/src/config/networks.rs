@@ -83,6 +83,7 @@ fn policy(settings: &Settings) -> Result<Policy> {
             .text("bridge-accept-fwmark")
             .map(mark)
             .transpose()?,
+        owned_table: owned_table(settings)?,
     })
 }
 
@@ -240,6 +241,16 @@ fn firewall_integration(settings: &Settings) -> Result<bool> {
     }
 }
 
+fn owned_table(settings: &Settings) -> Result<bool> {
+    match settings.text("firewall-table") {
+        None | Some("owned") => Ok(true),
+        Some("shared") => Ok(false),
+        Some(other) => refuse(format!(
+            "--firewall-table is owned or shared, not \"{other}\""
+        )),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -326,6 +337,7 @@ mod tests {
             json!({"dns": ["x"]}),
             json!({"ip": "host"}),
             json!({"firewall-integration": "on"}),
+            json!({"firewall-table": "mine"}),
             json!({"default-network-opts": {"bridge": "x"}}),
         ] {
             assert!(read(wrong.clone()).is_err(), "{wrong}");

@@ -324,6 +324,11 @@ pub(crate) const OPTIONS: &[Opt] = &[
         Text,
         "Meet foreign firewalls that drop: auto or off [auto]",
     ),
+    works(
+        "firewall-table",
+        Text,
+        "Keep its table from changes by others, or share it with them: owned or shared [owned]",
+    ),
     keyed(
         "default-address-pools",
         works(

@@ -1,12 +1,14 @@
 //! What the kernel reports of nftables, read without trust: whatever is malformed is absent.
 
 use super::set::{Shape, TYPE_BITS, length, type_number};
+use super::table::Ownership;
 use netlink_packet_core::{NLA_TYPE_MASK, NlasIterator};
-use sealane_core::model::{InterfaceName, Protocol};
+use sealane_core::model::{InterfaceName, Mac, Protocol};
 use sealane_core::nft::{Data, DataType, Datum, Verdict};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-const ALL_TYPES: [DataType; 6] = [
+const ALL_TYPES: [DataType; 7] = [
+    DataType::Mac,
     DataType::NfProto,
     DataType::Ipv4,
     DataType::Ipv6,
@@ -74,6 +76,19 @@ pub(crate) enum Found {
     Value(Vec<u8>),
     /// A verdict.
     Verdict(Verdict),
+}
+
+/// Reads who may change a table from a message of netfilter.
+pub(crate) fn ownership(payload: &[u8]) -> Ownership {
+    const OWNER: u32 = 0x2;
+    const PERSIST: u32 = 0x4;
+    let attributes = payload.get(4..).unwrap_or_default();
+    let flags = find(attributes, 2).and_then(number).unwrap_or(0);
+    match find(attributes, 7).and_then(number) {
+        Some(owner) if flags & OWNER != 0 => Ownership::Of(owner),
+        _ if flags & PERSIST != 0 => Ownership::Orphan,
+        _ => Ownership::Open,
+    }
 }
 
 /// Reads a chain from a message of netfilter.
@@ -304,6 +319,7 @@ fn take(field: DataType, bytes: &mut &[u8], alone: bool) -> Option<Datum> {
             [10] => true,
             _ => return None,
         }),
+        DataType::Mac => Datum::Mac(Mac(value.try_into().ok()?)),
         DataType::Verdict => return None,
     })
 }

@@ -11,6 +11,8 @@ const DATA_VALUE: u16 = 1;
 const DATA_VERDICT: u16 = 2;
 const VERDICT_CODE: u16 = 1;
 const VERDICT_CHAIN: u16 = 2;
+/// `NFT_REJECT_TCP_RST`
+const TCP_RESET: u32 = 1;
 /// `NFT_NAT_SNAT`
 const SNAT: u32 = 0;
 
@@ -36,8 +38,10 @@ pub(crate) enum Meta {
     Mark = 3,
     InputName = 6,
     OutputName = 7,
+    InputType = 8,
     NfProto = 15,
     L4Proto = 16,
+    PacketType = 19,
 }
 
 /// `NFT_CT_*`
@@ -50,6 +54,7 @@ pub(crate) enum Ct {
 /// `NFT_PAYLOAD_*_HEADER`
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Header {
+    Link = 0,
     Network = 1,
     Transport = 2,
 }
@@ -81,6 +86,8 @@ pub(crate) enum Expression {
     Ct(Ct, Register),
     /// Loads the type of the destination address, as of its own table of routes.
     DestinationType(Register),
+    /// Loads whether the source is routed back by the link that the packet came from.
+    FromItsRoute(Register),
     /// Keeps the bits of a register that the mask has.
     Mask(Register, Vec<u8>),
     /// Ends the rule unless the register holds the value; unless it does not, if not `equal`.
@@ -123,6 +130,10 @@ pub(crate) enum Expression {
     Snat { family: u8, address: Register },
     /// Translates the source to the address of the outgoing link.
     Masquerade,
+    /// Marks the packet with what a register holds.
+    SetMark(Register),
+    /// Ends the packet, and the TCP connection for its sender.
+    Reset,
     /// Leaves the connection untracked.
     NoTrack,
     /// Counts.
@@ -142,16 +153,17 @@ impl Expression {
 
     fn name(&self) -> &'static str {
         match self {
-            Self::Meta(..) => "meta",
+            Self::Meta(..) | Self::SetMark(_) => "meta",
             Self::Payload { .. } | Self::Write { .. } => "payload",
             Self::Ct(..) => "ct",
-            Self::DestinationType(_) => "fib",
+            Self::DestinationType(_) | Self::FromItsRoute(_) => "fib",
             Self::Mask(..) => "bitwise",
             Self::Compare { .. } => "cmp",
             Self::Lookup { .. } | Self::MapLookup { .. } | Self::VerdictLookup { .. } => "lookup",
             Self::Load(..) | Self::Verdict(_) => "immediate",
             Self::Dnat { .. } | Self::Snat { .. } => "nat",
             Self::Masquerade => "masq",
+            Self::Reset => "reject",
             Self::NoTrack => "notrack",
             Self::Counter => "counter",
         }
@@ -160,7 +172,15 @@ impl Expression {
     fn encode_data(&self, data: &mut Attributes) {
         match self {
             Self::Meta(key, to) => data.number(1, to.0).number(2, *key as u32),
+            Self::SetMark(from) => data.number(2, Meta::Mark as u32).number(3, from.0),
             Self::Ct(key, to) => data.number(1, to.0).number(2, *key as u32),
+            Self::FromItsRoute(to) => {
+                const LINK: u32 = 1;
+                const OF_SOURCE_BY_INPUT_WHETHER: u32 = 1 | 1 << 3 | 1 << 5;
+                data.number(1, to.0)
+                    .number(2, LINK)
+                    .number(3, OF_SOURCE_BY_INPUT_WHETHER)
+            }
             Self::DestinationType(to) => {
                 const ADDRESS_TYPE: u32 = 3;
                 const OF_DESTINATION: u32 = 2;
@@ -228,6 +248,7 @@ impl Expression {
                 .number(2, (*family).into())
                 .number(3, address.0),
             Self::Counter => data.long(1, 0).long(2, 0),
+            Self::Reset => data.number(1, TCP_RESET),
             Self::Masquerade | Self::NoTrack => data,
         };
     }

@@ -10,12 +10,16 @@ use std::io;
 
 /// `NF_CT_STATE_BIT` of established and related.
 const ESTABLISHED_OR_RELATED: u32 = 0b110;
+/// `NF_CT_STATE_INVALID_BIT`
+const INVALID: u32 = 1;
 /// `IPS_DST_NAT`
 const DESTINATION_TRANSLATED: u32 = 1 << 5;
 /// `IPPROTO_ICMP`
 const ICMP: u8 = 1;
 /// `IPPROTO_ICMPV6`
 const ICMPV6: u8 = 58;
+/// `ARPHRD_ETHER`
+const ETHERNET: u16 = 1;
 /// `RTN_LOCAL`
 const LOCAL: u32 = 2;
 
@@ -58,6 +62,17 @@ impl Compiler {
             Match::InSet(fields, set) => self.lookup(fields, set, false),
             Match::NotInSet(fields, set) => self.lookup(fields, set, true),
             Match::Established => self.has_bit(Ct::State, ESTABLISHED_OR_RELATED),
+            Match::Invalid => self.has_bit(Ct::State, INVALID),
+            Match::FromItsRoute => {
+                self.done.push(Expression::FromItsRoute(Register::FIRST));
+                self.compare(true, vec![1]);
+            }
+            Match::ForOne => {
+                self.done
+                    .push(Expression::Meta(Meta::PacketType, Register::FIRST));
+                self.compare(true, vec![0]);
+            }
+            Match::NotOpening => self.not_opening(),
             Match::Translated => self.has_bit(Ct::Status, DESTINATION_TRANSLATED),
             Match::ToHost => {
                 self.done.push(Expression::DestinationType(Register::FIRST));
@@ -76,6 +91,22 @@ impl Compiler {
             }
             Match::Marked(mark) => self.marked(*mark),
         }
+    }
+
+    fn not_opening(&mut self) {
+        const FLAGS: u32 = 13; // where they are in the header (RFC 9293, 3.1)
+        const FIN_SYN_RST_ACK: u8 = 0b1_0111;
+        const SYN: u8 = 0b10;
+        self.is(Field::L4Proto, &Datum::Protocol(Protocol::Tcp), true);
+        self.done.push(Expression::Payload {
+            header: Header::Transport,
+            offset: FLAGS,
+            length: 1,
+            to: Register::FIRST,
+        });
+        self.done
+            .push(Expression::Mask(Register::FIRST, vec![FIN_SYN_RST_ACK]));
+        self.compare(false, vec![SYN]);
     }
 
     fn icmp(&mut self, ipv6: bool) {
@@ -118,6 +149,12 @@ impl Compiler {
                 self.set_address(*to, map)?;
             }
             Statement::SetPort(field, port) => self.set_port(*field, *port)?,
+            Statement::SetMark(mark) => {
+                self.done
+                    .push(Expression::Load(key, mark.to_ne_bytes().to_vec()));
+                self.done.push(Expression::SetMark(key));
+            }
+            Statement::Reset => self.done.push(Expression::Reset),
             Statement::NoTrack => self.done.push(Expression::NoTrack),
             Statement::Counter => self.done.push(Expression::Counter),
         }
@@ -288,6 +325,12 @@ impl Compiler {
             .iter()
             .filter_map(|field| network(*field))
             .for_each(|ipv6| self.require(ipv6));
+        if fields.contains(&Field::EtherDestination) {
+            // Of Ethernet: the kernel has no such address for other links.
+            self.done
+                .push(Expression::Meta(Meta::InputType, Register::FIRST));
+            self.compare(true, ETHERNET.to_ne_bytes().to_vec());
+        }
         let mut register = Register::FIRST;
         for field in fields {
             self.load(*field, register);
@@ -309,7 +352,8 @@ impl Compiler {
             | Field::Ip6Source
             | Field::Ip6Destination
             | Field::SourcePort
-            | Field::DestinationPort => {
+            | Field::DestinationPort
+            | Field::EtherDestination => {
                 if let Some((header, offset)) = place(field) {
                     let length = length(field) as u32;
                     self.done.push(Expression::Payload {
@@ -341,6 +385,7 @@ fn length(field: Field) -> usize {
         Field::NfProto | Field::L4Proto => 1,
         Field::SourcePort | Field::DestinationPort => 2,
         Field::Ip4Source | Field::Ip4Destination => 4,
+        Field::EtherDestination => 6,
         Field::InputInterface | Field::OutputInterface => libc::IFNAMSIZ,
         Field::Ip6Source | Field::Ip6Destination => 16,
     }
@@ -356,7 +401,8 @@ fn network(field: Field) -> Option<bool> {
         | Field::InputInterface
         | Field::OutputInterface
         | Field::SourcePort
-        | Field::DestinationPort => None,
+        | Field::DestinationPort
+        | Field::EtherDestination => None,
     }
 }
 
@@ -369,6 +415,7 @@ fn place(field: Field) -> Option<(Header, u32)> {
         Field::Ip6Destination => Some((Header::Network, 24)),
         Field::SourcePort => Some((Header::Transport, 0)),
         Field::DestinationPort => Some((Header::Transport, 2)),
+        Field::EtherDestination => Some((Header::Link, 0)),
         Field::NfProto | Field::L4Proto | Field::InputInterface | Field::OutputInterface => None,
     }
 }

@@ -179,6 +179,13 @@ pub(crate) fn delete_raw(family: u8, table: &str, set: &str, element: &Element) 
     })
 }
 
+/// Makes elements as the kernel reported them, after the `struct nfgenmsg` of its message.
+pub(crate) fn create_reported(family: u8, reported: &[u8]) -> Message {
+    message(family, kind::NEW_ELEMENT, NLM_F_CREATE, |attributes| {
+        attributes.head(reported);
+    })
+}
+
 /// Asks, as a dump, for all elements of a set.
 pub(crate) fn elements(family: u8, table: &str, set: &str) -> Message {
     message(family, kind::GET_ELEMENT, 0, |attributes| {
@@ -201,6 +208,10 @@ pub(crate) fn field(datum: &Datum, bytes: &mut Vec<u8>) {
             bytes.extend_from_slice(name.as_str().as_bytes());
             bytes.resize(end, 0);
         }
+        Datum::Mac(mac) => {
+            bytes.extend_from_slice(&mac.0);
+            bytes.extend_from_slice(&[0; 2]);
+        }
         Datum::NfProto(ipv6) => {
             let family = if *ipv6 { Family::Ip6 } else { Family::Ip };
             bytes.extend_from_slice(&[number(family), 0, 0, 0]);
@@ -214,6 +225,7 @@ pub(super) fn length(field: DataType) -> u32 {
         DataType::Protocol | DataType::NfProto => 1,
         DataType::Port => 2,
         DataType::Ipv4 => 4,
+        DataType::Mac => 6,
         DataType::Ipv6 | DataType::Interface => 16,
         DataType::Verdict => 0,
     }
@@ -225,6 +237,7 @@ pub(super) fn type_number(field: DataType) -> u32 {
         DataType::NfProto => 2,
         DataType::Ipv4 => 7,
         DataType::Ipv6 => 8,
+        DataType::Mac => 9,
         DataType::Protocol => 12,
         DataType::Port => 13,
         DataType::Interface => 41,
@@ -312,6 +325,7 @@ fn lone_length(datum: &Datum) -> usize {
         Datum::Port(_) | Datum::Ports(..) => DataType::Port,
         Datum::Interface(_) => DataType::Interface,
         Datum::NfProto(_) => DataType::NfProto,
+        Datum::Mac(_) => DataType::Mac,
     };
     length(field) as usize
 }

@@ -16,6 +16,9 @@ use std::fmt::Write as _;
 use std::io;
 
 const TABLE_NAME: u16 = 1;
+const TABLE_FLAGS: u16 = 2;
+/// `NFT_TABLE_F_OWNER | NFT_TABLE_F_PERSIST` (linux/netfilter/nf_tables.h)
+const OWNED: u32 = 0x2 | 0x4;
 const CHAIN_TABLE: u16 = 1;
 const CHAIN_NAME: u16 = 3;
 const CHAIN_HOOK: u16 = 4;
@@ -39,11 +42,24 @@ const YOURS: &str = "yours: Sealane never changes the rules in here";
 /// What there is of a table.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Present {
+    pub(crate) ownership: Ownership,
     pub(crate) chains: Vec<decode::Chain>,
     pub(crate) sets: Vec<decode::Set>,
     pub(crate) rules: Vec<decode::Rule>,
     /// The elements that lead to chains, by map.
     pub(crate) jumps: Vec<(String, decode::Element)>,
+}
+
+/// Who may change a table.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Ownership {
+    /// Everybody, and so it stays.
+    #[default]
+    Open,
+    /// Everybody, since its owner is gone: the next one may take it over.
+    Orphan,
+    /// The socket with this port.
+    Of(u32),
 }
 
 /// A digest of what makes a table.
@@ -110,6 +126,15 @@ pub(crate) fn replace(table: &Table, present: &Present) -> io::Result<Vec<Messag
         Some(&fingerprint(table)?),
     ));
     Ok(messages)
+}
+
+/// The sets of a table that the wanted one has, too.
+pub(crate) fn kept_sets<'a>(
+    table: &'a Table,
+    present: &'a Present,
+) -> impl Iterator<Item = &'a decode::Set> {
+    let kept = |present: &&decode::Set| table.sets.iter().any(|set| same_set(set, present));
+    present.sets.iter().filter(kept)
 }
 
 /// Whether a table is as we made it: its fingerprint, and that nobody took rules or sets away or
@@ -272,13 +297,17 @@ fn digest(messages: &[Message]) -> String {
     text
 }
 
-fn new_table(table: &Table) -> Message {
+/// Makes a table, or takes over one whose owner is gone.
+pub(crate) fn new_table(table: &Table) -> Message {
     message(
         number(table.family),
         kind::NEW_TABLE,
         NLM_F_CREATE,
         |attributes| {
             attributes.text(TABLE_NAME, &table.name);
+            if table.owned {
+                attributes.number(TABLE_FLAGS, OWNED);
+            }
         },
     )
 }

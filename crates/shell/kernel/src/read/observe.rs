@@ -7,6 +7,7 @@ use crate::channel::Channel;
 use crate::kernel::Kernel;
 use crate::mark::TABLE;
 use crate::netns::Handle;
+use crate::nft::table::Ownership;
 use crate::nft::{number, table as tables};
 use crate::sysctl;
 use ipnet::IpNet;
@@ -65,6 +66,9 @@ pub(super) fn differing(kernel: &Kernel, wanted: &[(&Key, &Object)]) -> io::Resu
 fn same_table(channel: &Channel, wanted: &sealane_core::nft::Table) -> io::Result<bool> {
     let mut socket = channel.netfilter();
     match table::present(&mut socket, number(wanted.family), &wanted.name)? {
+        Some(present) if wanted.owned && present.ownership != Ownership::Of(socket.port()) => {
+            Ok(false)
+        }
         Some(present) => tables::matches(wanted, &present),
         None => Ok(false),
     }

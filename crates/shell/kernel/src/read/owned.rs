@@ -2,7 +2,7 @@
 
 use super::{link, passage, table};
 use crate::kernel::Kernel;
-use crate::mark::{Marks, TABLE};
+use crate::mark::{Marks, TABLE, USER_TABLE};
 use crate::nft::decode::{self, Element};
 use crate::nft::number;
 use crate::nft::set::Shape;
@@ -20,6 +20,11 @@ pub(super) fn owned(kernel: &Kernel) -> io::Result<Vec<(Key, Object)>> {
     let channel = kernel.channel(Netns::Host)?;
     let mut socket = channel.netfilter();
     owned.extend(elements(&mut socket, &kernel.marks().table(TABLE))?);
+    let user = kernel.marks().table(USER_TABLE);
+    if table::there(&mut socket, number(Family::Inet), &user)? {
+        let key = Key::Table(Netns::Host, USER_TABLE.into());
+        owned.push((key, Object::Present));
+    }
     for ipv6 in [false, true] {
         let bridges = passages(&mut socket, kernel.marks(), ipv6)?;
         let keys = bridges.into_iter().map(|bridge| Key::Passage(bridge, ipv6));

@@ -3,7 +3,7 @@
 
 use super::address;
 use crate::kernel::Kernel;
-use crate::mark::{self, TABLE};
+use crate::mark::{self, USER_TABLE};
 use crate::nft::{decode, number, table};
 use crate::sysctl;
 use sealane_core::explain::{ForeignFilter, HostFacts, HostRoute};
@@ -14,6 +14,8 @@ use std::io;
 
 /// What the names of the user's own chains begin with.
 const USER_CHAINS: &str = "sealane-user-";
+/// The one in there that is ours.
+const ACCEPT: &str = "sealane-user-accept";
 
 impl Kernel {
     /// Reads what an explanation has to know of the host.
@@ -76,10 +78,10 @@ impl Kernel {
         Ok(found)
     }
 
-    /// How many rules the user's chains in our table have.
+    /// How many rules the user's chains have.
     fn user_rules(&self) -> io::Result<Vec<(String, usize)>> {
         let channel = self.channel(Netns::Host)?;
-        let own = self.marks().table(TABLE);
+        let own = self.marks().table(USER_TABLE);
         let request = table::rules(number(Family::Inet), &own, None);
         let replies = channel.netfilter().dump(&request)?;
         let mut counts = BTreeMap::new();
@@ -87,7 +89,7 @@ impl Kernel {
             .iter()
             .filter_map(|reply| decode::rule(&reply.payload))
         {
-            if rule.chain.starts_with(USER_CHAINS) {
+            if rule.chain.starts_with(USER_CHAINS) && rule.chain != ACCEPT {
                 *counts.entry(rule.chain).or_default() += 1;
             }
         }

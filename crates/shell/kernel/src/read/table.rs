@@ -11,12 +11,14 @@ use std::io;
 
 /// Looks at a table; `None` if it is not there. Elements are not looked at.
 pub(crate) fn present(socket: &mut Socket, family: u8, name: &str) -> io::Result<Option<Present>> {
-    match socket.get(table::get(family, name)) {
+    let found = match socket.get(table::get(family, name)) {
         Err(error) if errno(&error) == Some(libc::ENOENT) => return Ok(None),
         other => other?,
     };
+    let ownership = found.map(|reply| decode::ownership(&reply.payload));
     let rules = socket.dump(&table::rules(family, name, None))?;
     Ok(Some(Present {
+        ownership: ownership.unwrap_or_default(),
         chains: chains(socket, family, name)?,
         sets: sets(socket, family, name)?,
         rules: rules
@@ -25,6 +27,14 @@ pub(crate) fn present(socket: &mut Socket, family: u8, name: &str) -> io::Result
             .collect(),
         jumps: Vec::new(),
     }))
+}
+
+/// Whether there is a table.
+pub(crate) fn there(socket: &mut Socket, family: u8, name: &str) -> io::Result<bool> {
+    match socket.get(table::get(family, name)) {
+        Err(error) if errno(&error) == Some(libc::ENOENT) => Ok(false),
+        other => other.map(|_| true),
+    }
 }
 
 /// The chains of a table.

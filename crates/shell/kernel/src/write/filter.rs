@@ -12,6 +12,7 @@ use crate::kernel::Kernel;
 use crate::mark::{Marks, TABLE};
 use crate::message::{Message, NFTABLES};
 use crate::nft::set::{self, Deed};
+use crate::nft::table::{Ownership, Present};
 use crate::nft::{number, table};
 use crate::read::table as reading;
 use crate::socket::Socket;
@@ -180,11 +181,36 @@ fn make_table(socket: &mut Socket, wanted: &Table) -> io::Result<Vec<Message>> {
     let Some(mut present) = reading::present(socket, family, &wanted.name)? else {
         return table::create(wanted);
     };
+    let taken_over = match present.ownership {
+        Ownership::Open if wanted.owned => return make_anew(socket, wanted, &present),
+        Ownership::Orphan if wanted.owned => vec![table::new_table(wanted)],
+        Ownership::Of(owner) if owner != socket.port() => {
+            let name = &wanted.name;
+            let text = format!("table inet {name} is owned by another process; stop that first");
+            return Err(io::Error::new(io::ErrorKind::PermissionDenied, text));
+        }
+        Ownership::Open | Ownership::Orphan | Ownership::Of(_) => vec![],
+    };
     if table::matches(wanted, &present)? {
-        return Ok(Vec::new());
+        return Ok(taken_over);
     }
     present.jumps = reading::jumps(socket, family, &wanted.name, &present)?;
-    table::replace(wanted, &present)
+    let replaced = table::replace(wanted, &present)?;
+    Ok(taken_over.into_iter().chain(replaced).collect())
+}
+
+/// The kernel lets nobody own a table that was made for everybody: it is made anew, with the
+/// elements that there are.
+fn make_anew(socket: &mut Socket, wanted: &Table, present: &Present) -> io::Result<Vec<Message>> {
+    let family = number(wanted.family);
+    let mut messages = vec![table::delete(family, &wanted.name)];
+    messages.extend(table::create(wanted)?);
+    for set in table::kept_sets(wanted, present) {
+        let reported = socket.dump(&set::elements(family, &wanted.name, &set.name))?;
+        let elements = reported.iter().filter_map(|reply| reply.payload.get(4..));
+        messages.extend(elements.map(|elements| set::create_reported(family, elements)));
+    }
+    Ok(messages)
 }
 
 /// Sends the transaction until the kernel takes it, or refuses something in earnest.

@@ -176,6 +176,7 @@ fn table() -> Table {
     Table {
         family: Family::Inet,
         name: "sealane".into(),
+        owned: false,
         sets,
         chains: vec![plain],
     }

@@ -63,9 +63,12 @@ fn a_foreign_chain_is_read_with_its_place() {
 fn rules_of_the_user_are_counted() {
     private(|kernel| {
         assert_eq!(kernel.host_facts().unwrap().user_rules, []);
-        run("nft", &["add table inet sealane"]);
-        run("nft", &["add chain inet sealane sealane-user-forward"]);
-        run("nft", &["add rule inet sealane sealane-user-forward drop"]);
+        run("nft", &["add table inet sealane-user"]);
+        run("nft", &["add chain inet sealane-user sealane-user-forward"]);
+        run(
+            "nft",
+            &["add rule inet sealane-user sealane-user-forward drop"],
+        );
         let counted = [("sealane-user-forward".to_owned(), 1)];
         assert_eq!(kernel.host_facts().unwrap().user_rules, counted);
     });

@@ -137,6 +137,7 @@ fn matches() -> Vec<Match> {
         Match::InSet(vec![Ip4Source, Ip4Destination], "self4".into()),
         Match::NotInSet(vec![Ip6Source, Ip6Destination], "self6".into()),
         Match::Established,
+        Match::Invalid,
         Match::Translated,
         Match::ToHost,
     ]
@@ -239,6 +240,7 @@ fn everything() -> Table {
     Table {
         family: Family::Inet,
         name: "sealane".into(),
+        owned: false,
         sets: sets(),
         chains: vec![
             Chain {
@@ -288,6 +290,7 @@ fn small(comment: &str) -> Table {
     Table {
         family: Family::Inet,
         name: "sealane".into(),
+        owned: false,
         sets: vec![
             set("gates", &[DataType::Interface], &[DataType::Verdict], false),
             set("bridges", &[DataType::Interface], &[], false),

@@ -60,6 +60,7 @@ fn table() -> Table {
     Table {
         family: Family::Inet,
         name: "sealane".into(),
+        owned: false,
         sets: vec![
             map("hash4", &[Protocol, Ipv4, Port], &[Ipv4, Port], false),
             map("hash6", &[Protocol, Ipv6, Port], &[Ipv6, Port], false),
@@ -225,6 +226,7 @@ fn checksums_stay_right_when_a_port_is_set() {
         let table = Table {
             family: Family::Ip,
             name: "ports".into(),
+            owned: false,
             sets: vec![],
             chains: vec![Chain {
                 name: "in".into(),

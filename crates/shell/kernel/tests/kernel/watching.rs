@@ -23,6 +23,7 @@ fn link(name: &str, gone: bool) -> Noticed {
         name: name.into(),
         gone,
         bridge: name.starts_with("br"),
+        worse: false,
     }
 }
 
@@ -98,6 +99,7 @@ fn our_own_messages_are_passed_over() {
         let table = Table {
             family: Family::Inet,
             name: "sealane".into(),
+            owned: false,
             sets: vec![],
             chains,
         };
