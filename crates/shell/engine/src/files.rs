@@ -6,6 +6,7 @@
 use crate::{Engine, EngineError};
 use sealane_core::dns::{HostsFile, render_host, render_internal, render_legacy};
 use sealane_core::model::{Endpoint, LegacyLink, Sandbox};
+use sealane_store::private::{PASSABLE, make_folder};
 use std::fs::{self, OpenOptions};
 use std::io::{self, Write};
 use std::net::IpAddr;
@@ -20,7 +21,10 @@ impl Engine {
     /// Writes all three for a new sandbox.
     pub(crate) fn write_files(&self, sandbox: &Sandbox, folder: &Path) -> Result<(), EngineError> {
         let write = || -> io::Result<()> {
-            fs::create_dir_all(folder)?;
+            if let Some(all) = folder.parent() {
+                make_folder(all, PASSABLE)?;
+            }
+            make_folder(folder, PASSABLE)?;
             sealane_kernel::fault::point("write sandbox files");
             overwrite(&folder.join("hostname"), &(full_hostname(sandbox) + "\n"))?;
             overwrite(&folder.join("hosts"), &first_hosts(sandbox)?)?;

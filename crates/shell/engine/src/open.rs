@@ -13,6 +13,7 @@ use sealane_executor::Executor;
 use sealane_kernel::Kernel;
 use sealane_nameserver::{Nameserver, OpenSocket, SocketKind, open_socket};
 use sealane_ports::Ports;
+use sealane_store::private::{self, PASSABLE, PRIVATE, make_folder};
 use sealane_store::{BootId, Journal, Records, Store};
 use std::collections::BTreeSet;
 use std::error::Error;
@@ -50,7 +51,9 @@ pub(crate) fn open(
     events: EventSink,
 ) -> Result<Arc<Engine>, EngineError> {
     let exec_root = config.exec_root.clone();
-    fs::create_dir_all(&exec_root).map_err(because("cannot make", &exec_root))?;
+    if !exec_root.exists() {
+        make_folder(&exec_root, PRIVATE).map_err(because("cannot make", &exec_root))?;
+    }
     let boot = BootId::current().map_err(because("cannot read the boot id for", &exec_root))?;
     let folder = exec_root.join("sandboxes");
     let (records, saved) =
@@ -136,8 +139,10 @@ fn daemon_id(data_root: &Path) -> Result<Vec<u8>, EngineError> {
         Ok(_) | Err(_) => {
             let id = fs::read_to_string("/proc/sys/kernel/random/uuid")
                 .map_err(because("cannot make an id for", &path))?;
-            fs::create_dir_all(data_root).map_err(because("cannot make", data_root))?;
-            fs::write(&path, id.trim()).map_err(because("cannot write", &path))?;
+            if !data_root.exists() {
+                make_folder(data_root, PASSABLE).map_err(because("cannot make", data_root))?;
+            }
+            private::write(&path, id.trim()).map_err(because("cannot write", &path))?;
             Ok(id.trim().into())
         }
     }

@@ -31,6 +31,8 @@ impl Kernel {
     /// bind mounts of sandboxes' namespaces; it is made if need be.
     pub fn open(namespaces: PathBuf) -> io::Result<Self> {
         std::fs::create_dir_all(&namespaces)?;
+        let root_only = std::os::unix::fs::PermissionsExt::from_mode(0o700);
+        std::fs::set_permissions(&namespaces, root_only)?;
         Self::open_to_look(namespaces)
     }
 

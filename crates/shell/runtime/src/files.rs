@@ -3,9 +3,9 @@
 use crate::{Result, RuntimeError, fault};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use std::fs;
-use std::io;
-use std::os::unix::fs::PermissionsExt;
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Write};
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::Path;
 
 /// Turns an I/O error into ours, for `map_err`.
@@ -23,8 +23,16 @@ pub(crate) fn write(path: &Path, bytes: &[u8]) -> Result<()> {
     let mut temporary = path.as_os_str().to_owned();
     temporary.push(".new");
     let temporary = Path::new(&temporary);
-    fs::write(temporary, bytes).map_err(failed("write", temporary))?;
+    let mut file = create(temporary)?;
+    file.write_all(bytes).map_err(failed("write", temporary))?;
     fs::rename(temporary, path).map_err(failed("replace", path))
+}
+
+/// Makes a file that only root reads: environments are in some of them.
+pub(crate) fn create(path: &Path) -> Result<File> {
+    let mut options = OpenOptions::new();
+    let options = options.write(true).create(true).truncate(true).mode(0o600);
+    options.open(path).map_err(failed("create", path))
 }
 
 /// Writes a value as JSON.

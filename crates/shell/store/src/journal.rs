@@ -1,6 +1,7 @@
 //! Claims: which kernel objects are ours.
 
 use crate::BootId;
+use crate::private;
 use sealane_kernel::fault;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -138,6 +139,7 @@ impl<K: Serialize + DeserializeOwned + Ord> Journal<K> {
             owner: owner.to_owned(),
         };
         let contents = read(path, &stamp)?;
+        private::tighten_file(path).map_err(at(path))?;
         let mut file = open_file(path).map_err(at(path))?;
         let mut bytes = contents.bytes;
         file.set_len(bytes).map_err(at(path))?;
@@ -250,7 +252,7 @@ impl<K: Serialize + DeserializeOwned + Ord> Journal<K> {
         let text = self.stamp.line() + &self.encode('+', &claimed)?.1;
         let new = self.path.with_extension("new");
         fault::point("journal rewrite");
-        fs::write(&new, &text).map_err(at(&new))?;
+        private::write(&new, &text).map_err(at(&new))?;
         let file = open_file(&new).map_err(at(&new))?;
         fs::rename(&new, &self.path).map_err(at(&self.path))?;
         *state = State {
@@ -267,7 +269,8 @@ impl<K: Serialize + DeserializeOwned + Ord> Journal<K> {
 }
 
 fn open_file(path: &Path) -> io::Result<File> {
-    OpenOptions::new().append(true).create(true).open(path)
+    let mut options = OpenOptions::new();
+    private::private(options.append(true).create(true)).open(path)
 }
 
 fn read<K: DeserializeOwned + Ord>(

@@ -14,6 +14,7 @@ mod boot;
 mod error;
 mod journal;
 mod lock;
+pub mod private;
 mod records;
 mod store;
 

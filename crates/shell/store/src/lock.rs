@@ -1,5 +1,6 @@
 //! One daemon per data root.
 
+use crate::private::private;
 use rustix::fs::{FlockOperation, flock};
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read, Seek, Write};
@@ -32,12 +33,9 @@ impl RootLock {
 }
 
 fn open(path: &Path) -> io::Result<File> {
-    OpenOptions::new()
-        .read(true)
-        .write(true)
-        .create(true)
-        .truncate(false)
-        .open(path)
+    let mut options = OpenOptions::new();
+    let options = options.read(true).write(true).create(true).truncate(false);
+    private(options).open(path)
 }
 
 /// The process id in the file is for the reader of an error message, so one that cannot be read

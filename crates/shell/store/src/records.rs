@@ -1,6 +1,7 @@
 //! Runtime state: one small file per sandbox.
 
 use crate::BootId;
+use crate::private::{self, PRIVATE};
 use sealane_kernel::fault;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -80,7 +81,7 @@ impl<T: Serialize + DeserializeOwned> Records<T> {
     /// Opens a folder, making it if need be. Records of another boot are removed, and so is what a
     /// crash left half written.
     pub fn open(folder: &Path, boot: BootId) -> Result<(Self, LoadedRecords<T>), RecordError> {
-        fs::create_dir_all(folder).map_err(at(folder))?;
+        private::make_folder(folder, PRIVATE).map_err(at(folder))?;
         let records = Self {
             folder: folder.to_owned(),
             boot,
@@ -118,7 +119,7 @@ impl<T: Serialize + DeserializeOwned> Records<T> {
         let text = serde_json::to_vec(&stamped).map_err(encode)?;
         fault::point("record write");
         let new = self.folder.join(format!("{name}{NEW_SUFFIX}"));
-        fs::write(&new, text).map_err(at(&new))?;
+        private::write(&new, text).map_err(at(&new))?;
         fs::rename(&new, &path).map_err(at(&path))
     }
 

@@ -3,6 +3,7 @@
 use crate::batch::{Batch, Change, Table};
 use crate::error::{FORMAT, StoreError, classify};
 use crate::lock::{LockError, RootLock};
+use crate::private::{self, PASSABLE};
 use redb::{Builder, Database, ReadableDatabase, ReadableTable, TableDefinition};
 use sealane_kernel::fault;
 use serde::de::DeserializeOwned;
@@ -40,9 +41,12 @@ impl Store {
             let path = path.to_owned();
             move |source| StoreError::Io { path, source }
         };
-        fs::create_dir_all(data_root).map_err(at(data_root))?;
+        if !data_root.exists() {
+            private::make_folder(data_root, PASSABLE).map_err(at(data_root))?;
+        }
         let lock = lock(data_root)?;
         let path = data_root.join(FILE);
+        private::tighten_file(&path).map_err(at(&path))?;
         if !path.try_exists().map_err(at(&path))? {
             create(data_root)?;
         }
@@ -133,6 +137,8 @@ fn create(root: &Path) -> Result<(), StoreError> {
         }
         Ok(()) | Err(_) => {}
     }
+    // It takes an empty file for a new one.
+    private::write(&new, "").map_err(io)?;
     let database = builder()
         .create(&new)
         .map_err(|error| classify(error.into(), &new))?;

@@ -20,7 +20,7 @@ mod spans;
 mod territory;
 
 pub(crate) use error::DaemonError;
-pub(crate) use parts::make_folder;
+pub(crate) use parts::make_exec_root;
 pub(crate) use pidfile::Pidfile;
 pub(crate) use territory::Territory;
 

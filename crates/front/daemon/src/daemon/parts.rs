@@ -7,15 +7,16 @@ use sealane_engine::Engine;
 use sealane_images::Images;
 use sealane_runtime::{Runtime, RuntimeConfig};
 use sealane_store::Store;
-use std::fs::DirBuilder;
-use std::os::unix::fs::DirBuilderExt;
+use sealane_store::private::{self, PASSABLE, PRIVATE};
+use std::fs;
+use std::io;
 use std::path::Path;
 use std::sync::Arc;
 
 /// How many past events a client can still ask for.
 const REMEMBERED_EVENTS: usize = 1024;
-/// Others may pass through the roots to what is below, but not list them.
-const ROOT_MODE: u32 = 0o711;
+/// What the exec root has if it was ours before.
+const OURS: &str = "daemon.lock";
 
 /// Everything that requests are answered from.
 pub(crate) struct Parts {
@@ -28,8 +29,32 @@ pub(crate) struct Parts {
 
 /// Makes the folders that everything is kept in.
 pub(crate) fn make_roots(config: &Config) -> Result<()> {
-    for path in [config.data_root(), config.exec_root()] {
-        make_folder(path)?;
+    make_folder(config.data_root(), PASSABLE)?;
+    tighten_containers(&config.data_root().join("containers"))?;
+    make_exec_root(config.exec_root())
+}
+
+/// Makes the exec root. Another folder of the system, /run itself, is not ours to close; what we
+/// make in it is.
+pub(crate) fn make_exec_root(path: &Path) -> Result<()> {
+    let used = fs::read_dir(path).is_ok_and(|mut all| all.next().is_some());
+    match used && !path.join(OURS).exists() {
+        true => Ok(()),
+        false => make_folder(path, PRIVATE),
+    }
+}
+
+/// Closes the folders of containers that an earlier version left open.
+fn tighten_containers(folder: &Path) -> Result<()> {
+    let Ok(entries) = fs::read_dir(folder) else {
+        return Ok(()); // there are none yet
+    };
+    make_folder(folder, PASSABLE)?;
+    for entry in entries {
+        let path = entry.map_err(of_folder(folder))?.path();
+        if path.is_dir() {
+            make_folder(&path, PASSABLE)?;
+        }
     }
     Ok(())
 }
@@ -102,14 +127,12 @@ fn containers_config(config: &Config) -> ContainersConfig {
     }
 }
 
-/// Makes a root.
-pub(crate) fn make_folder(path: &Path) -> Result<()> {
-    DirBuilder::new()
-        .recursive(true)
-        .mode(ROOT_MODE)
-        .create(path)
-        .map_err(|source| DaemonError::Folder {
-            path: path.into(),
-            source,
-        })
+/// Makes a folder, or closes one that is there to others.
+fn make_folder(path: &Path, mode: u32) -> Result<()> {
+    private::make_folder(path, mode).map_err(of_folder(path))
+}
+
+fn of_folder(path: &Path) -> impl FnOnce(io::Error) -> DaemonError {
+    let path = path.to_owned();
+    move |source| DaemonError::Folder { path, source }
 }

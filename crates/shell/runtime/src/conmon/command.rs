@@ -4,7 +4,6 @@ use super::{Kind, Launch, Programs, TheirEnds};
 use crate::layout::Folder;
 use crate::{Result, Stdin, files};
 use std::ffi::OsStr;
-use std::fs::File;
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -14,7 +13,7 @@ impl Programs {
     pub(super) fn conmon_command(&self, launch: &Launch<'_>, pipes: &TheirEnds) -> Result<Command> {
         let folder = launch.folder;
         let log = folder.conmon_log();
-        let stderr = File::create(&log).map_err(files::failed("create", &log))?;
+        let stderr = files::create(&log)?;
         let mut command = Command::new(&self.conmon);
         command
             .env_clear()

@@ -3,7 +3,7 @@
 use super::Purge;
 use super::files::{DATA_ENTRIES, EXEC_ENTRIES, remove};
 use crate::chain;
-use crate::daemon::{DaemonError, Pidfile, Territory, make_folder};
+use crate::daemon::{DaemonError, Pidfile, Territory, make_exec_root};
 use sealane_core::model::NameserverConfig;
 use sealane_engine::{DefaultBridge, Depot, Engine, EngineConfig};
 use sealane_images::Images;
@@ -37,7 +37,7 @@ pub(super) fn remove_all(purge: &Purge) -> Result<bool, PurgeError> {
     let store = Store::open(&purge.data_root)
         .map(Arc::new)
         .map_err(PurgeError::Store)?;
-    make_folder(&purge.exec_root).map_err(PurgeError::Daemon)?;
+    make_exec_root(&purge.exec_root).map_err(PurgeError::Daemon)?;
     let _territory = Territory::take(&purge.exec_root, &purge.owner).map_err(PurgeError::Daemon)?;
     // Taken now and removed when it is let go of, as by a daemon that ends.
     let _pidfile = Pidfile::take(&purge.pidfile).map_err(PurgeError::Daemon)?;
