@@ -4,7 +4,7 @@ use rustix::process::{Resource, getrlimit};
 use sealane_core::model::Owner;
 use sealane_kernel::Kernel;
 use sealane_kernel::probe::{self, Feature};
-use sealane_kernel::read::{HostAddress, HostChain, HostLink, OnLink, WayOut};
+use sealane_kernel::read::{HostAddress, HostChain, HostLink, OnLink, WayOut, runs_here};
 use std::collections::BTreeMap;
 use std::fs;
 use std::io;
@@ -76,6 +76,8 @@ pub struct Host {
     pub namespaces: Vec<String>,
     /// Sandboxes that have a record under the exec root.
     pub sandboxes: usize,
+    /// Whether Docker's own daemon runs beside us.
+    pub dockerd: bool,
     /// Whether a process of a container is alive.
     pub containers_run: bool,
     /// The cgroup file systems that are mounted: `cgroup`, `cgroup2`.
@@ -108,6 +110,7 @@ impl Host {
                 .collect(),
             namespaces: names_in(&roots.exec.join("netns")),
             sandboxes: names_in(&roots.exec.join("sandboxes")).len(),
+            dockerd: runs_here("dockerd").map_err(cannot("the processes"))?,
             containers_run: container_runs(&roots.exec),
             cgroups: mounted_cgroups(),
             programs: programs(),

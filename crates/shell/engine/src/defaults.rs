@@ -1,6 +1,7 @@
 //! The three networks that exist from the start: bridge, host and none.
 
 use crate::host::timestamp;
+use crate::inherited::{DOCKER0, is_link_local};
 use crate::locks::LockIgnoringPoison;
 use crate::networks::open_pools;
 use crate::routes::Avoid;
@@ -8,15 +9,13 @@ use crate::specify::{Surroundings, specify};
 use crate::state::NetworkState;
 use crate::{CreateNetwork, Engine, EngineError, RequestedSubnet};
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
-use sealane_core::drivers::bridge::options;
+use sealane_core::drivers::bridge::{BridgeOptions, options};
 use sealane_core::model::{
     DriverKind, InterfaceName, IpamSpec, Network, NetworkId, NetworkSpec, SandboxId, UsersDevice,
 };
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-/// The device of the default bridge, as every script expects it.
-const DOCKER0: &str = "docker0";
 /// Its name where another engine has `docker0`.
 const SEALANE0: &str = "sealane0";
 
@@ -91,7 +90,15 @@ impl Engine {
             .named("bridge")
             .map(|state| state.network.clone());
         let (device, users_device) = self.default_device(present.as_deref())?;
-        let asked = self.default_request(device, users_device.as_ref(), present.as_deref())?;
+        let left = match (&present, &users_device) {
+            (None, None) => self.addresses_left_on(&device)?,
+            (_, Some(users)) => users.addresses.clone(),
+            (Some(_), None) => Vec::new(),
+        };
+        let before = present.as_deref().filter(|network| {
+            users_device.is_none() || network.option(options::NAME) == Some(&device)
+        });
+        let asked = self.default_request(device.clone(), &left, before)?;
         let (avoid, nothing) = (self.prefixes_to_avoid()?, Avoid::default());
         let spec = {
             let mut state = self.state();
@@ -102,11 +109,8 @@ impl Engine {
             let around = Surroundings {
                 state: &state,
                 pools: &self.pools,
-                avoid: if users_device.is_some() {
-                    &nothing
-                } else {
-                    &avoid
-                },
+                // What it has is on the host already.
+                avoid: if left.is_empty() { &avoid } else { &nothing },
                 defaults: &BTreeMap::new(),
             };
             let request = CreateNetwork {
@@ -118,6 +122,9 @@ impl Engine {
                 ..specify(&request, &around)?
             }
         };
+        if users_device.is_none() {
+            self.remove_left(&device, &left, &spec)?;
+        }
         let network = match present {
             Some(present) => Network {
                 spec,
@@ -171,39 +178,46 @@ impl Engine {
         {
             return Ok((device.into(), None));
         }
-        if found(DOCKER0)?.is_none() {
+        let Some(now) = found(DOCKER0)? else {
             return Ok((DOCKER0.into(), None));
+        };
+        if let Some(why) = self.keeps_docker0()? {
+            if found(SEALANE0)?.is_some() {
+                return Err(EngineError::Failed {
+                    message: format!(
+                        "{DOCKER0} and {SEALANE0} belong to other engines; start this one with \
+                         --bridge=none, or with --bridge and a bridge of your own"
+                    ),
+                    source: None,
+                });
+            }
+            tracing::warn!("{why}; the default bridge is {SEALANE0} instead");
+            return Ok((SEALANE0.into(), None));
         }
-        if found(SEALANE0)?.is_some() {
-            return Err(EngineError::Failed {
-                message: format!(
-                    "{DOCKER0} and {SEALANE0} belong to other engines; start this one with \
-                     --bridge=none, or with --bridge and a bridge of your own"
-                ),
-                source: None,
-            });
-        }
-        tracing::warn!(
-            "{DOCKER0} belongs to another engine; the default bridge is {SEALANE0} instead"
-        );
-        Ok((SEALANE0.into(), None))
+        tracing::info!("{DOCKER0} is there already; the default bridge takes it as it is");
+        let before = present.filter(|_| had.is_some_and(|had| had == DOCKER0));
+        let before = before.and_then(|network| network.users_device.clone());
+        Ok((DOCKER0.into(), Some(before.unwrap_or(now))))
     }
 
+    /// What the flags ask for; where they leave it open, what the device has (`left`), or the subnet
+    /// that the network had.
     fn default_request(
         &self,
         device: String,
-        users_device: Option<&UsersDevice>,
+        left: &[IpNet],
         present: Option<&Network>,
     ) -> Result<CreateNetwork, EngineError> {
         let flags = &self.config.default_bridge;
         let own = |ipv6: bool| {
-            let addresses = users_device
-                .into_iter()
-                .flat_map(|device| &device.addresses);
-            let mut addresses = addresses.filter(move |net| net.addr().is_ipv6() == ipv6);
-            addresses.find(|net| !is_link_local(net)).copied()
+            let of_family = |net: &&IpNet| net.addr().is_ipv6() == ipv6 && !is_link_local(net);
+            let range = flags.range.map(IpNet::V4).filter(|_| !ipv6);
+            let in_range = |net: &&IpNet| range.is_none_or(|range| range.contains(&net.addr()));
+            let mut several = left.iter().filter(of_family);
+            let first = several.clone().next();
+            several.find(in_range).or(first).copied()
         };
-        let kept = || kept_subnet(present.filter(|_| users_device.is_none()), flags.range);
+        let kept = || kept_subnet(present, flags.range);
         let mut subnets = Vec::new();
         let address = flags.address.map(IpNet::V4).or_else(|| own(false));
         if let Some(address) = address.or_else(kept) {
@@ -232,7 +246,7 @@ impl Engine {
         let binding = flags
             .host_binding
             .map_or("0.0.0.0".into(), |ip| ip.to_string());
-        let mtu = flags.mtu.unwrap_or(options::BridgeOptions::DEFAULT_MTU);
+        let mtu = flags.mtu.unwrap_or(BridgeOptions::DEFAULT_MTU);
         [
             (options::DEFAULT, "true".to_owned()),
             (options::ICC, flags.icc.to_string()),
@@ -279,13 +293,6 @@ fn kept_subnet(present: Option<&Network>, range: Option<Ipv4Net>) -> Option<IpNe
         (Some(had), Some(range)) if had.contains(&range) => Some(had),
         (_, Some(range)) => Some(range.trunc()),
         (had, None) => had,
-    }
-}
-
-fn is_link_local(net: &IpNet) -> bool {
-    match net.addr() {
-        std::net::IpAddr::V4(ip) => ip.is_link_local(),
-        std::net::IpAddr::V6(ip) => ip.is_unicast_link_local(),
     }
 }
 

@@ -184,14 +184,19 @@ impl Engine {
     /// The devices of our bridge networks.
     pub(crate) fn bridges(&self) -> Vec<String> {
         let state = self.state();
-        let mut bridges = Vec::new();
-        for found in state.networks.values() {
-            let network = &found.network;
-            if let Ok(options) = BridgeOptions::of(network) {
-                let all = (0..=network.segments).map(|s| segment_bridge(network, &options, s));
-                bridges.extend(all.map(|bridge| bridge.to_string()));
-            }
-        }
-        bridges
+        let networks = state.networks.values();
+        networks
+            .flat_map(|found| bridges_of(&found.network))
+            .collect()
+    }
+}
+
+/// The bridges of a network; none where its driver has none.
+pub(crate) fn bridges_of(network: &Network) -> Vec<String> {
+    match BridgeOptions::of(network) {
+        Ok(options) => (0..=network.segments)
+            .map(|segment| segment_bridge(network, &options, segment).to_string())
+            .collect(),
+        Err(_) => Vec::new(),
     }
 }

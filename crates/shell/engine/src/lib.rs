@@ -16,6 +16,7 @@ mod explain;
 mod files;
 mod firewall;
 mod host;
+mod inherited;
 mod leases;
 mod links;
 mod locks;

@@ -3,6 +3,8 @@
 //! Read again only after the kernel told of a change: a list of all of them for every new network
 //! would cost more than the network.
 
+use crate::host::bridges_of;
+use crate::inherited::is_link_local;
 use crate::locks::LockIgnoringPoison;
 use crate::{Engine, EngineError, NetworkAction};
 use ipnet::IpNet;
@@ -10,7 +12,7 @@ use sealane_core::drivers::bridge::BridgeOptions;
 use sealane_core::model::{DriverKind, Network, NetworkId};
 use sealane_kernel::read::LinkRoute;
 use sealane_kernel::watch::RouteWatch;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 /// Routes to larger prefixes lead to the rest of the world, not to somebody's network.
@@ -30,6 +32,8 @@ pub(crate) struct Avoid {
 pub(crate) struct KnownRoutes {
     watch: Option<RouteWatch>,
     routes: Option<Arc<Vec<LinkRoute>>>,
+    /// The prefixes of the addresses of others, which have no routes while their links are down.
+    addressed: Vec<IpNet>,
 }
 
 /// A route of the host that overlaps a network.
@@ -77,6 +81,9 @@ impl Engine {
                 avoid.far.push(route.prefix);
             }
         }
+        let known = self.routes.lock_ignoring_poison();
+        avoid.near.extend(known.addressed.iter().copied());
+        drop(known);
         let servers = self.host_resolv_conf().servers.into_iter();
         let servers = servers.map(|server| server.address);
         let servers = servers.filter(|server| !server.is_loopback());
@@ -101,12 +108,32 @@ impl Engine {
         if let Some(routes) = known.routes.as_ref().filter(|_| !changed) {
             return Ok(routes.clone());
         }
-        let bridges: BTreeSet<String> = self.bridges().into_iter().collect();
+        let ours = self.subnets_by_bridge();
         let mut routes = kernel.routes_by_link().map_err(failed)?;
-        routes.retain(|route| !bridges.contains(&route.link));
+        routes.retain(|route| !is_of_network(&ours, &route.link, &route.prefix));
         let routes = Arc::new(routes);
         known.routes = Some(routes.clone());
+        let addresses = kernel.addresses().map_err(failed)?.into_iter();
+        let others = addresses.filter(|address| {
+            let net = &address.address;
+            net.prefix_len() < net.max_prefix_len() && !is_of_network(&ours, &address.link, net)
+        });
+        known.addressed = others.map(|address| address.address.trunc()).collect();
         Ok(routes)
+    }
+
+    /// The devices of our bridge networks, with the subnets that belong there.
+    fn subnets_by_bridge(&self) -> BTreeMap<String, Vec<IpNet>> {
+        let state = self.state();
+        let mut ours = BTreeMap::new();
+        for found in state.networks.values() {
+            let subnets = found.pools.iter().map(|(subnet, _)| *subnet);
+            let subnets: Vec<IpNet> = subnets.collect();
+            for bridge in bridges_of(&found.network) {
+                ours.insert(bridge, subnets.clone());
+            }
+        }
+        ours
     }
 
     /// Has the routes read again: what was ours may be somebody else's from now on.
@@ -209,6 +236,15 @@ impl Engine {
     pub(crate) fn has_conflicts(&self) -> bool {
         !self.conflicts.lock_ignoring_poison().is_empty()
     }
+}
+
+/// Whether a prefix on a link is there because of the network that the link belongs to. Another
+/// subnet on a bridge of ours was put there by others, or by an engine before us.
+fn is_of_network(ours: &BTreeMap<String, Vec<IpNet>>, link: &str, prefix: &IpNet) -> bool {
+    ours.get(link).is_some_and(|subnets| {
+        let alone = prefix.prefix_len() == prefix.max_prefix_len();
+        alone || is_link_local(prefix) || subnets.iter().any(|subnet| subnet.contains(prefix))
+    })
 }
 
 fn overlap(a: &IpNet, b: &IpNet) -> bool {

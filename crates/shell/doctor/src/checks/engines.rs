@@ -1,6 +1,6 @@
 //! Other engines on the same host.
 
-use super::{Verdict, ok, or_else, warn};
+use super::{Verdict, docker, ok, or_else, warn};
 use crate::{Daemon, Host};
 use sealane_kernel::read::{HostChain, HostLink};
 
@@ -13,15 +13,7 @@ struct Engine {
     advice: &'static str,
 }
 
-const ENGINES: [Engine; 4] = [
-    Engine {
-        name: "Docker Engine",
-        links: &["docker0", "docker_gwbridge"],
-        chains: &["DOCKER", "docker-bridges"],
-        advice: "stop it, or keep both apart: another socket (-H), another bridge (--bridge or --bip) and \
-                 other address pools (--default-address-pool) for one of them; what a stopped one left \
-                 behind goes with a reboot",
-    },
+const ENGINES: [Engine; 3] = [
     Engine {
         name: "Podman (netavark)",
         links: &["podman0", "podman1", "cni-podman0"],
@@ -45,14 +37,15 @@ const ENGINES: [Engine; 4] = [
 ];
 
 /// Whether somebody else makes container networks here.
-pub(super) fn engines(host: &Host, _: Option<&Daemon>) -> Vec<Verdict> {
-    let found = ENGINES.iter().filter_map(|engine| {
+pub(super) fn engines(host: &Host, daemon: Option<&Daemon>) -> Vec<Verdict> {
+    let others = ENGINES.iter().filter_map(|engine| {
         let seen = engine.seen(&host.links, &host.chains)?;
         Some(warn(
             format!("{} is or was at work on this host: {seen}", engine.name),
             engine.advice,
         ))
     });
+    let found = docker::docker(host, daemon).into_iter().chain(others);
     or_else(found.collect(), || {
         ok("no other engine makes container networks here")
     })

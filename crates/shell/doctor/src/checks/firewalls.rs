@@ -72,7 +72,7 @@ fn of_forward(chain: &HostChain, ufw: bool, integrated: bool) -> Verdict {
     warn(finding, advice)
 }
 
-fn word(family: Family) -> &'static str {
+pub(super) fn word(family: Family) -> &'static str {
     match family {
         Family::Ip => "ip",
         Family::Ip6 => "ip6",

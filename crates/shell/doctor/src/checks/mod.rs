@@ -5,6 +5,7 @@
 
 mod addresses;
 mod conntrack;
+mod docker;
 mod engines;
 mod features;
 mod firewalls;

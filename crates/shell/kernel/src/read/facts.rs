@@ -1,7 +1,7 @@
 //! Facts about the host that plans depend on.
 
 use super::passage::{FORWARD, TABLE as IPTABLES};
-use super::{HostLink, address, link};
+use super::{HostLink, address, link, table as table_reading};
 use crate::kernel::Kernel;
 use crate::mark;
 use crate::nft::{decode, table};
@@ -9,13 +9,19 @@ use crate::sysctl;
 use ipnet::IpNet;
 use sealane_core::model::{Facts, InterfaceName, Policy};
 use sealane_core::nft::Family;
-use sealane_core::plan::Netns;
+use sealane_core::plan::{Netns, Route};
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::path::Path;
 
 /// `NF_INET_LOCAL_IN`, `NF_INET_FORWARD`
 const HOOKS: [u32; 2] = [1, 2];
+
+/// The metric that the kernel gives a route of IPv6 that names none (`IP6_RT_PRIO_USER`).
+const METRIC6: u32 = 1024;
+
+/// What the names of the chains of a Docker Engine begin with.
+const DOCKER_CHAINS: &str = "DOCKER";
 
 /// A link that others made.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -83,6 +89,10 @@ impl Kernel {
             };
             forward.iter().any(by_iptables)
         };
+        let docker = (
+            self.docker_filters(Family::Ip)?,
+            self.docker_filters(Family::Ip6)?,
+        );
         let links = self.host_links()?;
         let advertised = self.links_that_listen(&links)?;
         self.in_namespace(Netns::Host, || {
@@ -95,8 +105,8 @@ impl Kernel {
                 ipv4_forwarding: on("ipv4/ip_forward")?,
                 ipv6_forwarding: on("ipv6/conf/all/forwarding")?,
                 ipv6: Path::new("/proc/sys/net/ipv6").is_dir(),
-                ipv4_forward_drops: drops(Family::Ip),
-                ipv6_forward_drops: drops(Family::Ip6),
+                ipv4_forward_drops: drops(Family::Ip) || docker.0,
+                ipv6_forward_drops: drops(Family::Ip6) || docker.1,
                 advertised,
                 foreign_bridges: foreign_bridges(&links),
             })
@@ -127,14 +137,9 @@ impl Kernel {
 
     /// The base chains of the forward and input hooks that are not ours and drop by policy.
     pub fn dropping_forward_chains(&self) -> io::Result<Vec<ForeignChain>> {
-        let channel = self.channel(Netns::Host)?;
         let mut found = Vec::new();
         for family in [Family::Inet, Family::Ip, Family::Ip6] {
-            let request = table::chains(crate::nft::number(family));
-            let replies = channel.netfilter().dump(&request)?;
-            let chains = replies
-                .iter()
-                .filter_map(|reply| decode::chain(&reply.payload));
+            let chains = self.chains_of(family)?.into_iter();
             found.extend(chains.filter(drops).map(|chain| ForeignChain {
                 family,
                 table: chain.table,
@@ -143,6 +148,30 @@ impl Kernel {
             }));
         }
         Ok(found)
+    }
+
+    /// Whether the chains of a Docker Engine are in the table that iptables made. Whatever the policy,
+    /// they drop what its bridges forward, and `docker0` may be ours now.
+    fn docker_filters(&self, family: Family) -> io::Result<bool> {
+        let mut chains = self.chains_of(family)?.into_iter();
+        Ok(chains.any(|chain| chain.table == IPTABLES && chain.name.starts_with(DOCKER_CHAINS)))
+    }
+
+    /// Whether the host has a table of nftables of this name, whoever made it.
+    pub fn has_table(&self, family: Family, name: &str) -> io::Result<bool> {
+        let channel = self.channel(Netns::Host)?;
+        let mut socket = channel.netfilter();
+        Ok(table_reading::present(&mut socket, crate::nft::number(family), name)?.is_some())
+    }
+
+    fn chains_of(&self, family: Family) -> io::Result<Vec<decode::Chain>> {
+        let channel = self.channel(Netns::Host)?;
+        let request = table::chains(crate::nft::number(family));
+        let replies = channel.netfilter().dump(&request)?;
+        let chains = replies
+            .iter()
+            .filter_map(|reply| decode::chain(&reply.payload));
+        Ok(chains.collect())
     }
 
     /// The prefixes that the host reaches directly, default routes and routes through gateways
@@ -173,6 +202,22 @@ impl Kernel {
             }));
         }
         Ok(all)
+    }
+
+    /// The default route of a namespace that one of ours would replace: of the same metric.
+    pub fn default_route(&self, netns: Netns, ipv6: bool) -> io::Result<Option<Route>> {
+        let channel = self.channel(netns)?;
+        let ours = if ipv6 { METRIC6 } else { 0 };
+        let mut routes = address::routes(&channel, ipv6)?.into_iter();
+        let found = routes.find(|route| route.to.prefix_len() == 0 && route.metric == ours);
+        let Some(found) = found else {
+            return Ok(None);
+        };
+        let interface = link::name_of(&channel, found.link)?;
+        Ok(interface.map(|interface| Route {
+            interface,
+            via: found.via,
+        }))
     }
 
     /// The name of a link of the host, by its number; `None` if there is none.
@@ -218,6 +263,12 @@ impl Kernel {
             bridge: found.kind == link::Kind::Bridge,
             up: found.up,
         }))
+    }
+
+    /// The MTU of a link of the host; `None` if there is none of this name.
+    pub fn link_mtu(&self, name: &InterfaceName) -> io::Result<Option<u32>> {
+        let channel = self.channel(Netns::Host)?;
+        Ok(link::look(&channel, name)?.and_then(|found| found.mtu))
     }
 
     /// The MTU of the link with the host's default route, IPv4 first; `None` without such a route.

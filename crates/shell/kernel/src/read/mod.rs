@@ -12,6 +12,7 @@ pub(crate) mod listening;
 pub(crate) mod observe;
 pub(crate) mod owned;
 pub(crate) mod passage;
+mod processes;
 mod surroundings;
 pub(crate) mod table;
 
@@ -20,6 +21,7 @@ pub use facts::{ForeignChain, ForeignLink, HostAddress, LinkRoute, OnLink};
 pub use inventory::{HostChain, HostHook, HostLink, WayOut};
 pub use listening::{BoundSocket, BoundSockets};
 pub(crate) use observe::meets;
+pub use processes::runs_here;
 
 use crate::kernel::Kernel;
 use crate::socket::Reply;
