@@ -43,19 +43,27 @@ impl Containers {
                 record.name
             ))),
             (true, false) => self.join_running(&turn, name, settings),
-            // What is wanted already stays as it is.
-            (false, true) => Ok(()),
-            (false, false) => self.wish_for(&turn, name, settings),
+            (false, _) => self.wish_for(&turn, name, settings),
         }
     }
 
+    /// Remembers what the container is to have when it starts. What it is to have on the network
+    /// already stays, but for what is said anew.
     fn wish_for(
         &self,
         turn: &Turn<'_>,
         network: &str,
         settings: &EndpointSettings,
     ) -> Result<(), ContainerError> {
+        let before = turn.record().endpoints.get(network).cloned();
         let wish = endpoint::wish(settings);
+        let wish = match &before {
+            Some(before) => endpoint::said_anew(before, wish),
+            None => wish,
+        };
+        if before.as_ref() == Some(&wish) {
+            return Ok(());
+        }
         let record = turn.commit(&*self.parts.records, |record| {
             record.endpoints.insert(network.to_owned(), wish);
         })?;

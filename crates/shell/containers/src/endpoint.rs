@@ -57,6 +57,41 @@ pub(crate) fn wish(settings: &EndpointSettings) -> EndpointSettings {
     }
 }
 
+/// A wish with what is asked for later: each setting that is given takes the place of the one before,
+/// the others stay.
+pub(crate) fn said_anew(before: &EndpointSettings, later: EndpointSettings) -> EndpointSettings {
+    let filled = |list: Option<Vec<String>>| list.filter(|list| !list.is_empty());
+    let options = later.driver_opts.filter(|options| !options.is_empty());
+    EndpointSettings {
+        ipam_config: ipam_anew(before.ipam_config.as_ref(), later.ipam_config),
+        links: filled(later.links).or_else(|| before.links.clone()),
+        mac_address: later.mac_address.or_else(|| before.mac_address.clone()),
+        aliases: filled(later.aliases).or_else(|| before.aliases.clone()),
+        driver_opts: options.or_else(|| before.driver_opts.clone()),
+        gw_priority: later
+            .gw_priority
+            .filter(|priority| *priority != 0)
+            .or(before.gw_priority),
+        ..before.clone()
+    }
+}
+
+fn ipam_anew(
+    before: Option<&EndpointIpamConfig>,
+    later: Option<EndpointIpamConfig>,
+) -> Option<EndpointIpamConfig> {
+    let (Some(before), Some(later)) = (before, &later) else {
+        return later.or_else(|| before.cloned());
+    };
+    let filled = |text: &Option<String>| text.clone().filter(|text| !text.is_empty());
+    let own = later.link_local_ips.clone().filter(|list| !list.is_empty());
+    Some(EndpointIpamConfig {
+        ipv4_address: filled(&later.ipv4_address).or_else(|| before.ipv4_address.clone()),
+        ipv6_address: filled(&later.ipv6_address).or_else(|| before.ipv6_address.clone()),
+        link_local_ips: own.or_else(|| before.link_local_ips.clone()),
+    })
+}
+
 /// Takes `name:alias` apart; a name alone is its own alias.
 pub(crate) fn parse_link(text: &str) -> Result<(String, String), ContainerError> {
     let parts: Vec<&str> = text.split(':').collect();
@@ -175,6 +210,35 @@ mod tests {
         assert_eq!(spec.ipv6, None);
         assert_eq!(spec.links, [("db".into(), "database".into())]);
         assert_eq!(spec.gw_priority, 7);
+    }
+
+    #[test]
+    fn what_is_said_anew_takes_the_place_of_what_was_said() {
+        let before = EndpointSettings {
+            aliases: Some(vec!["a".into()]),
+            gw_priority: Some(7),
+            ..with_ipam(EndpointIpamConfig {
+                ipv4_address: Some("10.0.0.9".into()),
+                ..EndpointIpamConfig::default()
+            })
+        };
+        let later = EndpointSettings {
+            aliases: Some(vec!["b".into()]),
+            mac_address: Some("02:00:00:00:00:01".into()),
+            gw_priority: Some(0),
+            ..with_ipam(EndpointIpamConfig {
+                ipv6_address: Some("fd00::9".into()),
+                ..EndpointIpamConfig::default()
+            })
+        };
+        let wish = said_anew(&before, later);
+        assert_eq!(wish.aliases, Some(vec!["b".into()]));
+        assert_eq!(wish.mac_address.as_deref(), Some("02:00:00:00:00:01"));
+        assert_eq!(wish.gw_priority, Some(7));
+        let ipam = wish.ipam_config.clone().unwrap();
+        assert_eq!(ipam.ipv4_address.as_deref(), Some("10.0.0.9"));
+        assert_eq!(ipam.ipv6_address.as_deref(), Some("fd00::9"));
+        assert_eq!(said_anew(&wish, EndpointSettings::default()), wish);
     }
 
     #[test]
