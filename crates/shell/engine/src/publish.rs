@@ -146,7 +146,8 @@ impl Engine {
                 let Split { reserve, open } = way_out.split(requests);
                 (Exchange::between(&translated, &reserve, closing), open)
             }
-            None => waiting(&translated, &opened, requests, closing),
+            // Nothing leads there: what nobody sees is nobody's, until there is a way again.
+            None => (Exchange::leaving(translated), Vec::new()),
         };
         if exchange.leaving.is_empty() && exchange.wanted.is_empty() && open == opened {
             return Ok(None);
@@ -241,6 +242,14 @@ impl Engine {
 }
 
 impl Exchange {
+    /// All of these are given up.
+    fn leaving(ports: Vec<PortMapping>) -> Self {
+        Self {
+            leaving: ports,
+            ..Self::default()
+        }
+    }
+
     /// What leads from the ports there are to those asked for. A request that leaves its host port
     /// open is content with the one it has, unless that is closing.
     fn between(present: &[PortMapping], requests: &[PortRequest], closing: &[PortMapping]) -> Self {
@@ -285,37 +294,6 @@ fn taken_back(old: &Sandbox, new: &Sandbox) -> impl Iterator<Item = u16> {
     let gone = old.ports.iter().filter(|port| !new.ports.contains(port));
     let tcp = gone.filter(|port| port.protocol == Protocol::Tcp);
     tcp.map(|port| port.container_port)
-}
-
-/// What becomes of the ports there are where no network publishes: they wait for one, as long as
-/// they are asked for.
-fn waiting(
-    translated: &[PortMapping],
-    opened: &[PortMapping],
-    requests: &[PortRequest],
-    closing: &[PortMapping],
-) -> (Exchange, Vec<PortMapping>) {
-    let stays =
-        |mapping: &&PortMapping| may_answer(mapping, requests) && !closing.contains(mapping);
-    let (kept, leaving): (Vec<_>, Vec<_>) = translated.iter().partition(stays);
-    let exchange = Exchange {
-        kept: kept.into_iter().cloned().enumerate().collect(),
-        leaving: leaving.into_iter().cloned().collect(),
-        wanted: vec![],
-    };
-    (exchange, opened.iter().filter(stays).cloned().collect())
-}
-
-/// Whether a port may be there for one of these requests, on whichever network it was published.
-fn may_answer(mapping: &PortMapping, requests: &[PortRequest]) -> bool {
-    requests.iter().any(|request| {
-        let inside = (request.protocol, request.container_port);
-        let fits = |(first, last)| (first..=last).contains(&mapping.host_port);
-        let outside = request.host_ports.is_none_or(fits)
-            && (request.host_ip.is_none() || request.host_ip == mapping.host_ip);
-        inside == (mapping.protocol, mapping.container_port)
-            && (outside || !mapping.is_translated())
-    })
 }
 
 /// How published ports of a family get to the endpoint that has the gateway. An endpoint without
@@ -401,14 +379,5 @@ mod tests {
         assert_eq!(exchange.leaving, closing);
         assert_eq!(exchange.kept[&0], present[1]);
         assert!(exchange.wanted.is_empty());
-    }
-
-    #[test]
-    fn without_a_way_out_what_is_asked_for_waits() {
-        let present = [mapping(8080, 80), mapping(8081, 80), mapping(9000, 90)];
-        let requests = [request(Some((8080, 8080)), 80), request(None, 90)];
-        let (exchange, open) = waiting(&present, &[], &requests, &present[2..]);
-        assert_eq!(exchange.leaving, present[1..]);
-        assert_eq!((&exchange.kept[&0], open), (&present[0], vec![]));
     }
 }
