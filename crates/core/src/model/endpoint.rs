@@ -32,6 +32,17 @@ pub struct EndpointSpec {
 pub const ENDPOINT_SYSCTLS: &str = "com.docker.network.endpoint.sysctls";
 
 impl EndpointSpec {
+    /// Whether a sysctl of its link switches IPv6 off: then it has no address of that family.
+    pub fn disables_ipv6(&self) -> bool {
+        let asked = self.driver_opts.get(ENDPOINT_SYSCTLS);
+        let mut each = asked.into_iter().flat_map(|list| list.split(','));
+        each.any(|sysctl| {
+            let (name, value) = sysctl.split_once('=').unwrap_or((sysctl, ""));
+            let off = value.trim().parse::<i64>().is_ok_and(|value| value != 0);
+            off && name.starts_with("net.ipv6.conf.") && name.ends_with(".disable_ipv6")
+        })
+    }
+
     /// The sysctls asked for a link that is called `interface`, as paths below /proc/sys/net and
     /// values. What names no sysctl of a link is left out: it was refused before.
     pub fn sysctls(&self, interface: &InterfaceName) -> Vec<(String, String)> {

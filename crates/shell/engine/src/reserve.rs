@@ -46,6 +46,10 @@ impl Engine {
         if let Some(fault) = faults(&network, &spec).into_iter().next() {
             return Err(EngineError::Invalid(fault));
         }
+        let mut spec = spec;
+        if spec.disables_ipv6() {
+            spec.link_local.retain(IpAddr::is_ipv4);
+        }
         let interface = interface(sandbox, &network, &spec)?;
         let Some(found) = state.networks.get_mut(&network.id) else {
             return Err(EngineError::NotFound(format!(
@@ -192,7 +196,7 @@ pub(crate) fn conform(
                 *net = Ipv6Net::new(net.addr(), length).unwrap_or(*net);
             }
         }
-        None if !sandbox.ipv6_disabled => {
+        None if !sandbox.ipv6_disabled && !endpoint.spec.disables_ipv6() => {
             let asked = endpoint.spec.ipv6.map(IpAddr::V6);
             let reserved = reserve_address(found, sandbox, asked, true, now)?;
             endpoint.ipv6 = reserved.and_then(only_v6);
@@ -242,7 +246,7 @@ fn reserve_addresses(
     now: Duration,
 ) -> Result<(Option<IpNet>, Option<IpNet>), EngineError> {
     let v4 = reserve_address(found, sandbox, spec.ipv4.map(IpAddr::V4), false, now)?;
-    if sandbox.ipv6_disabled {
+    if sandbox.ipv6_disabled || spec.disables_ipv6() {
         return Ok((v4, None));
     }
     match reserve_address(found, sandbox, spec.ipv6.map(IpAddr::V6), true, now) {
