@@ -139,28 +139,52 @@ impl Engine {
                     EngineError::failed(format!("cannot forget sandbox {}", sandbox.name), error)
                 })?;
         }
-        let kept: Vec<Arc<Sandbox>> = kept.into_iter().map(Arc::new).collect();
-        for sandbox in &kept {
-            self.adopt_endpoints(sandbox);
+        let mut adopted = Vec::new();
+        for sandbox in kept {
+            let sandbox = Arc::new(self.without_mute_ports(sandbox)?);
+            self.adopt_endpoints(&sandbox);
             let translated = sandbox.ports.iter().filter(|port| port.is_translated());
             let translated: Vec<_> = translated.cloned().collect();
             if let Err(error) = self.ports.adopt(&translated, &sandbox.id) {
                 tracing::warn!(sandbox = sandbox.name, %error, "a published port is not bound");
             }
+            adopted.push(sandbox);
         }
         self.ports.forget_kept();
-        Ok(kept)
+        Ok(adopted)
+    }
+
+    /// The sandbox without ports that lead nowhere: a daemon that ended between a network's going
+    /// and that of the ports, or an older one, may have left them.
+    fn without_mute_ports(&self, sandbox: Sandbox) -> Result<Sandbox, EngineError> {
+        if sandbox.host || sandbox.ports.is_empty() || self.way_out(&sandbox).is_some() {
+            return Ok(sandbox);
+        }
+        let silent = Sandbox {
+            ports: Vec::new(),
+            ..sandbox
+        };
+        self.save_sandbox(&silent)?;
+        Ok(silent)
     }
 
     /// Serves a sandbox of an earlier run again. What fails is told and does not stop the others.
     fn resume(&self, sandbox: &Sandbox) {
         let resumed = self
             .start_resolver(sandbox)
-            .and_then(|()| self.activate_ports(sandbox));
+            .and_then(|()| self.activate_ports(sandbox))
+            .and_then(|()| self.announce_again(sandbox));
         if let Err(error) = resumed {
             tracing::warn!(sandbox = sandbox.name, %error, "cannot serve a running sandbox again");
         }
         self.publish_names(sandbox);
+    }
+
+    /// Announces the addresses of a sandbox as when it was attached: its neighbors may have learnt
+    /// another hardware address, or lost it, while no daemon looked.
+    fn announce_again(&self, sandbox: &Sandbox) -> Result<(), EngineError> {
+        self.executor.announce(&self.plan_of_sandbox(sandbox)?);
+        Ok(())
     }
 
     /// Compares everything ours with what was saved, and repairs it. No operation runs meanwhile.

@@ -129,6 +129,15 @@ impl<K: Write + Observe + Send + Sync + 'static> Executor<K> {
         Schedule::seen(old, new).into_changes()
     }
 
+    /// Announces what a plan announces, although it is carried out already.
+    pub fn announce(&self, plan: &Plan) {
+        for effect in plan.effects() {
+            if let Effect::Announce(.., repeat) = effect {
+                self.announcer.announce(effect.clone(), *repeat);
+            }
+        }
+    }
+
     /// Reconciles to the old plan after a refusal. Its own failures are only logged: the next
     /// sweep tries again, because what was claimed stays claimed.
     fn take_back(&self, old: &Plan, new: &Plan) {
