@@ -3,6 +3,7 @@
 //! Reads the state; changes nothing. What cannot change while containers are attached is refused
 //! with what to do instead.
 
+use crate::mtu::check_network_mtu;
 use crate::request::NetworkChange;
 use crate::specify::{Surroundings, choose_gateways, choose_subnet, parse_subnet, subnets_of_all};
 use crate::{EngineError, RequestedSubnet};
@@ -12,9 +13,6 @@ use sealane_core::ipam::{check_overlap, validate};
 use sealane_core::model::{DriverKind, Network, NetworkSpec, SubnetSpec};
 use sealane_core::scopes::DriverOptions;
 use std::collections::BTreeMap;
-
-/// The least MTU with which a link can have IPv6 (RFC 8200).
-const IPV6_MTU: u32 = 1280;
 
 /// The options that can change while containers are attached.
 const CHANGEABLE: [&str; 7] = [
@@ -91,16 +89,7 @@ fn check_options(network: &Network) -> Result<(), EngineError> {
     let invalid = |text: String| EngineError::Invalid(text);
     network.dns_servers().map_err(invalid)?;
     let options = DriverOptions::of(network).map_err(|error| invalid(error.to_string()))?;
-    if let DriverOptions::Bridge(options) = options
-        && network.spec.enable_ipv6
-        && options.mtu < IPV6_MTU
-    {
-        return Err(EngineError::Invalid(format!(
-            "invalid MTU: {}: a network with IPv6 needs {IPV6_MTU} or more",
-            options.mtu
-        )));
-    }
-    Ok(())
+    check_network_mtu(&network.spec, &options)
 }
 
 /// Grows the subnets there are, and adds one of IPv6 where there is none.

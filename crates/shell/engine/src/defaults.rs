@@ -3,6 +3,7 @@
 use crate::host::timestamp;
 use crate::inherited::{DOCKER0, is_link_local};
 use crate::locks::LockIgnoringPoison;
+use crate::mtu::check_mtu;
 use crate::networks::open_pools;
 use crate::routes::Avoid;
 use crate::specify::{Surroundings, specify};
@@ -122,6 +123,8 @@ impl Engine {
                 ..specify(&request, &around)?
             }
         };
+        let mtu = self.config.default_bridge.mtu;
+        check_mtu(&spec, mtu.unwrap_or(BridgeOptions::DEFAULT_MTU))?;
         if users_device.is_none() {
             self.remove_left(&device, &left, &spec)?;
         }

@@ -21,6 +21,7 @@ mod leases;
 mod links;
 mod locks;
 mod measure;
+mod mtu;
 mod names;
 mod networks;
 mod open;

@@ -1,6 +1,7 @@
 //! Networks: made, removed, shown.
 
 use crate::host::timestamp;
+use crate::mtu::check_network_mtu;
 use crate::parents::{check_parent, is_parent_given};
 use crate::specify::{Surroundings, specify, subnets_of_all};
 use crate::state::{NetworkState, State};
@@ -94,6 +95,7 @@ impl Engine {
         let Some(device) = self.users_device(&options.device)? else {
             return Ok(network.clone());
         };
+        self.check_link_mtu(&network.spec, &options.device)?;
         let adopting = Arc::new(Network {
             users_device: Some(device),
             ..Network::clone(network)
@@ -126,6 +128,7 @@ impl Engine {
         });
         let options = DriverOptions::of(&network).map_err(EngineError::option)?;
         network.dns_servers().map_err(EngineError::Invalid)?;
+        check_network_mtu(&network.spec, &options)?;
         check_device(&network, &options, &state)?;
         check_parent(&network, &options, &links, &state)?;
         let pools = open_pools(&network)?;

@@ -29,6 +29,7 @@ impl Engine {
         let network = self.state_with(reference)?.1;
         let options = DriverOptions::of(&network).map_err(EngineError::option)?;
         self.check_endpoint_parent(&options, &spec)?;
+        self.check_endpoint_mtu(sandbox, &network, &options, &spec)?;
         let host6 = self.host_addresses(&network, &options)?;
         let (mut state, network) = self.state_with(reference)?;
         if sandbox.endpoints.contains_key(&network.id) {

@@ -16,6 +16,9 @@ use sealane_core::model::{InterfaceName, Mac};
 use sealane_core::plan::{BridgePort, Link, LinkKind, MacvlanMode, Netns, Upper};
 use std::os::fd::{AsFd, AsRawFd};
 
+/// A link with a smaller MTU has no IPv6 at all (RFC 8200), and refuses settings of it.
+const IPV6_MTU: u32 = 1280;
+
 /// What making a link needs besides its settings.
 pub(super) struct Surroundings<'a> {
     /// The index of the bridge it joins.
@@ -222,7 +225,8 @@ pub(super) fn finish(marks: &Marks, name: &InterfaceName, link: &Link) -> Messag
     {
         attributes.extend(link.mac.map(address));
     }
-    if link.kind.peer().is_some() || link.port.is_some() {
+    let joined = link.kind.peer().is_some() || link.port.is_some();
+    if joined && link.mtu.is_none_or(|mtu| mtu >= IPV6_MTU) {
         let silent = AfSpecInet6::AddrGenMode(In6AddrGenMode::None);
         let silent = vec![AfSpecUnspec::Inet6(vec![silent])];
         attributes.push(LinkAttribute::AfSpecUnspec(silent));
