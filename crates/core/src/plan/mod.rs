@@ -45,6 +45,13 @@ impl Plan {
         self.effects.push(effect);
     }
 
+    /// Takes an object out, if it is there.
+    #[must_use]
+    pub fn without(mut self, key: &Key) -> Self {
+        self.objects.remove(key);
+        self
+    }
+
     /// Takes all effects out, for an operation that knows better what is to be done once.
     pub fn without_effects(mut self) -> Self {
         self.effects.clear();

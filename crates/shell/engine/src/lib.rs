@@ -25,6 +25,7 @@ mod mtu;
 mod names;
 mod networks;
 mod open;
+mod own_routes;
 mod parents;
 mod passages;
 mod preview;

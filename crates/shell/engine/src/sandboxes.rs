@@ -268,7 +268,12 @@ impl Engine {
             // Before the link goes, or its going would be taken for a loss.
             self.state().sandboxes.insert(new.id, new.clone());
         }
-        if let Err(error) = self.apply(&from, &to) {
+        let to = self.sparing_own_routes(new, shrinks, &from, to)?;
+        let applied = match shrinks {
+            true => self.apply_leaving(new, &from, &to),
+            false => self.apply(&from, &to),
+        };
+        if let Err(error) = applied {
             if shrinks {
                 self.state().sandboxes.insert(old.id, old.clone());
                 self.save_sandbox(old)?;
