@@ -152,7 +152,7 @@ fn b2_a_disconnect_succeeds_although_the_next_gateway_cannot_be_set() {
         networks["aaa"].is_null() && !networks["zzz"].is_null(),
         "{networks}"
     );
-    assert!(world.get("/networks/aaa")["Containers"].to_string() == "{}");
+    assert_eq!(world.get("/networks/aaa")["Containers"], json!({}));
     world.docker("network rm aaa").ok();
 }
 

@@ -25,7 +25,9 @@ impl Engine {
         let kernel = self.executor.kernel();
         let link = kernel.foreign_link(&interface(DOCKER0)?).map_err(failed)?;
         if let Some(owner) = link.and_then(|link| link.owner) {
-            return Ok(Some(format!("{DOCKER0} belongs to the daemon of owner {owner}")));
+            return Ok(Some(format!(
+                "{DOCKER0} belongs to the daemon of owner {owner}"
+            )));
         }
         for (family, word) in [(Family::Ip, "ip"), (Family::Ip6, "ip6")] {
             if kernel.has_table(family, DOCKER_TABLE).map_err(failed)? {

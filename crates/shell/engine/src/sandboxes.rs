@@ -11,6 +11,7 @@ use crate::{Engine, EngineError, HostTarget, NetworkAction, SPANS, SandboxSpec};
 use sealane_core::model::{Endpoint, EndpointSpec, PortRequest, Sandbox, SandboxId};
 use sealane_core::plan::Plan;
 use sealane_core::scopes::{Gateways, plan_sandbox};
+use sealane_kernel::descriptors;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::Arc;
@@ -21,6 +22,7 @@ impl Engine {
         let _running = self.operations.read();
         let lock = self.locks.of(spec.id);
         let _own = lock.hold();
+        check_descriptors(&spec.name)?;
         for (network, _) in &spec.endpoints {
             self.make_room(network)?;
         }
@@ -210,6 +212,7 @@ impl Engine {
         let lock = self.locks.of(*id);
         let _own = lock.hold();
         let old = self.existing(id)?;
+        check_descriptors(&old.name)?;
         self.make_room(reference)?;
         let reserve = || self.reserve_endpoint(&old, reference, spec);
         let (network, endpoint) = info_span!(target: SPANS, "reserve").in_scope(reserve)?;
@@ -377,4 +380,11 @@ impl Engine {
             EngineError::failed(format!("cannot serve the ports of {}", sandbox.name), error)
         })
     }
+}
+
+/// Refuses what needs descriptors of ours as long as it lasts, while those that removals need are
+/// still there.
+fn check_descriptors(sandbox: &str) -> Result<(), EngineError> {
+    descriptors::check_room()
+        .map_err(|error| EngineError::failed(format!("no network for container {sandbox}"), error))
 }

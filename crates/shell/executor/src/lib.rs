@@ -107,9 +107,10 @@ impl<K: Write + Observe + Send + Sync + 'static> Executor<K> {
         }
         let remove = || self.kernel.write_all(&schedule.removed);
         let remaining = info_span!(target: SPANS, "remove").in_scope(remove);
-        self.journal
-            .release(schedule.released(&remaining))
-            .map_err(ApplyError::Journal)?;
+        // What is gone is gone, also where a full disk cannot be told: the next sweep finds out.
+        if let Err(error) = self.journal.release(schedule.released(&remaining)) {
+            tracing::warn!(%error, "cannot release claims of what is gone; the next sweep will");
+        }
         info_span!(target: SPANS, "effects").in_scope(|| self.run_effects(old, new));
         if remaining.is_empty() {
             Ok(schedule.into_changes())

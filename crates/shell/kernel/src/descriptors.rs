@@ -1,14 +1,56 @@
-//! Threads with few file descriptors, to start programs from.
+//! Threads with few file descriptors, to start programs from, and how many descriptors are left.
 //!
 //! A program inherits the table of descriptors of the thread that starts it: the kernel copies all
 //! of it, and closes again what the program is not to have. A daemon that holds ten thousand
 //! published ports has as many descriptors, and would pay for them with every program.
 
+use crate::ack::explained;
+use rustix::process::{Resource, getrlimit};
+use std::fs::{self, File};
 use std::io;
+use std::os::fd::AsRawFd;
 use std::thread::{Builder, Scope, ScopedJoinHandle};
 
 /// The first descriptor that is none of the standard ones.
 const FIRST: libc::c_uint = 3;
+
+/// So many descriptors are kept for what removes something: the programs, namespaces and folders of
+/// several containers at once.
+const RESERVE: u64 = 64;
+
+/// Refuses to make something when descriptors run out, so that what there is can still be removed.
+pub fn check_room() -> io::Result<()> {
+    let Some(limit) = getrlimit(Resource::Nofile).current else {
+        return Ok(());
+    };
+    let reserve = RESERVE.min(limit / 4);
+    match are_left(limit.saturating_sub(reserve)) {
+        true => Ok(()),
+        false => Err(explained(
+            libc::EMFILE,
+            format!(
+                "the daemon may have {limit} and keeps the last {reserve} to \
+                 remove what there is; stop something, or give it more (LimitNOFILE= of its \
+                 service, ulimit -n)"
+            ),
+        )),
+    }
+}
+
+/// Whether fewer than `most` descriptors are in use. The kernel gives the lowest free number, so that
+/// with this one free there are none above; they are counted only where it is not.
+fn are_left(most: u64) -> bool {
+    let Ok(file) = File::open("/dev/null") else {
+        return false;
+    };
+    let above = libc::c_int::try_from(most).unwrap_or(libc::c_int::MAX);
+    let free = rustix::io::fcntl_dupfd_cloexec(&file, above);
+    if free.is_ok_and(|found| found.as_raw_fd() == above) {
+        return true;
+    }
+    let used = fs::read_dir("/proc/self/fd").map(Iterator::count);
+    used.is_ok_and(|used| (used as u64) < most)
+}
 
 /// Does `work` on a thread that has the standard descriptors only (close_range(2), since Linux
 /// 5.9). What `work` opens is known to its thread alone, so it must return nothing that holds a
@@ -52,6 +94,13 @@ mod tests {
     use std::path::Path;
     use std::process::Command;
     use std::thread;
+
+    #[test]
+    fn there_is_room_as_long_as_few_are_used() {
+        check_room().expect("a test opens few files");
+        assert!(!are_left(2), "the standard ones are used");
+        assert!(are_left(900));
+    }
 
     #[test]
     fn a_program_started_there_inherits_none_of_ours() {

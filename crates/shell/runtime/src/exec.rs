@@ -10,6 +10,7 @@ use crate::{
 };
 use oci_spec::runtime::Spec;
 use sealane_core::model::Id;
+use sealane_kernel::descriptors;
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 use std::time::Duration;
@@ -29,6 +30,7 @@ impl Runtime {
     /// Runs a program in a container. Nothing it prints is lost: conmon lets it run once the
     /// connection that is returned stands.
     pub fn exec_start(&self, spec: &ExecSpec) -> Result<RunningExec> {
+        descriptors::check_room().map_err(|error| RuntimeError::Exec(error.to_string()))?;
         let config = self.config_of(&spec.container)?;
         let process = bundle::exec(spec, &config, &self.root_of(&spec.container)?, &self.host)?;
         let folder = self.layout.exec(&spec.id);

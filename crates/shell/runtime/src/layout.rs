@@ -1,5 +1,6 @@
 //! Where everything is: the paths below the exec root and the data root.
 
+use crate::room::Room;
 use crate::{Result, files};
 use sealane_core::model::Id;
 use std::fs;
@@ -11,6 +12,8 @@ const BOOT_ID: &str = "/proc/sys/kernel/random/boot_id";
 /// The folders of one runtime.
 #[derive(Debug)]
 pub(crate) struct Layout {
+    /// For the ends of containers.
+    pub(crate) room: Room,
     exec_root: PathBuf,
     logs: PathBuf,
 }
@@ -24,6 +27,7 @@ impl Layout {
     /// processes are gone, their pids are others' by now.
     pub(crate) fn open(exec_root: &Path, data_root: &Path) -> Result<Self> {
         let layout = Self {
+            room: Room::of(exec_root),
             exec_root: exec_root.into(),
             logs: data_root.join("logs"),
         };

@@ -23,6 +23,7 @@ mod logs;
 pub mod outside;
 mod process;
 mod programs;
+mod room;
 mod runtime;
 mod spec;
 mod top;

@@ -115,6 +115,7 @@ impl Runtime {
         if self.layout.container(&spec.id).path().exists() {
             self.delete(&spec.id)?;
         }
+        self.layout.room.take();
         let created = self.create_new(spec);
         if created.is_err()
             && let Err(error) = self.delete(&spec.id)
@@ -201,6 +202,7 @@ impl Runtime {
     /// Sends a signal to a container's first process.
     pub fn kill(&self, id: &Id, signal: i32) -> Result<()> {
         let record = self.record(id)?.ok_or(RuntimeError::NotFound(*id))?;
+        self.layout.room.give_up();
         let alive = match Signal::from_named_raw(signal) {
             Some(signal) => record
                 .process

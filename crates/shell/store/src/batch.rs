@@ -62,6 +62,11 @@ impl Batch {
         });
     }
 
+    /// Whether it only removes.
+    pub(crate) fn only_deletes(&self) -> bool {
+        self.0.iter().all(|change| change.value.is_none())
+    }
+
     /// Whether there is nothing to do.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()

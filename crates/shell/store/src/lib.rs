@@ -16,6 +16,7 @@ mod journal;
 mod lock;
 pub mod private;
 mod records;
+mod spare;
 mod store;
 
 pub use batch::{Batch, Table};

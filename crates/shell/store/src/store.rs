@@ -4,6 +4,7 @@ use crate::batch::{Batch, Change, Table};
 use crate::error::{FORMAT, StoreError, classify};
 use crate::lock::{LockError, RootLock};
 use crate::private::{self, PASSABLE};
+use crate::spare::Spare;
 use redb::{Builder, Database, ReadableDatabase, ReadableTable, TableDefinition};
 use sealane_kernel::fault;
 use serde::de::DeserializeOwned;
@@ -30,6 +31,7 @@ pub struct Store {
     /// `None` after a failed write, until the next use opens the file again: the database refuses
     /// further work after any such failure.
     database: Mutex<Option<Database>>,
+    spare: Mutex<Spare>,
     _lock: RootLock,
 }
 
@@ -55,15 +57,29 @@ impl Store {
         Ok(Self {
             path,
             database: Mutex::new(Some(database)),
+            spare: Mutex::new(Spare::of(data_root)),
             _lock: lock,
         })
     }
 
-    /// Makes all changes of a batch in one transaction, which is on the disk when this returns.
+    /// Makes all changes of a batch in one transaction, which is on the disk when this returns. On a
+    /// full disk a removal takes the room that is kept for it.
     pub fn commit(&self, batch: &Batch) -> Result<(), StoreError> {
         if batch.is_empty() {
             return Ok(());
         }
+        let mut result = self.commit_once(batch);
+        let mut spare = self.spare.lock().unwrap_or_else(PoisonError::into_inner);
+        let full = matches!(result, Err(StoreError::Full { .. }));
+        if full && batch.only_deletes() && spare.give_up() {
+            result = self.commit_once(batch);
+        } else if result.is_ok() {
+            spare.take_again();
+        }
+        result
+    }
+
+    fn commit_once(&self, batch: &Batch) -> Result<(), StoreError> {
         let mut database = self.database()?;
         fault::point("store commit");
         let result = database.as_ref().map_or(Ok(()), |open| write(open, batch));
