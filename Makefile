@@ -49,6 +49,7 @@ test: rust root
 	step build cargo build --workspace --all-targets
 	step direction $(BUILT)/debug/xtask direction
 	step licences $(BUILT)/debug/xtask licences
+	step words $(BUILT)/debug/xtask words
 	result=0
 	chrt --idle 0 $(BUILT)/debug/sealane-fuzz run --seconds $(FUZZ_SECONDS) >$(BUILT)/fuzz.txt 2>&1 & fuzz=$$!
 	trap 'kill $$fuzz 2>/dev/null || true' EXIT

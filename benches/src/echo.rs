@@ -1,4 +1,4 @@
-//! The first packet: an ICMP echo, which the kernel answers without waking anybody.
+//! The first packet: an ICMP echo, which the kernel answers without waking a process.
 
 use crate::error::{BenchError, Result, failed};
 use crate::namespace::Namespace;

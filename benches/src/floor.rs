@@ -264,7 +264,7 @@ mod tests {
             ip("link set br0 up");
             let mut host = Route::open().unwrap();
             let bridge = Bridge::find(&mut host, "br0", GATEWAY).unwrap();
-            // The bridge itself wakes up with its first port, and whoever asks waits for that.
+            // The bridge itself wakes up with its first port, and a request waits for that.
             let mut first = Endpoint::new(&bridge, 1).unwrap();
             first.attach(&mut host).unwrap();
             ip("link show br0");

@@ -1,6 +1,6 @@
 //! Namespaces that the bench makes or visits, and what it opens inside.
 //!
-//! A socket stays in the namespace it was opened in, whoever uses it. So nothing measured needs a
+//! A socket stays in the namespace it was opened in, in every thread. So nothing measured needs a
 //! thread inside.
 
 use crate::error::{Result, failed};

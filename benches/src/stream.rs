@@ -104,7 +104,7 @@ impl Path {
         })
     }
 
-    /// Sends datagrams there and back, one by one. Both ends are in this thread: nobody has to be
+    /// Sends datagrams there and back, one by one. Both ends are in this thread: none has to be
     /// woken.
     pub(crate) fn round_trips(&self, count: usize) -> Result<Samples> {
         let server = self.server.visit(|| socket(PORT))?;

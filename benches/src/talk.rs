@@ -1,6 +1,6 @@
-//! Somebody who talks through a host without a pause, and notices every word that is lost.
+//! A talker through a host without a pause, which notices every word that is lost.
 //!
-//! Both ends are in one thread, so that nobody has to be woken to find that nothing was lost.
+//! Both ends are in one thread, so that none has to be woken to find that nothing was lost.
 
 use crate::error::{BenchError, Result, failed};
 use crate::figures::ports::connection;
@@ -60,7 +60,7 @@ pub(crate) struct Noticed {
     pub(crate) longest: Duration,
 }
 
-/// Somebody who talks.
+/// A talker.
 #[derive(Debug)]
 pub(crate) struct Talk {
     stop: Arc<AtomicBool>,
@@ -175,7 +175,7 @@ fn listen(namespace: &Namespace, port: u16) -> Result<TcpListener> {
     namespace.visit(|| TcpListener::bind((Ipv4Addr::UNSPECIFIED, port)))
 }
 
-/// Who sent a datagram; nobody, if it does not come.
+/// Who sent a datagram; `None` if it does not come.
 fn heard(socket: &UdpSocket, word: [u8; 8]) -> io::Result<Option<SocketAddr>> {
     let mut bytes = [0; 16];
     loop {

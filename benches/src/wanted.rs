@@ -1,4 +1,4 @@
-//! What a container shall be, and how the API is told.
+//! What a container shall be, and the request for it.
 
 use serde_json::{Map, Value, json};
 
@@ -106,7 +106,7 @@ impl Wanted {
     }
 }
 
-/// Published ports as the API is told of them.
+/// Published ports as a request has them.
 pub(crate) fn bindings(ports: &[Port]) -> Value {
     let binding = |port: &Port| {
         let host = json!([{ "HostPort": port.outside.to_string() }]);

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::hash::{DefaultHasher, Hash, Hasher};
 
-/// The longest outcome that is told from others by all of its text.
+/// The longest outcome that is distinguished by all of its text.
 const TOLD_APART: usize = 2048;
 
 /// A parser under test.

@@ -6,6 +6,7 @@
 mod conformance;
 mod direction;
 mod licences;
+mod words;
 
 use cargo_metadata::{Metadata, MetadataCommand};
 use std::process::ExitCode;
@@ -15,6 +16,7 @@ const USAGE: &str = "\
 usage: cargo run -p xtask -- COMMAND
   direction            front uses shell uses core, and only the executor writes to the kernel
   licences             every dependency's licence is one that deny.toml allows, and none is banned
+  words                comments name what they mean, in the terms of the field
   conformance RUN      joins docs/spec-rows.md with the output of a test run, as Markdown";
 
 #[derive(Debug, Error)]
@@ -27,6 +29,8 @@ enum Failure {
     Direction(#[from] direction::DirectionError),
     #[error(transparent)]
     Licences(#[from] licences::LicencesError),
+    #[error(transparent)]
+    Words(#[from] words::WordsError),
     #[error(transparent)]
     Conformance(#[from] conformance::ConformanceError),
 }
@@ -52,6 +56,7 @@ fn run(words: &[&str]) -> Result<(), Failure> {
     match words {
         ["direction"] => Ok(direction::check(&metadata()?)?),
         ["licences"] => Ok(licences::check(&metadata()?)?),
+        ["words"] => Ok(words::check(metadata()?.workspace_root.as_std_path())?),
         ["conformance", run] => Ok(conformance::print(run.as_ref())?),
         _ => Err(Failure::Usage),
     }

@@ -105,7 +105,7 @@ impl Side {
     }
 }
 
-/// A connection with one byte each way. Both ends are in this thread: nobody has to be woken.
+/// A connection with one byte each way. Both ends are in this thread: none has to be woken.
 pub(crate) fn connection(to: SocketAddrV4, listener: &TcpListener) -> io::Result<Duration> {
     let begin = Instant::now();
     let mut client = TcpStream::connect_timeout(&to.into(), Duration::from_secs(5))?;

@@ -1,4 +1,4 @@
-//! Chapter A: what the first users of container networking were told works.
+//! Chapter A: what the first users of container networking read that works.
 
 use sealane_conformance::*;
 
@@ -152,7 +152,7 @@ fn a6_b3_12_a_veth_pair_joins_the_bridge_and_eth0() {
         ["default via 172.17.0.1 dev eth0"]
     );
 
-    // Nobody has to ask who has the other's address: the first packet leaves at once.
+    // The other's hardware address need not be asked for: the first packet leaves at once.
     let known = |listed: String, address: &str, mac: &Value| {
         let mac = mac.as_str().expect("an address");
         let is_known = |line: &str| line.contains(address) && line.contains(mac);

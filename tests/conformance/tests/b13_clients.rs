@@ -256,7 +256,7 @@ print("done")
 fn b13_9_docker_py_works_with_networks() {
     let world = World::new();
     assert_eq!(run_python(&world, DOCKER_PY).ok(), "done");
-    // What it was told is so.
+    // What it was answered is so.
     let sandbox = world.sandbox("c");
     assert_eq!(sandbox.interfaces(), ["lo", "eth0"]);
     let link = sandbox.ip_json("link show eth0");

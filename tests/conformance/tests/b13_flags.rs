@@ -140,7 +140,7 @@ fn b13_1_a_hangup_reads_labels_debug_live_restore_and_shutdown_timeout_again() {
     world.stop();
     assert_eq!(world.peer().fetch("10.99.0.1:8080").as_deref(), Some(HELLO));
     world.launch();
-    // One that does not listen to anybody is ended when its time is over.
+    // One that ignores its signal is ended when its time is over.
     world.run("--name deaf --stop-timeout 1000 img sh -c 'trap : TERM; echo ready; while :; do sleep 1; done'");
     world.wait_for_output("deaf", "ready");
     reload(&world, &json!({"shutdown-timeout": 1}));

@@ -223,7 +223,7 @@ fn answer(stream: TcpStream, sender: &Sender<(String, Vec<u8>)>) {
     }
 }
 
-/// A daemon that is told of a collector, by these variables besides.
+/// A daemon with a collector, set by these variables besides.
 fn traced(variables: &[(&str, &str)]) -> DaemonOptions {
     let common = [
         ("OTEL_EXPORTER_OTLP_ENDPOINT", "http://127.0.0.1:4318"),
@@ -351,7 +351,7 @@ fn b13_5_a_collector_is_spoken_to_as_its_variables_say() {
     );
 }
 
-/// Whether somebody else can have a TCP port of the host.
+/// Whether another process can have a TCP port of the host.
 fn is_free(world: &World, port: u16) -> bool {
     world
         .host()

@@ -195,7 +195,7 @@ fn b3_3_the_default_bridge_stays_while_containers_run() {
     assert!(world.sandbox("c").pings(lan::OUTSIDE));
     let said = "there are running containers, updated network configuration will not take affect";
     assert!(world.log().contains(said), "{}", world.log());
-    // Once nobody is on it, it is as the flags say.
+    // Once no container is on it, it is as the flags say.
     world.docker("rm -f c").ok();
     world.relaunch();
     assert_eq!(docker0(&world)["addr_info"][0]["local"], "10.55.0.1");

@@ -153,7 +153,7 @@ fn b13_1_default_network_options_are_shown_where_they_are_in_force() {
     assert_eq!(made("--config-from plan planned"), (both, json!(true)));
 }
 
-/// Connects as often as it is told and says nothing; tells how many it has.
+/// Connects so often and says nothing; returns how many connections it has.
 const CROWD: &str = r#"
 import resource, socket, sys, time
 resource.setrlimit(resource.RLIMIT_NOFILE, (8192, 8192))
@@ -231,7 +231,7 @@ fn b13_1_a_full_daemon_json_as_docker_documents_it_starts_a_daemon() {
     world.serve("--name web --network n -p 8080:80");
     assert_eq!(world.peer().fetch("10.99.0.1:8080").as_deref(), Some(HELLO));
 
-    // What nobody uses is told, in the log and by the doctor, and refused to who asks for it.
+    // What is not used is reported, in the log and by the doctor, and refused to a request for it.
     let log = world.log();
     let doctor = world.sealane("doctor").stdout;
     for text in [

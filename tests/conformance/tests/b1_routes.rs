@@ -196,7 +196,7 @@ fn b1_27_every_route_of_docker_is_answered_as_the_page_says() {
             }
             "none here" | "not supported" => {
                 let wanted = row.answer.replace("WEB", &web);
-                // JSON is compared as such: the order of its keys is nobody's business.
+                // JSON is compared as such: the order of its keys does not matter.
                 let same = match serde_json::from_str::<Value>(&wanted) {
                     Ok(json) => json == answer,
                     Err(_) => wanted == text,

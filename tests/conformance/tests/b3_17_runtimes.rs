@@ -44,7 +44,7 @@ fn is_handed_all(runtime: &str) {
         assert!(content.contains(text), "{file}: {content}");
     }
     assert_eq!(world.peer().fetch("10.99.0.1:8080").as_deref(), Some(HELLO));
-    // What it was handed is its own as long as it runs, whoever is the daemon.
+    // What it was handed is its own as long as it runs, whichever daemon runs.
     world.relaunch();
     assert_eq!(handed(&world), namespace);
     world.docker("restart -t 0 web").ok();

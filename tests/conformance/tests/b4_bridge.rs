@@ -691,7 +691,7 @@ fn b3_15_b4_3_links_open_the_ports_of_a_container_that_is_kept_apart() {
             assert!(environment.contains(&variable), "{variable}: {environment}");
         }
 
-        // While the target does not run its ports are nobody's; then it has another address.
+        // While the target does not run its ports are free; then it has another address.
         world.docker("stop -t 0 web").ok();
         let open = world
             .host()

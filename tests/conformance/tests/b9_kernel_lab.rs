@@ -10,7 +10,7 @@ fn network(world: &World, name: &str, driver: &str, options: Value, subnets: Val
     create_network(world, name, fields)
 }
 
-/// A subnet that is the LAN's, with room for containers that nobody else there has.
+/// A subnet that is the LAN's, with room for containers that no other host there has.
 fn wire() -> Value {
     json!([{"Subnet": "10.99.0.0/24", "IPRange": "10.99.0.64/27"}])
 }
@@ -264,7 +264,7 @@ fn b9_1_a_sub_interface_comes_with_the_first_network_and_goes_with_the_last() {
             world.peer().pings("10.98.1.1"),
             "by the tagged link of another host"
         );
-        // After a crash it is still ours, and somebody else's deed is undone.
+        // After a crash it is still ours, and a change from outside is undone.
         world.kill9();
         world.launch();
         world.host().sh("ip link delete eth0.10").ok();

@@ -2,7 +2,7 @@
 
 use sealane_conformance::*;
 
-/// A network on the wire of `eth0`, with room for containers that nobody else on the LAN has.
+/// A network on the wire of `eth0`, with room for containers that no other host on the LAN has.
 const WIRE: &str = "-d macvlan --subnet 10.99.0.0/24 --ip-range 10.99.0.64/27 -o parent=eth0";
 
 fn link(world: &World, container: &str) -> Value {
@@ -457,7 +457,7 @@ fn c_10_the_host_and_its_containers_reach_each_other_where_it_is_asked_for() {
         assert_eq!(host.fetch("10.99.0.64").as_deref(), Some(HELLO));
     };
     both_ways(&world);
-    // To the LAN the host stays where it was: whoever asks gets one answer.
+    // To the LAN the host stays where it was: a question gets one answer.
     world.peer().sh("ip neigh flush all").ok();
     assert!(world.peer().pings(lan::HOST));
     assert_eq!(

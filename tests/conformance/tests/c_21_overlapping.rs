@@ -15,7 +15,7 @@ fn two_networks(world: &World) {
             world.address(&format!("{network}-web"), network),
             "10.21.0.2"
         );
-        // So that it can be told which of the two answers.
+        // So that it shows which of the two answers.
         world
             .docker(&format!(
                 "exec {network}-web sh -c 'mkdir -p /tmp/w; echo {network} > /tmp/w/index.html; \

@@ -101,15 +101,15 @@ fn compare(bridge_filter: bool, seed: u64) {
 /// What a packet did, or is said to do.
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Seen {
-    /// Somebody received it, from a source.
+    /// It was received, from a source.
     Received { by: String, source: IpAddr },
-    /// Somebody refused it.
+    /// It was refused.
     Refused,
-    /// Nobody answered.
+    /// It was not answered.
     Lost,
 }
 
-/// Whether a packet is said to leave by the wire to where nobody is: whether it comes back is not for
+/// Whether a packet is said to leave by the wire to an unassigned address: its return is not for
 /// us to know.
 fn is_beyond(said: &Seen, question: &Question) -> bool {
     matches!(said, Seen::Received { by, .. } if by == "outside") && !is_lan(question.to.ip())
@@ -412,7 +412,7 @@ impl<'w> Matrix<'w> {
         (!all.is_empty()).then(|| *self.dice.pick(&all))
     }
 
-    /// Nobody outside has the host's loopback, the LAN does not ask itself, and what listens there
+    /// No host outside has the host's loopback, the LAN does not ask itself, and what listens there
     /// is not for us to know.
     fn sensible(
         &self,

@@ -75,7 +75,7 @@ fn alive(talk: &Conversation) -> bool {
 }
 
 /// Whether another process could have the port on every address: a socket that is bound would be in
-/// the way, even one that answers nobody.
+/// the way, even one that never answers.
 fn is_free(world: &World, port: u16) -> bool {
     let any = |ip: &str| TcpListener::bind((ip, port)).is_ok();
     world.host().in_netns(|| any("0.0.0.0") && any("::"))

@@ -67,7 +67,7 @@ fn what_answers_answers_in_json() {
         "{plan}"
     );
     assert_eq!(json("version")["minApiVersion"], "1.40");
-    // Whoever is wrong gets no half of an answer.
+    // A wrong request gets no half of an answer.
     let refused = world.sealane("plan rm nosuch --format json");
     assert_eq!(refused.stdout, "");
     refused.fails_with(1, "No such container: nosuch");
@@ -199,7 +199,7 @@ fn repair_waits_while_it_is_paused() {
         "it tells what it put back: {resumed}"
     );
     assert_eq!(world.peer().fetch("10.99.0.1:8080").as_deref(), Some(HELLO));
-    // And from now on nobody has to ask.
+    // And from now on no neighbor has to be asked for.
     world.host().sh("nft flush ruleset").ok();
     eventually(SOON, || world.peer().fetch("10.99.0.1:8080"));
 }

@@ -398,7 +398,7 @@ fn who_uses_a_network_that_is_being_made_waits_for_it() {
         for index in 0..32 {
             let world = &world;
             scope.spawn(move || {
-                // Whoever is refused finds the network of the one who was first.
+                // A request that is refused finds the network of the one that was first.
                 let network = format!("team{}", index % 16);
                 let wanted = json!({"Name": network});
                 let (status, said) = world.api("POST", "/networks/create", &wanted);

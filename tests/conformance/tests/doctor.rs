@@ -361,7 +361,7 @@ fn c_28_what_a_daemon_left_behind_is_found() {
         "warn",
         &["containers run without one", "start it"],
     );
-    // Their processes end, and nobody tidies up.
+    // Their processes end, and nothing is tidied up.
     world
         .host()
         .sh("kill -9 $(pgrep conmon) $(pgrep httpd); sleep 0.2")

@@ -3,7 +3,7 @@
 use sealane_conformance::*;
 use std::net::UdpSocket;
 
-/// A policy as ufw leaves it: what is forwarded is dropped unless somebody accepts it.
+/// A policy as ufw leaves it: what is forwarded is dropped unless a rule accepts it.
 fn drop_forwarded(host: &Host) {
     for tables in ["iptables", "ip6tables"] {
         host.sh(&format!("{tables} -P FORWARD DROP && {tables} -N ufw-user-forward && {tables} -A FORWARD -j ufw-user-forward")).ok();

@@ -3,7 +3,7 @@
 use sealane_conformance::*;
 
 /// What libvirt makes for its default network, with two guests: a bridge of its own, translation,
-/// and a forward chain that lets its guests out and nobody else in.
+/// and a forward chain that lets its guests out and nothing else in.
 const LIBVIRT: &str = r"
 ip link add virbr0 type bridge && ip link set virbr0 up && ip address add 192.168.122.1/24 dev virbr0
 for guest in 10 11; do
@@ -118,7 +118,7 @@ fn c_23_guests_of_an_isolated_bridge_still_see_each_other() {
         let world = World::prepared(&[], |lab| {
             let host = lab.host(0);
             host.br_netfilter(on);
-            // Nobody needed forwarding before us, so that we keep it for ourselves.
+            // Forwarding was off before us, so that we keep it for ourselves.
             host.sysctl("ipv4/ip_forward", "0");
             host.sh(LIBVIRT).ok();
         });
@@ -174,7 +174,7 @@ fn c_23_the_host_s_settings_are_its_own() {
     }
 }
 
-/// What ufw does when it is told to reload: away with everything of iptables, and its own anew.
+/// What ufw does at a reload: away with everything of iptables, and its own anew.
 const UFW: &str = r"
 iptables -P INPUT DROP; iptables -P FORWARD DROP; iptables -F; iptables -X
 iptables -N ufw-user-input; iptables -A INPUT -j ufw-user-input

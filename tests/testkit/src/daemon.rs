@@ -301,7 +301,7 @@ impl Daemon {
     fn spawn(&self) -> io::Result<Child> {
         let Some(manager) = &self.options.manager else {
             let mut command = self.host.command();
-            // Whoever kills nsenter means the daemon.
+            // Killing nsenter is to kill the daemon.
             command.args(["setpriv", "--pdeathsig", "KILL"]);
             return self.complete(&mut command).spawn();
         };

@@ -15,7 +15,7 @@ use std::thread;
 /// No command of a test takes this long; one that does hangs.
 const PATIENCE: &str = "60";
 
-/// Run inside the host; the anchor, this script and whoever waits for it stay.
+/// Run inside the host; the anchor, this script and what waits for it stay.
 const POWER_FAILURE: &str = r#"
 for process in /proc/[0-9]*; do
   pid=${process#/proc/}
@@ -245,7 +245,7 @@ impl Background {
         let both = file.try_clone().expect("a file can be cloned");
         let child = host
             .command()
-            // Whoever kills nsenter means the command.
+            // Killing nsenter is to kill the command.
             .args(["setpriv", "--pdeathsig", "KILL", "bash", "-c", script])
             .stdout(file)
             .stderr(both)

@@ -121,7 +121,7 @@ pub fn repository() -> PathBuf {
         .expect("the crate is two folders deep")
 }
 
-/// An id no other lab has. It says whose it is, so that the leftovers of a dead owner can be told.
+/// An id no other lab has. It says whose it is, so that leftovers of a dead owner are known.
 fn new_id() -> String {
     static NEXT: AtomicU32 = AtomicU32::new(0);
     let stat = fs::read_to_string("/proc/self/stat").expect("/proc is mounted");

@@ -1,4 +1,4 @@
-//! Answers: from the bytes of a query to the bytes of a reply, or to the word that somebody else
+//! Answers: from the bytes of a query to the bytes of a reply, or to the word that another server
 //! must be asked.
 
 use super::draft::{Code, Draft, bare};
@@ -41,7 +41,7 @@ pub enum Transport {
 pub enum Outcome<'a> {
     /// This is the reply.
     Reply(Vec<u8>),
-    /// Nobody here knows: it must be relayed.
+    /// It is not known here: it must be relayed.
     Forward(Query<'a>),
     /// It deserves no reply.
     Drop,
@@ -76,7 +76,7 @@ pub fn refusal(query: &Query<'_>) -> Vec<u8> {
     Draft::new(query, Code::Refused, query.udp_payload()).finish()
 }
 
-/// The reply that says nobody who was asked gave an answer.
+/// The reply that says no server that was asked gave an answer.
 pub fn server_failure(query: &Query<'_>) -> Vec<u8> {
     Draft::new(query, Code::ServerFailure, query.udp_payload()).finish()
 }
@@ -111,7 +111,7 @@ impl<'a> Asked<'a> {
         }
     }
 
-    /// The reply, or `None` if nobody here knows.
+    /// The reply, or `None` if it is not known here.
     ///
     /// What is ours is answered whatever type and class is asked for, so that neither the question
     /// leaves nor a server outside says that the name does not exist: a cache on the way would

@@ -1,6 +1,6 @@
 //! The cache: replies of upstreams, for as long as they say they hold.
 //!
-//! What one sandbox's own upstreams said is told to that sandbox alone: the servers are its own
+//! What one sandbox's own upstreams said is answered to that sandbox alone: the servers are its own
 //! choice, so they could put words into the mouths of others'.
 
 use super::Transport;
@@ -22,7 +22,7 @@ const TYPE_TSIG: u16 = 250;
 const CODE_NO_ERROR: u8 = 0;
 const CODE_NO_SUCH_NAME: u8 = 3;
 
-/// Who may be told a cached reply.
+/// Who may get a cached reply.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum CacheScope {
     /// All sandboxes whose upstreams are the host's.

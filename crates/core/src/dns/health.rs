@@ -20,13 +20,13 @@ impl Health {
         *self = Self::default();
     }
 
-    /// Somebody else was quicker by so much that it counts as silence.
+    /// Another server was quicker by so much that it counts as silence.
     pub fn was_silent(&mut self, now: Instant) {
         self.misses = self.misses.saturating_add(1);
         self.probed.get_or_insert(now);
     }
 
-    /// It cannot be reached: nobody listens there, or there is no way to it.
+    /// It cannot be reached: no socket listens there, or there is no route to it.
     pub fn was_unreachable(&mut self, now: Instant) {
         self.misses = MISSES;
         self.probed.get_or_insert(now);

@@ -35,7 +35,7 @@ pub enum Next {
     Wait(Instant),
     /// Deliver what this upstream answered.
     Deliver(usize),
-    /// Tell the client that nobody answered.
+    /// Answer the client with a failure: no server answered.
     GiveUp,
 }
 

@@ -17,7 +17,7 @@ pub struct View {
     /// Whom unknown names may be asked of.
     pub forwarding: Forwarding,
     /// Whether `ndots` was set by the user or the host. The client then appends search domains by
-    /// itself, so names of one label are not asked of anybody else.
+    /// itself, so names of one label are not asked of other servers.
     pub ndots_set: bool,
 }
 
@@ -73,7 +73,7 @@ impl NetworkView {
 }
 
 impl View {
-    /// The endpoints a name stands for; `None` if nobody here has it. `name` is in lower case.
+    /// The endpoints a name stands for; `None` if no endpoint here has it. `name` is in lower case.
     ///
     /// Dots are allowed in the names of containers and of networks, so `a.b.c` is tried as such,
     /// then as `a.b` on network `c`, then as `a` on network `b.c`.

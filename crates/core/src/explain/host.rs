@@ -38,7 +38,7 @@ pub struct HostRoute {
     pub metric: u32,
 }
 
-/// A base chain that somebody else made, whose policy is to drop.
+/// A foreign base chain, whose policy is to drop.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ForeignFilter {
     /// The family of its table.

@@ -1,4 +1,4 @@
-//! Names: which addresses the target's name stands for, for whoever sends.
+//! Names: which addresses the target's name stands for, as the sender resolves it.
 
 use super::question::Sender;
 use super::report::{Hop, HopKind};
@@ -232,7 +232,7 @@ fn on_link(scene: &Scene<'_>, link: &str) -> Vec<IpAddr> {
         .collect()
 }
 
-/// Addresses that are nobody's (RFC 5737, RFC 3849).
+/// Addresses for documentation (RFC 5737, RFC 3849).
 fn documentation() -> Vec<IpAddr> {
     let v6 = Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 1);
     vec![Ipv4Addr::new(192, 0, 2, 1).into(), v6.into()]

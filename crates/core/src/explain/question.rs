@@ -13,9 +13,9 @@ pub enum Sender {
     Sandbox(SandboxId),
     /// The host itself.
     Host,
-    /// Somebody on the LAN or beyond, by address.
+    /// A host on the LAN or beyond, by address.
     Outside(IpAddr),
-    /// The host's router, standing for everybody on the LAN.
+    /// The host's router, standing for all hosts on the LAN.
     Lan,
 }
 

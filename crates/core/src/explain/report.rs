@@ -17,7 +17,7 @@ pub enum Verdict {
     Dropped,
     /// There is no way there.
     NoRoute,
-    /// Nobody has the address.
+    /// The address is unassigned.
     NobodyThere,
     /// The name stands for nothing.
     NoSuchName,

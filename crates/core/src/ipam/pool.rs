@@ -158,8 +158,8 @@ impl Pool {
         Ok(self.subnet.address_at(offset))
     }
 
-    /// Keeps an address for somebody who is expected back: others get it only when nothing else is
-    /// left. One that is not of this subnet is ignored, here and below.
+    /// Keeps an address for an endpoint that is expected back: others get it only when nothing
+    /// else is left. One that is not of this subnet is ignored, here and below.
     pub fn hold(&mut self, address: IpAddr, on: bool) {
         if let Some(offset) = self.subnet.offset_of(address) {
             if on {
@@ -171,7 +171,7 @@ impl Pool {
         }
     }
 
-    /// Whether an address is kept for somebody.
+    /// Whether an address is kept for an endpoint that is expected back.
     pub fn is_held(&self, address: IpAddr) -> bool {
         let offset = self.subnet.offset_of(address);
         offset.is_some_and(|offset| self.held.contains(&offset))
@@ -196,7 +196,7 @@ impl Pool {
         offset.is_some_and(|offset| !self.never_given().contains(&Some(offset)))
     }
 
-    /// Reserves `address`, which the endpoint had before, if nobody else has it by now; else as
+    /// Reserves `address`, which the endpoint had before, if it is still free; else as
     /// [`Pool::allocate`] does.
     pub fn allocate_again(
         &mut self,

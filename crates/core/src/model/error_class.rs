@@ -1,4 +1,4 @@
-//! What kind of failure an error is, for whoever has to answer a request.
+//! What kind of failure an error is, for the answer to a request.
 
 /// The kind of a failure. The API turns it into a status, a command line into an exit code.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,4 +1,4 @@
-//! Addresses that somebody is expected to come back to.
+//! Addresses that a container is expected to come back to.
 
 use super::{Mac, NetworkId};
 use serde::{Deserialize, Serialize};
@@ -28,7 +28,7 @@ pub struct Reservation {
     pub network: NetworkId,
     /// The address.
     pub address: IpAddr,
-    /// The name it is for; `None` is for whoever asks for the address itself.
+    /// The name it is for; `None` is for the container that asks for the address itself.
     pub holder: Option<String>,
 }
 

@@ -71,7 +71,7 @@ impl TryFrom<&str> for Mac {
     }
 }
 
-/// As records have it: nobody may ask for [`Mac::NONE`], but an endpoint can have it.
+/// As records have it: a request may not ask for [`Mac::NONE`], but an endpoint can have it.
 impl TryFrom<String> for Mac {
     type Error = InvalidMac;
 

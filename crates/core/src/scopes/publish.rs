@@ -154,7 +154,7 @@ pub(super) fn plan_publish(mappings: &[PortMapping], target: IpAddr, plan: &mut 
     }
 }
 
-/// Adds the elements that open the ports of an endpoint to whoever may lead there directly.
+/// Adds the elements that open the ports of an endpoint to direct routing.
 pub(super) fn plan_open(
     mappings: &[PortMapping],
     bridge: &InterfaceName,

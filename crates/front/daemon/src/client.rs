@@ -44,7 +44,7 @@ pub(crate) enum ClientError {
         /// Why not.
         source: io::Error,
     },
-    /// Nobody there.
+    /// No daemon listens there.
     #[error("no daemon answers on {place}; start one with: sealane daemon")]
     Connect {
         /// The socket.

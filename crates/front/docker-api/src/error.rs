@@ -60,7 +60,8 @@ impl ApiError {
         }
     }
 
-    /// An error of a lower layer. A failure of the host is told with its causes: only they say why.
+    /// An error of a lower layer. The answer to a failure of the host
+    /// has its causes: only they say why.
     pub(crate) fn of(class: ErrorClass, error: &dyn Error) -> Self {
         let message = match class {
             ErrorClass::Internal | ErrorClass::Unavailable => chain(error),

@@ -28,7 +28,7 @@ fn report(api: &Api, from: &str, to: &Target) -> Result<Report, ApiError> {
         (_, Ok(address)) => Sender::Outside(address),
         (reference, Err(_)) => Sender::Sandbox(api.containers.stack_id(reference)?),
     };
-    // Whether somebody is called so is for the sender to know; this is whom people mean.
+    // Whether a container has the name is for the sender's resolver; this is the one that is meant.
     let container = api.containers.stack_id(&to.name).ok();
     let running = container.filter(|id| api.engine.sandbox(id).is_some());
     Ok(api.engine.explain(from, to, running)?)

@@ -34,7 +34,7 @@ impl Filters {
         }
     }
 
-    /// Reads the parameter `filters`; whoever gets them checks the keys.
+    /// Reads the parameter `filters`; the caller checks the keys.
     pub(crate) fn unchecked(query: &Query) -> Result<Self, ApiError> {
         let Some(text) = query.text("filters") else {
             return Ok(Self::default());

@@ -112,7 +112,7 @@ async fn relay(taken: Taken, attached: Attached, framing: Framing) {
         written = write_output(taken.writer, attached.output, framing) => log_early_leave(written),
         () = taken.departure.wait() => {}
     }
-    // The process has ended or nobody listens: what is still typed has no reader.
+    // The process has ended or its input is closed: what is still typed has no reader.
     input.abort();
 }
 

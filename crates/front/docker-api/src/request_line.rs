@@ -1,6 +1,6 @@
 //! Request lines as people type them: `curl -g '.../networks?filters={"name":["x"]}'`.
 //!
-//! Go, and so Docker, takes quotes and the like in a URL; hyper refuses them before anybody can
+//! Go, and so Docker, takes quotes and the like in a URL; hyper refuses them before a handler can
 //! look. So the first line of a connection passes through here and has them percent-encoded.
 
 use std::io;

@@ -27,7 +27,7 @@ pub(crate) enum Route {
 /// Requests of the daemon as a whole.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum SystemRoute {
-    /// Is anyone there? The flag says whether only the headers are wanted.
+    /// Whether the daemon answers. The flag says whether only the headers are wanted.
     Ping { head: bool },
     /// Versions.
     Version,

@@ -1,6 +1,6 @@
 //! The sockets: accepts connections and hands their requests to the router.
 //!
-//! A connection is a task; one that is slow, silent or broken costs nobody else anything: those
+//! A connection is a task; one that is slow, silent or broken costs no other anything: those
 //! that say nothing are kept in bounds by the `crowd`.
 
 use crate::api::Api;

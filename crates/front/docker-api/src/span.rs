@@ -23,7 +23,7 @@ pub(crate) fn begin(method: &Method, path: &str, headers: &HeaderMap) -> Span {
     if !span.is_disabled() {
         let headers = HeaderExtractor(headers);
         let parent = global::get_text_map_propagator(|propagator| propagator.extract(&headers));
-        // Only a span that nobody collects cannot have a parent.
+        // Only a span that is not collected cannot have a parent.
         drop(span.set_parent(parent));
     }
     span

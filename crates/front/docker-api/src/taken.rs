@@ -16,7 +16,7 @@ pub(crate) struct Taken {
     pub(crate) departure: Departure,
 }
 
-/// When the client is gone, where that can be told apart from one that has only closed its half.
+/// When the client is gone, where that differs from one that has only closed its half.
 /// The kernel tells for unix sockets; over TCP the next write finds out.
 pub(crate) struct Departure(Option<UnixStream>);
 
@@ -74,7 +74,7 @@ impl Departure {
         let Some(watched) = &self.0 else {
             return pending().await;
         };
-        // Hanging up makes a socket writable, and is told with that.
+        // Hanging up makes a socket writable, and is reported with that.
         while let Ok(ready) = watched.ready(Interest::WRITABLE).await {
             if ready.is_write_closed() {
                 return;

@@ -96,7 +96,7 @@ pub(crate) enum Over {
 }
 
 /// Joins a client's ends to a process's socket: first the past, then what comes. `finished` runs
-/// when the process has said everything or nobody listens any more; only then the client sees
+/// when the process has said everything or the client is gone; only then the client sees
 /// the end.
 pub(crate) fn join(
     ends: Ends,
@@ -133,7 +133,7 @@ pub(crate) fn join(
             false => Over::Client,
         };
         if carrier.left.load(Ordering::Acquire) {
-            // The process runs on; nobody waits for its end here.
+            // The process runs on; its end is not waited for here.
             drop(carrier);
         }
         finished(over);
@@ -158,7 +158,7 @@ struct Carrier {
 }
 
 impl Carrier {
-    /// Sends what was logged until now. Returns whether somebody still listens.
+    /// Sends what was logged until now. Returns whether the client still listens.
     fn tell_past(&self, mut past: LogReader) -> bool {
         loop {
             match past.next_entry() {
@@ -174,7 +174,7 @@ impl Carrier {
         }
     }
 
-    /// Sends what a socket says, until its end or until nobody listens.
+    /// Sends what a socket says, until its end or until the client is gone.
     fn carry(&self, socket: &OwnedFd, wake: &Arc<Wake>) -> Over {
         let waker = wake.waker();
         let mut closed = pin!(self.output.closed());
@@ -206,7 +206,7 @@ impl Carrier {
         }
     }
 
-    /// Sends a piece of output if it is asked for. Returns whether somebody still listens.
+    /// Sends a piece of output if it is asked for. Returns whether the client still listens.
     fn tell(&self, stream: sealane_runtime::Stream, bytes: &[u8]) -> bool {
         let (stream, wanted) = match stream {
             sealane_runtime::Stream::Stdout => (Stream::Stdout, self.stdout),
@@ -218,7 +218,7 @@ impl Carrier {
 }
 
 /// Hands input to a process until the client closes its half or leaves, or the process closes its
-/// own. A client that leaves is told so by the end of its output.
+/// own. A client that leaves sees so by the end of its output.
 fn carry_input(
     mut input: mpsc::Receiver<Bytes>,
     socket: &OwnedFd,
@@ -311,10 +311,10 @@ impl Containers {
         ends: Ends,
         past: Option<LogReader>,
     ) -> Result<(), ContainerError> {
-        // A start joins those who wait under this lock, after its process is made: whoever does
+        // A start joins those who wait under this lock, after its process is made: a waiter that does
         // not see the process here is seen there.
         let mut pending = lock(&container.pending);
-        // Before the look at the process: an end that is recorded after it is told to this one.
+        // Before the look at the process: an end that is recorded after it is sent to this one.
         let recorded = lock(&container.waiters).add_run();
         match self.parts.processes.state(&container.id)? {
             Some(state) if state.alive => {
@@ -345,7 +345,7 @@ impl Containers {
             left: Arc::default(),
         };
         let tell = move || {
-            // Whether somebody still listened at the end makes no difference.
+            // Whether the client still listened at the end makes no difference.
             let _ = carrier.tell_past(past);
         };
         spawn("log", tell).map_err(no_thread)

@@ -1,6 +1,6 @@
 //! One container in memory: its record, who waits for it, and whose turn it is.
 //!
-//! Readers take the record as it was last stored. Whoever changes something takes a [`Turn`]
+//! Readers take the record as it was last stored. A change takes a [`Turn`]
 //! first: one operation on a container at a time, and none waits for the container's end while
 //! it has its turn.
 
@@ -35,7 +35,7 @@ pub(crate) struct Container {
 pub(crate) struct Life {
     /// A removal is under way.
     pub(crate) removing: bool,
-    /// It was removed; whoever found it before that comes too late.
+    /// It was removed; a request that found it before that comes too late.
     pub(crate) removed: bool,
     /// Its next end is wanted: the restart policy does not answer to it.
     pub(crate) end_wanted: bool,
@@ -83,7 +83,7 @@ impl Container {
         })
     }
 
-    /// How it ended last, as waiters are told.
+    /// How it ended last, as waiters see it.
     pub(crate) fn last_exit(&self) -> Exit {
         let record = self.record();
         let error = Some(record.state.error.clone()).filter(|error| !error.is_empty());

@@ -1,4 +1,4 @@
-//! Endpoint settings as clients write them: their faults, and what the engine is told.
+//! Endpoint settings as clients write them: their faults, and what is asked of the engine.
 
 use crate::ContainerError;
 use bollard_stubs::models::{EndpointIpamConfig, EndpointSettings};
@@ -9,7 +9,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 /// The driver option that sets sysctls of the endpoint's link.
 pub(crate) use sealane_core::model::ENDPOINT_SYSCTLS as SYSCTLS;
 
-/// What the engine is told, and what is wrong with it: a line each, in Docker's words.
+/// What is asked of the engine, and what is wrong with it: a line each, in Docker's words.
 pub(crate) fn specify(
     settings: &EndpointSettings,
 ) -> Result<(EndpointSpec, Vec<String>), ContainerError> {

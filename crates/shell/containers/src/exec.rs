@@ -48,7 +48,7 @@ struct ExecState {
     started: bool,
     pid: i32,
     exit_code: Option<i64>,
-    /// Nobody reads its output any more.
+    /// Its output has no reader any more.
     drained: bool,
     ended_at: Option<Instant>,
 }
@@ -376,7 +376,7 @@ fn exec_ends(exec: &Exec) -> (Attached, Ends) {
     ends(&options, exec.tty(), true)
 }
 
-/// Streams on which only a message is told.
+/// Streams that carry only a message.
 fn told(exec: &Exec, text: &str) -> Attached {
     let (attached, ends) = exec_ends(exec);
     let bytes = Bytes::from(format!("{text}\r\n"));

@@ -22,7 +22,7 @@ pub(crate) struct End {
 }
 
 impl End {
-    /// The end of a container that nobody saw, as after a reboot.
+    /// The end of a container that no daemon saw, as after a reboot.
     pub(crate) fn unseen() -> Self {
         Self {
             code: 255,
@@ -153,7 +153,7 @@ impl Containers {
         Some(delay)
     }
 
-    /// Starts a container again after a while, unless somebody stops it before.
+    /// Starts a container again after a while, unless it is stopped before.
     pub(crate) fn restart_later(self: &Arc<Self>, container: &Arc<Container>, delay: Duration) {
         let (timer, cancelled) = channel();
         lock(&container.life).timer = Some(timer);

@@ -187,7 +187,7 @@ impl Containers {
     /// Subscribes to a container's end.
     pub fn wait(&self, reference: &str, condition: WaitCondition) -> Result<Waiter> {
         let container = self.registry.find(reference)?;
-        // Ends are told under this lock, after the record has them.
+        // Ends are published under this lock, after the record has them.
         let mut waiters = locks::lock(&container.waiters);
         let removed = locks::lock(&container.life).removed;
         let ended =
@@ -277,7 +277,7 @@ impl Containers {
         self.prepare_exec(reference, config)
     }
 
-    /// Starts it. `None` if detached. A program that cannot be started is told on the streams.
+    /// Starts it. `None` if detached. A program that cannot be started is reported on the streams.
     pub fn exec_start(
         self: &Arc<Self>,
         exec: &str,

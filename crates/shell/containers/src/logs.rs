@@ -67,7 +67,7 @@ struct Feed {
 }
 
 impl Feed {
-    /// Sends all there is. `None` when nobody listens any more.
+    /// Sends all there is. `None` when the client is gone.
     fn all(mut self) -> Option<Self> {
         loop {
             match self.reader.next_entry() {

@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 /// A mount of the request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Wanted {
-    /// What the runtime is told.
+    /// What the runtime is given.
     pub(crate) mount: Mount,
     /// The mode as the client wrote it, for inspect.
     pub(crate) mode: String,

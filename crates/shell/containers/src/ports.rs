@@ -11,7 +11,7 @@ use std::str::FromStr;
 /// A port in the container: `80/tcp`.
 pub(crate) type ContainerPort = (u16, Protocol);
 
-/// Reads `80` or `80/tcp`. Zero is no port to reach anybody by.
+/// Reads `80` or `80/tcp`. Zero is no port that can be reached.
 pub(crate) fn parse(text: &str) -> Option<ContainerPort> {
     let (port, protocol) = text.split_once('/').unwrap_or((text, "tcp"));
     let port = number(port).filter(|port| *port != 0)?;
@@ -80,7 +80,7 @@ pub(crate) fn shown(exposed: &BTreeSet<ContainerPort>, published: &[PortMapping]
     map
 }
 
-/// One host port is told once for each family it is bound in.
+/// One host port is shown once for each family it is bound in.
 fn host_sides(mapping: &PortMapping) -> Vec<PortBinding> {
     let addresses = match mapping.host_ip {
         Some(address) => vec![address.to_string()],

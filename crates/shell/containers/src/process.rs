@@ -26,7 +26,7 @@ pub(crate) struct Place {
     pub(crate) init: bool,
 }
 
-/// Returns what the runtime is told.
+/// Returns what the runtime is given.
 pub(crate) fn process_spec(record: &Record, place: Place) -> Result<ProcessSpec, ContainerError> {
     let host = &record.host_config;
     let config = &record.config;
@@ -133,7 +133,7 @@ fn stdin(record: &Record) -> Stdin {
         flag(record.config.stdin_once),
     ) {
         (false, _) => Stdin::Closed,
-        // Who leaves a terminal has not said that nobody will type any more.
+        // A client that leaves a terminal has not said that no input follows.
         (true, true) if !record.tty() => Stdin::Once,
         (true, _) => Stdin::Open,
     }

@@ -39,7 +39,7 @@ impl Containers {
     }
 
     /// Publishes the ports of a running container where its gateway is now. What cannot be had
-    /// there is told, and undoes nothing.
+    /// there is logged, and undoes nothing.
     pub(crate) fn follow_gateway(&self, record: &Record) {
         match self.republish(&record.id, &record.config, &record.host_config, &[]) {
             Ok(told) => {

@@ -92,7 +92,7 @@ impl Containers {
     }
 
     /// Brings the endpoints of a running container in line with its record. What cannot be had
-    /// again is told, and does not stop the daemon.
+    /// again is logged, and does not stop the daemon.
     fn converge(&self, id: &Id) {
         let Some(container) = self.registry.get(id) else {
             return;

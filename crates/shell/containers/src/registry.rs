@@ -50,7 +50,7 @@ impl Registry {
         Ok(())
     }
 
-    /// Says who has a name, if anybody has.
+    /// Says which container has a name, if one has.
     pub(crate) fn check_free(&self, name: &str) -> Result<(), ContainerError> {
         read(&self.0).check_free(name)
     }

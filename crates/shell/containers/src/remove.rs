@@ -73,7 +73,7 @@ impl Containers {
         left
     }
 
-    /// Nobody comes back under a name that was made up.
+    /// No container comes back under a name that was made up.
     fn forget_name(&self, record: &Record) {
         if let Err(error) = self.parts.networks.forget_name(&record.name) {
             let error = crate::error::chain(&error);

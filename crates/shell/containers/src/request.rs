@@ -179,7 +179,7 @@ pub struct TerminalSize {
 /// How to start an exec.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct ExecStart {
-    /// Nobody listens.
+    /// There is no listener.
     pub detach: bool,
     /// Whether the request says there is a terminal; it must agree with the exec's own.
     pub tty: bool,

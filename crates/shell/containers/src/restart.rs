@@ -6,7 +6,7 @@ use std::time::Duration;
 
 const FIRST_DELAY: Duration = Duration::from_millis(100);
 const LONGEST_DELAY: Duration = Duration::from_secs(60);
-/// Whoever ran for so long has started well.
+/// A process that ran for so long has started well.
 const STARTED_WELL: Duration = Duration::from_secs(10);
 
 /// Whether the policy wants a container started again, given how it ended.

@@ -61,7 +61,7 @@ impl Containers {
         Ok(specs)
     }
 
-    /// One endpoint wanted, as the engine is told.
+    /// One endpoint wanted, as it is asked of the engine.
     pub(crate) fn endpoint_spec(
         &self,
         record: &Record,

@@ -34,7 +34,7 @@ pub(crate) fn check_network_mode(
     Ok(())
 }
 
-/// Whoever shares another's stack takes it as it is.
+/// A container that shares another's stack takes it as it is.
 fn check_shared_stack(config: &ContainerConfig, host: &HostConfig) -> Result<(), ContainerError> {
     let mode = host.network_mode.as_deref().unwrap_or_default();
     let target = match NetworkMode::parse(mode) {

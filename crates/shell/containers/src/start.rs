@@ -19,7 +19,7 @@ use std::sync::Arc;
 const NETWORKING: &str = "failed to set up container networking: ";
 /// The exit code of a container that did not start for reasons other than its program.
 const NOT_STARTED: i64 = 128;
-/// Stacks shared of stacks shared: more than anybody nests, fewer than would loop.
+/// Stacks shared of stacks shared: more than are nested in practice, fewer than would loop.
 const DEEPEST: usize = 16;
 
 /// Who starts a container.
@@ -96,7 +96,7 @@ impl Containers {
                     "container is already running".into(),
                 ));
             }
-            // Whoever stopped it meanwhile meant it.
+            // A stop that came meanwhile was meant.
             (StartBy::Policy, Status::Created | Status::Running | Status::Exited) => {
                 return Ok(());
             }
@@ -254,8 +254,8 @@ impl Containers {
         error
     }
 
-    /// Removes all that a run of a container has on the host. What fails is told, and swept at the
-    /// next start.
+    /// Removes all that a run of a container has on the host. What fails is logged, and swept at
+    /// the next start.
     pub(crate) fn clean_up(&self, id: &Id) {
         let warn = |what: &str, error: &dyn std::error::Error| {
             let error = crate::error::chain(error);
@@ -280,7 +280,7 @@ impl Containers {
             link: false,
         };
         match self.discard(&id.to_string(), options) {
-            // Somebody else was faster.
+            // Another request was faster.
             Ok(()) | Err(ContainerError::NotFound(_) | ContainerError::Conflict(_)) => {}
             Err(error) => {
                 let error = crate::error::chain(&error);

@@ -154,7 +154,7 @@ impl Containers {
         deadline: Option<Instant>,
     ) -> Option<Exit> {
         let exit = wait_until(waiter, deadline)?;
-        // Whoever handles the end has the turn until everything is done.
+        // The handler of the end has the turn until everything is done.
         drop(container.turn());
         Some(exit)
     }
@@ -177,7 +177,7 @@ impl Containers {
             lock(&turn.container().life).end_wanted = true;
         }
         match self.parts.processes.kill(&record.id, signal) {
-            // Its end is about to be told.
+            // Its end is about to be published.
             Ok(()) | Err(RuntimeError::Ended(_) | RuntimeError::NotFound(_)) => {}
             Err(error) => {
                 let text = format!("Cannot kill container {}: ", record.id);

@@ -116,7 +116,7 @@ impl Waiters {
         tell(&mut self.run, exit);
     }
 
-    /// Tells everybody.
+    /// Wakes all waiters.
     pub(crate) fn removed(&mut self, exit: &Exit) {
         tell(&mut self.removal, exit);
         self.exited(exit);

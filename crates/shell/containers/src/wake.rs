@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::task::Waker;
 use std::time::Duration;
 
-/// Wakes whoever waits with it. Once woken it stays so.
+/// Wakes all that wait with it. Once woken it stays so.
 #[derive(Debug)]
 pub(crate) struct Wake {
     event: OwnedFd,

@@ -67,7 +67,7 @@ impl Default for DefaultBridge {
     }
 }
 
-/// Everything the engine is told at its start.
+/// Everything the engine is given at its start.
 #[derive(Clone, Debug)]
 pub struct EngineConfig {
     /// `--owner`: whose the objects in the kernel are.

@@ -70,7 +70,7 @@ impl Engine {
         })
     }
 
-    /// Whether somebody else changed resolv.conf since we wrote it.
+    /// Whether resolv.conf was changed since we wrote it.
     fn user_owns_resolv_conf(&self, folder: &Path) -> bool {
         let read = |name: &str| fs::read(folder.join(name)).ok();
         match (read("resolv.conf"), read(WRITTEN)) {
@@ -97,7 +97,7 @@ impl Engine {
 }
 
 /// Writes a file in place. It is never emptied first: ext4 takes that for a replacement and writes
-/// it out at once, which costs milliseconds; and nobody is to read an empty file.
+/// it out at once, which costs milliseconds; and an empty file must not be read.
 fn overwrite(path: &Path, text: &str) -> io::Result<()> {
     let mut file = OpenOptions::new()
         .write(true)

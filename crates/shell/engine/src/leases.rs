@@ -2,7 +2,7 @@
 //! addresses that the user reserved.
 //!
 //! Both are stored. A lease is written when a name gets its address, and holds it against others as
-//! long as these find another; a reservation is never given to anybody but the name it is for.
+//! long as these find another; a reservation is given to no name but its own.
 
 use crate::state::NetworkState;
 use crate::{Engine, EngineError};
@@ -276,7 +276,7 @@ impl Engine {
         Ok(())
     }
 
-    /// Reserves an address for a name, or for whoever asks for it.
+    /// Reserves an address for a name, or for the container that asks for it.
     pub(crate) fn reserve_for(
         &self,
         reference: &str,

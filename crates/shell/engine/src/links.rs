@@ -23,7 +23,7 @@ impl Engine {
             .collect()
     }
 
-    /// Brings those that are linked to a sandbox in line with where it is now. What fails is told:
+    /// Brings those that are linked to a sandbox in line with where it is now. What fails is logged:
     /// the sandbox itself is as it should be.
     pub(crate) fn follow_target(&self, target: &SandboxId) {
         let linked: Vec<SandboxId> = {

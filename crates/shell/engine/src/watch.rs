@@ -228,7 +228,7 @@ impl Default for Manners {
 }
 
 impl Manners {
-    /// Takes longer and longer where somebody keeps undoing us.
+    /// Takes longer and longer where we are undone again and again.
     fn learn(&mut self, repaired: bool) {
         let calm = self.repaired.is_none_or(|at| at.elapsed() > CALM);
         if repaired {

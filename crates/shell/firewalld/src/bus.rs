@@ -21,7 +21,7 @@ const CONFIG: &str = "org.fedoraproject.FirewallD1.config";
 /// Docker's names.
 const ZONE: &str = "docker";
 const POLICY: &str = "docker-forwarding";
-/// By this, and not by the name, ours is told from Docker's own.
+/// By this, and not by the name, ours is distinguished from Docker's own.
 const MARK: &str = "made by Sealane";
 
 type Settings<'a> = HashMap<&'static str, Variant<'a>>;

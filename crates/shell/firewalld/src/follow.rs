@@ -17,12 +17,12 @@ const DEADLINE: Duration = Duration::from_secs(20);
 /// For a bus to greet, and to say whether firewalld is there.
 const GREETING: Duration = Duration::from_secs(5);
 
-/// Follows until nobody has orders any more.
+/// Follows until the last sender of orders is gone.
 pub(crate) fn run(mut orders: UnboundedReceiver<Letter>, shared: &Shared) {
     let event_loop = runtime::Builder::new_current_thread().enable_all().build();
     match event_loop {
         Ok(event_loop) => event_loop.block_on(serve(&mut orders, shared)),
-        // Whoever asks is told that nobody answers.
+        // The caller gets the error that firewalld does not answer.
         Err(error) => tracing::error!(%error, "firewalld is not followed"),
     }
 }
@@ -108,7 +108,7 @@ async fn follow(
     }
 }
 
-/// What firewalld has to be told again, as it let a deadline pass.
+/// What has to be set in firewalld again, as it let a deadline pass.
 #[derive(Debug, Default)]
 struct Owed {
     /// Since when; `None` if it has answered.

@@ -207,7 +207,7 @@ impl Letter {
     }
 
     fn answer_with(self, answer: Result<(), FirewalldError>) {
-        // Whoever has lost patience does not listen any more.
+        // A caller that has run out of time does not listen any more.
         drop(self.answer.send(answer));
     }
 }

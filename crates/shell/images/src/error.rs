@@ -58,7 +58,7 @@ pub enum ImageError {
 }
 
 impl ImageError {
-    /// The kind of failure, for whoever answers a request.
+    /// The kind of failure, for the answer to a request.
     pub fn class(&self) -> ErrorClass {
         match self {
             Self::NotFound(_) | Self::NoRoot(_) => ErrorClass::NotFound,

@@ -1,4 +1,4 @@
-//! Unpacking a layer, which was packed by someone we do not trust.
+//! Unpacking a layer, which is untrusted.
 //!
 //! Every path is resolved by the kernel inside the folder (`openat2` with `RESOLVE_IN_ROOT`), so
 //! neither `..` nor a link, old or just unpacked, leads out of it. The last part of a path is

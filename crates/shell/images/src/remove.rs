@@ -17,7 +17,7 @@ impl Images {
         users: &dyn Fn(&ImageId) -> Vec<ImageUser>,
     ) -> Result<Vec<Removed>> {
         let id = self.index().find(reference)?;
-        // Not under the lock: whoever answers may be waiting for this store.
+        // Not under the lock: what answers may be waiting for this store.
         let users = users(&id);
         let mut index = self.index();
         if index.find(reference)? != id {

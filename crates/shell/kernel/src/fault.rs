@@ -25,7 +25,7 @@ pub fn point(what: &str) {
     }
 }
 
-/// The same, for words that are only put together when somebody reads them.
+/// The same, for words that are only put together when they are read.
 pub(crate) fn point_at(what: impl FnOnce() -> String) {
     if let Some(hook) = HOOK.get_or_init(Hook::from_environment) {
         hook.pass(&what());

@@ -20,7 +20,7 @@ static TAKEN: AtomicBool = AtomicBool::new(false);
 /// afterwards there are none. They are closed in programs that are started.
 ///
 /// `count` is what the service manager said to this very process: numbers that it did not pass
-/// would be somebody else's.
+/// would be foreign descriptors.
 pub fn take(count: usize) -> io::Result<Vec<OwnedFd>> {
     if TAKEN.swap(true, Ordering::AcqRel) {
         return Ok(Vec::new());

@@ -1,4 +1,4 @@
-//! Which features the kernel has, found by trying: in a network namespace that nobody else sees and
+//! Which features the kernel has, found by trying: in a network namespace of its own
 //! that is gone when this returns.
 
 use crate::ack::errno;

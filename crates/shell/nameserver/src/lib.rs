@@ -1,6 +1,6 @@
 //! The resolvers of all sandboxes: one thread, one epoll loop, a UDP and a TCP socket per sandbox.
 //!
-//! What the answer is, `sealane_core::dns` says; here it is sent. What nobody here knows is
+//! What the answer is, `sealane_core::dns` says; here it is sent. What is not known here is
 //! relayed to the sandbox's upstreams, and remembered.
 //!
 //! May touch: the sockets it is given, sockets it opens to upstreams, the host's resolv.conf (to

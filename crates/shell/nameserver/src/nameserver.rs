@@ -15,7 +15,7 @@ use std::thread::{self, JoinHandle};
 
 /// The resolvers of all sandboxes. Its methods never wait for a query, nor a query for them.
 ///
-/// Zones and views are swapped: whoever asks after a method returned, is answered by what it set.
+/// Zones and views are swapped: a query that comes after a method returned is answered by what it set.
 /// The rest is done by the server's thread shortly after.
 pub struct Nameserver {
     shared: Arc<Shared>,

@@ -1,4 +1,4 @@
-//! Random numbers that nobody can guess: query ids are part of what tells a reply from a forgery.
+//! Random numbers that cannot be guessed: query ids are part of what tells a reply from a forgery.
 
 /// How many bytes are fetched at a time.
 const BYTES: usize = 4_096;

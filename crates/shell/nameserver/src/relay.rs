@@ -1,4 +1,4 @@
-//! The relay: asks upstreams for what nobody here knows, and hands back what they say.
+//! The relay: asks upstreams for what is not known here, and hands back what they say.
 //!
 //! A question under way is a [`Flight`], for all who ask it; its race says whom to ask when. Start
 //! at [`Relay::submit`]; what comes of it is in [`Relay::take_delivery`], now or later.

@@ -30,7 +30,7 @@ const BATCH: usize = 64;
 /// The largest message there is.
 const MAX_MESSAGE: usize = 65_535;
 
-/// The loop's own state; nobody else sees it.
+/// The loop's own state; no other thread sees it.
 pub(crate) struct Server {
     shared: Arc<Shared>,
     commands: Receiver<Command>,
@@ -71,7 +71,7 @@ impl Server {
         })
     }
 
-    /// Serves until it is told to stop.
+    /// Serves until it is stopped.
     pub(crate) fn run(mut self) {
         let mut ready = vec![];
         while !self.stopped {

@@ -26,7 +26,7 @@ pub struct SocketKind {
 }
 
 impl SandboxSockets {
-    /// The ports, UDP first. Whoever asks port 53 must be led here.
+    /// The ports, UDP first. Queries to port 53 must be led here.
     pub fn ports(&self) -> io::Result<(u16, u16)> {
         Ok((self.udp.local_addr()?.port(), self.tcp.local_addr()?.port()))
     }

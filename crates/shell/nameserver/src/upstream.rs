@@ -1,4 +1,4 @@
-//! Upstreams: whom a resolver asks what nobody on the sandbox's networks knows.
+//! Upstreams: the servers a resolver asks for what the sandbox's networks do not know.
 
 use crate::SocketKind;
 use rustix::fd::OwnedFd;

@@ -1,4 +1,4 @@
-//! Names that nobody here knows, asked of upstreams that behave as told.
+//! Names that are not known here, asked of upstreams that behave as a test says.
 
 #![allow(clippy::unwrap_used, reason = "a test fails by a panic")]
 
@@ -80,7 +80,7 @@ fn for_each_failure(check: impl Fn(&World)) {
             let times = times.unwrap_or_default();
             assert!((1..=2).contains(&times), "{manner:?}: {times}");
         }
-        // Nobody listens there at all.
+        // No socket listens there at all.
         let nobody = UdpSocket::bind("127.0.0.4:0")
             .unwrap()
             .local_addr()

@@ -52,7 +52,7 @@ impl Binder {
     }
 
     /// Binds a port and returns its socket, which is mute. `None` where the kernel does not have
-    /// the protocol, so that nobody else can have the port either.
+    /// the protocol, so that no other socket can have the port either.
     pub(crate) fn bind(
         self,
         protocol: Protocol,
@@ -119,7 +119,7 @@ fn open(
     net::bind(&socket, &address)?;
     match protocol {
         // Listening, if only for a moment, finds a listener that was bound just as leniently; and
-        // then nobody may be lenient towards us.
+        // then no other socket may be lenient towards us.
         Protocol::Tcp => {
             net::listen(&socket, BACKLOG)?;
             sockopt::set_socket_reuseaddr(&socket, false)?;
@@ -134,7 +134,7 @@ fn open(
 }
 
 /// The address to name when a dual-stack socket cannot be bound: the one of IPv4, unless only
-/// IPv6 has somebody else on the port.
+/// IPv6 has another socket on the port.
 fn culprit(protocol: Protocol, port: u16, error: Errno) -> IpAddr {
     let v4 = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
     let v4_is_free = || open(protocol, SocketAddr::new(v4, port), true, true).is_ok();

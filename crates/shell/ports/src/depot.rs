@@ -1,8 +1,8 @@
 //! Sockets of published ports in the keeping of the service manager: while the daemon is restarted
-//! nobody else can take a port.
+//! no other process can take a port.
 //!
 //! systemd keeps what it is sent with `FDSTORE=1` and passes it to the next start of the service
-//! (`FileDescriptorStoreMax=` in the unit). Where nobody keeps them, the ports are bound again.
+//! (`FileDescriptorStoreMax=` in the unit). Where they are not kept, the ports are bound again.
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::net::{SendAncillaryBuffer, SendAncillaryMessage, SendFlags, sendmsg};
@@ -32,7 +32,7 @@ pub struct Depot(Arc<Inner>);
 struct Inner {
     /// Where the service manager listens.
     manager: Option<UnixDatagram>,
-    /// What it kept from the last daemon and nobody has asked for yet.
+    /// What it kept from the last daemon and was not asked for yet.
     kept: Mutex<BTreeMap<String, OwnedFd>>,
 }
 
@@ -144,7 +144,7 @@ fn tell(manager: &UnixDatagram, text: &str, descriptor: Option<BorrowedFd<'_>>) 
     Ok(())
 }
 
-/// Waits until the manager has done what it was told: then it closes the pipe that it is sent.
+/// Waits until the manager has done what was asked of it: then it closes the pipe that it is sent.
 fn barrier(manager: &UnixDatagram) -> io::Result<()> {
     let (ours, theirs) = pipe_with(PipeFlags::CLOEXEC)?;
     tell(manager, "BARRIER=1", Some(theirs.as_fd()))?;

@@ -51,7 +51,7 @@ fn ten_thousand_ports_are_served_and_no_file_is_left_over_in_the_end() {
     });
 }
 
-/// With no file left, a peer is told so instead of being kept waiting, and the relay lives on.
+/// With no file left, a peer is turned away instead of being kept waiting, and the relay lives on.
 fn turned_away_when_files_run_out() {
     let limit = getrlimit(Resource::Nofile);
     let mut peer = {

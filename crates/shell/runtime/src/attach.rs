@@ -49,7 +49,7 @@ pub fn stdin_chunks(bytes: &[u8]) -> impl Iterator<Item = &[u8]> {
 
 /// A connection to a process's output and input.
 ///
-/// Whoever holds one must keep reading: conmon waits for its readers, and the container for it.
+/// The holder of one must keep reading: conmon waits for its readers, and the container for it.
 /// Dropping it ends the input of a process made with [`crate::Stdin::Once`].
 #[derive(Debug)]
 pub struct Attach {
@@ -133,7 +133,7 @@ pub(crate) fn resize(id: &Id, folder: &Folder, height: u16, width: u16) -> Resul
     let fifo = match open(&control, flags, Mode::empty()) {
         Ok(fifo) => fifo,
         Err(Errno::NOENT) => return Err(RuntimeError::NotFound(*id)),
-        // Nobody has it open for reading: conmon has ended.
+        // It is not open for reading: conmon has ended.
         Err(Errno::NXIO) => return Err(RuntimeError::Ended(*id)),
         Err(errno) => return Err(files::failed("open", &control)(errno.into())),
     };

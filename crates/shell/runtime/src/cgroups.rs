@@ -1,7 +1,7 @@
 //! The cgroups of containers and of their supervisors, in whatever hierarchies the host has.
 //!
 //! A container's cgroup is made by the OCI runtime; here its processes are listed and killed and
-//! its remains are taken away. conmon is moved out of the daemon's cgroup, so that whoever ends
+//! its remains are taken away. conmon is moved out of the daemon's cgroup, so that what ends
 //! the daemon by its cgroup, as systemd does, leaves the containers alone.
 
 use crate::{Result, RuntimeError, files};

@@ -89,7 +89,7 @@ pub enum RuntimeError {
 }
 
 impl RuntimeError {
-    /// The kind of failure, for whoever answers a request.
+    /// The kind of failure, for the answer to a request.
     pub fn class(&self) -> ErrorClass {
         match self {
             Self::Create(_) | Self::Start(_) | Self::Exec(_) if self.exit_code() != Some(128) => {

@@ -35,7 +35,7 @@ impl Identity {
     /// A handle to it; `None` if it has ended.
     pub(crate) fn open(&self) -> Option<OwnedFd> {
         let handle = pidfd_open(Pid::from_raw(self.pid)?, PidfdFlags::empty()).ok()?;
-        // Looked at after opening: the handle is that of whoever has the pid now.
+        // Looked at after opening: the handle is that of the process that has the pid now.
         self.is_alive().then_some(handle)
     }
 

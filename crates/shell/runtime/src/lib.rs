@@ -3,7 +3,7 @@
 //! May touch the exec root (bundles, exit files), the log files under the data root, the cgroups
 //! below its parent, and processes it started. It knows nothing of networks or images: it is
 //! given a network namespace and a root file system by path.
-//! A container outlives whoever made it: nothing here is held in memory only.
+//! A container outlives the daemon that made it: nothing here is held in memory only.
 //! Start at [`Runtime`].
 
 mod attach;

@@ -32,7 +32,7 @@ pub struct State {
 pub struct RunningExec {
     /// Its pid.
     pub pid: i32,
-    /// Its start time in clock ticks since boot; 0 if it had ended before anyone looked.
+    /// Its start time in clock ticks since boot; 0 if it had ended before it was looked at.
     pub start_time: u64,
     /// Its output and input; nothing it printed is missing.
     pub attach: Attach,

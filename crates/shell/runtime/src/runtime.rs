@@ -268,7 +268,7 @@ impl Runtime {
         Usage::read(&|file| self.cgroups.read(id, file))
     }
 
-    /// How a container ended, also while nobody watched; `None` while it lives.
+    /// How a container ended, also while no daemon watched; `None` while it lives.
     pub fn exit_code(&self, id: &Id) -> Result<Option<Exit>> {
         exits::of_container(&self.layout, id)
     }
@@ -277,7 +277,7 @@ impl Runtime {
     /// those that ended before.
     ///
     /// A container whose conmon ends before it is killed, and told of with the code 137. Of one
-    /// that is deleted before its end was told, nothing may be told.
+    /// that is deleted before its end was reported, nothing may be reported.
     pub fn watch_exits(&self) -> Result<Receiver<Exit>> {
         let exits = self.watchers.add(&self.layout)?;
         self.watch_execs()?;

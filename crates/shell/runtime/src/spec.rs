@@ -12,7 +12,7 @@ pub enum Stdin {
     Closed,
     /// Open until the first attached client ends its input or goes away.
     Once,
-    /// Open as long as the process lives, whoever attaches and goes.
+    /// Open as long as the process lives, however many clients attach and go.
     Open,
 }
 

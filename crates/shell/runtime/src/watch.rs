@@ -1,6 +1,6 @@
 //! Notice of ends: of processes by conmon's exit files, and of conmons that wrote none.
 //!
-//! A process whose conmon is gone has nobody to read its output or to learn its exit code. It is
+//! A process whose conmon is gone has no reader of its output or of its exit code. It is
 //! killed, and its exit file says 137.
 
 use crate::exits::{ExitOf, exec_file, of_container, of_exec};
@@ -41,7 +41,7 @@ pub(crate) struct Supervised {
     pub(crate) conmon: Identity,
 }
 
-/// Everyone who wants to know of ends. A watcher's thread ends with it.
+/// All watchers of ends. A watcher's thread ends with it.
 #[derive(Debug, Default)]
 pub(crate) struct Watchers(Mutex<Vec<Watcher>>);
 
@@ -58,7 +58,7 @@ struct Shared {
     layout: Arc<Layout>,
     epoll: OwnedFd,
     watched: Mutex<Watched>,
-    /// Set when nobody is told any more.
+    /// Set when ends are not reported any more.
     ended: AtomicBool,
 }
 

@@ -10,7 +10,7 @@ pub(crate) const FORMAT: u32 = 1;
 /// Why stored state cannot be used or changed. Whatever it is, nothing was changed.
 #[derive(Debug, Error)]
 pub enum StoreError {
-    /// Somebody else is at work there.
+    /// Another process is at work there.
     #[error(
         "another daemon{} uses {}; stop it, or choose another --data-root",
         process.map(|id| format!(" (process {id})")).unwrap_or_default(),

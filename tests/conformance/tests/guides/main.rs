@@ -1,6 +1,6 @@
 //! The guides in `docs/guides` are true: every command they show is run, and prints what they say.
 //!
-//! One test for each file, run from top to bottom on one fresh host. What a guide looks like is told
+//! One test for each file, run from top to bottom on one fresh host. The form of a guide is said
 //! at the end of `docs/guides/README.md`; reading one is in [`page`], comparing in [`output`].
 
 mod output;

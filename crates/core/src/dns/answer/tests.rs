@@ -1,4 +1,4 @@
-//! What is answered, read by somebody else's decoder; and that no input ends in a panic.
+//! What is answered, read by another decoder; and that no input ends in a panic.
 
 use super::*;
 use crate::dns::{Forwarding, NetworkView, Zone};

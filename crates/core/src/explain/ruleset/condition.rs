@@ -55,9 +55,9 @@ impl Walk<'_, '_> {
             Match::Icmp(ipv6) => {
                 self.packet.transport == Transport::Icmp && self.packet.is_ipv6() == *ipv6
             }
-            // Nobody asks about the discovery of neighbors.
+            // No question is about the discovery of neighbors.
             Match::Icmp6Type(_) => false,
-            // Whoever marks packets, these bear no mark.
+            // Marks are set by others, and these packets bear none.
             Match::Marked(mark) => mark.value == 0,
         })
     }

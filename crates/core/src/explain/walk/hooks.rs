@@ -167,7 +167,7 @@ impl Walk<'_, '_> {
                 let text = format!("it leaves with the source {source}");
                 self.tell_rules(HopKind::Masquerade, text, steps);
             }
-            // The source is chosen by whoever knows the outgoing link.
+            // The source is chosen where the outgoing link is known.
             Deed::Masquerade | Deed::SetPort => {}
         }
         Ok(())
@@ -232,7 +232,7 @@ impl Walk<'_, '_> {
     }
 
     pub(super) fn tell_rules(&mut self, kind: HopKind, text: String, rules: Vec<Step>) {
-        // Answers are told of only where they end.
+        // Answers are reported only where they end.
         if !self.answering || text.starts_with("dropped") {
             self.hops.push(Hop {
                 kind,

@@ -60,7 +60,7 @@ pub(crate) struct Config {
     pub(crate) raw_logs: bool,
     /// The oldest API version served.
     pub(crate) oldest_api: ApiVersion,
-    /// What the engine is told.
+    /// The engine's settings.
     pub(crate) engine: EngineConfig,
     /// Which OCI runtime to use.
     pub(crate) runtimes: Runtimes,
@@ -70,15 +70,15 @@ pub(crate) struct Config {
     pub(crate) cgroup_parent: Option<String>,
     /// Whether containers have an init process unless they say otherwise.
     pub(crate) init: bool,
-    /// Where metrics are told.
+    /// Where metrics are served.
     pub(crate) metrics: Option<SocketAddr>,
-    /// Where networks are told.
+    /// Where the state of networks is served.
     pub(crate) diagnosis: Option<SocketAddr>,
     /// What SIGHUP reads again.
     pub(crate) reloadable: Reloadable,
     /// What the operator should know: options without effect.
     pub(crate) notes: Vec<String>,
-    /// What is set and cannot be used, or is not: nobody asks for it yet.
+    /// What is set and cannot be used, or is not: no container asks for it yet.
     pub(crate) unready: Vec<String>,
 }
 

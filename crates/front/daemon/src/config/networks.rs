@@ -13,7 +13,7 @@ use std::path::Path;
 /// The smallest MTU that IPv4 knows.
 const SMALLEST_MTU: i64 = 68;
 
-/// Reads what the engine is told.
+/// Reads the engine's settings.
 pub(crate) fn engine(
     settings: &Settings,
     data_root: &Path,
@@ -34,7 +34,7 @@ pub(crate) fn engine(
         firewall_integration: firewall_integration(settings)?,
         policy: policy(settings)?,
         resolv_conf: settings.path("resolv-conf", "/etc/resolv.conf"),
-        // Whoever starts the daemon knows where it is.
+        // A path is relative to where the daemon is started.
         depot: Depot::default(),
     })
 }

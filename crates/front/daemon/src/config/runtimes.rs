@@ -21,7 +21,7 @@ pub(crate) struct Runtimes {
     pub(crate) unready: Vec<String>,
 }
 
-/// Reads which runtimes there are. One that is not installed harms nobody before it is asked for.
+/// Reads which runtimes there are. One that is not installed does no harm before it is asked for.
 pub(crate) fn runtimes(settings: &Settings) -> Result<Runtimes> {
     let mut runtimes = Runtimes::default();
     let mut faults = BTreeMap::new();

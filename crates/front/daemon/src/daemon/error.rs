@@ -53,7 +53,7 @@ pub(crate) enum DaemonError {
         /// Why not.
         source: io::Error,
     },
-    /// Somebody answers on the socket already.
+    /// Another daemon answers on the socket already.
     #[error("{} is served by another daemon; stop it, or use another -H", path.display())]
     SocketTaken {
         /// The socket.

@@ -1,4 +1,4 @@
-//! The daemon's log, text on standard error; and spans, where somebody collects them.
+//! The daemon's log, text on standard error; and spans, where they are collected.
 
 use super::spans::Spans;
 use sealane_engine::SPANS;

@@ -1,7 +1,7 @@
 //! `sealane daemon`: puts the parts together, serves until a signal, and ends in order.
 //!
 //! Start at [`run`]. Nothing is touched before the settings are checked; what is made then is made
-//! in the order the parts need each other, and undone by whoever made it.
+//! in the order the parts need each other, and undone by the part that made it.
 
 mod error;
 mod facts;

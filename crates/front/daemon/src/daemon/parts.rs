@@ -120,7 +120,7 @@ fn link_environment() -> bool {
 fn containers_config(config: &Config) -> ContainersConfig {
     ContainersConfig {
         data_root: config.data_root().into(),
-        // A reload may change the flag, so that whoever ends the daemon looks at it then.
+        // A reload may change the flag, so it is looked at when the daemon ends.
         live_restore: false,
         link_environment: link_environment(),
         init: config.init,

@@ -7,7 +7,7 @@ use sealane_kernel::passed;
 use std::env;
 use std::os::fd::OwnedFd;
 
-/// Where systemd wants to be told things.
+/// Where systemd takes notifications.
 const MANAGER: &str = "NOTIFY_SOCKET";
 
 /// A socket to serve.

@@ -26,7 +26,7 @@ const REQUESTS_AT_ONCE: usize = 2048;
 /// After so many further signals an end in order is given up.
 const IMPATIENCE: usize = 2;
 
-/// Runs a daemon until it is told to end.
+/// Runs a daemon until a signal ends it.
 pub(crate) fn serve(
     mut config: Config,
     matches: &ArgMatches,

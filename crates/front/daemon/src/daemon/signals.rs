@@ -1,4 +1,4 @@
-//! What the daemon is told by signals.
+//! What signals ask of the daemon.
 
 use std::io;
 use tokio::signal::unix::{Signal, SignalKind, signal};

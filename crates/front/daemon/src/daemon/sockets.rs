@@ -70,7 +70,7 @@ impl Sockets {
             fs::create_dir_all(folder).map_err(listen(&address))?;
         }
         remove_stale(path)?;
-        // Nobody gets in before the mode and the group are right.
+        // No client gets in before the mode and the group are right.
         let before = umask(Mode::RWXU | Mode::RWXG | Mode::RWXO);
         let bound = UnixListener::bind(path);
         umask(before);
@@ -143,7 +143,7 @@ pub(crate) fn refuse_taken(hosts: &[Host]) -> Result<()> {
     Ok(())
 }
 
-/// Removes a socket that nobody answers on any more, as a killed daemon leaves it.
+/// Removes a socket without a listener, as a killed daemon leaves it.
 fn remove_stale(path: &Path) -> Result<()> {
     let Ok(found) = fs::symlink_metadata(path) else {
         return Ok(());

@@ -55,7 +55,7 @@ fn dimension(query: &Query, key: &str, word: &str) -> Result<u16, ApiError> {
         return Err(refused("invalid syntax"));
     }
     let number: u32 = text.parse().map_err(|_| refused("value out of range"))?;
-    // The kernel has 16 bits for it; nobody's terminal is larger.
+    // The kernel has 16 bits for it; no terminal is larger.
     Ok(u16::try_from(number).unwrap_or(u16::MAX))
 }
 

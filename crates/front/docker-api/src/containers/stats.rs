@@ -11,7 +11,7 @@ use sealane_containers::{CpuUsage, LinkCounters, Stats, Usage};
 use serde_json::{Map, Value, json};
 use std::time::Duration;
 
-/// How often usage is told, and how far apart the two looks are that a load is computed from.
+/// How often usage is sent, and how far apart the two looks are that a load is computed from.
 const INTERVAL: Duration = Duration::from_secs(1);
 /// What Docker says where there is no time.
 const NEVER: &str = "0001-01-01T00:00:00Z";
@@ -42,7 +42,7 @@ async fn look(call: &Call, name: String) -> Result<Stats, ApiError> {
     call.blocking(move |api| look(api)).await
 }
 
-/// The first is told at once, without one before it; clients wait for the second.
+/// The first is sent at once, without one before it; clients wait for the second.
 fn as_stream(call: Call, first: Stats) -> Response {
     let version = call.version;
     let id = first.id.to_string();

@@ -24,7 +24,7 @@ impl From<ImageError> for ApiError {
     }
 }
 
-/// Tells everybody what happened to an image.
+/// Publishes what happened to an image.
 fn publish(api: &Api, action: &str, id: &str, name: &str) {
     let attributes = BTreeMap::from([("name".into(), name.into())]);
     api.events.publish(EventKind::Image, action, id, attributes);

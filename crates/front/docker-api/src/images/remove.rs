@@ -36,7 +36,7 @@ pub(crate) async fn remove(call: Call, name: String) -> Result<Response, ApiErro
     Ok(respond::ok(&lines))
 }
 
-/// Removes the images that have no name, or with `dangling=false` those that nobody uses.
+/// Removes the images that have no name, or with `dangling=false` those that are not in use.
 pub(crate) async fn prune(call: Call) -> Result<Response, ApiError> {
     call.requires(25, "POST /images/prune")?;
     let filters = Filters::of(&call.query, &["dangling", "label", "label!", "until"])?;

@@ -25,7 +25,7 @@ const HEAD_TIMEOUT: Duration = Duration::from_secs(60);
 /// How long to wait when the host has no file descriptor left for another connection.
 const EXHAUSTED_PAUSE: Duration = Duration::from_millis(100);
 
-/// What is told.
+/// What is reported.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Monitor {
     /// `/metrics`

@@ -46,7 +46,7 @@ pub(crate) async fn list(call: Call) -> Result<Response, ApiError> {
     Ok(respond::ok(&list))
 }
 
-/// The networks with their endpoints, as clients before 1.28 were told.
+/// The networks with their endpoints, as clients before 1.28 saw them.
 fn views(api: &Api, chosen: &Chosen) -> Result<Vec<NetworkView>, ApiError> {
     let networks = api.engine.networks();
     let taken = networks

@@ -28,7 +28,7 @@ struct Chosen {
     until: Option<Timestamp>,
 }
 
-/// Removes every user-made network that nobody is on.
+/// Removes every user-made network without endpoints.
 pub(crate) async fn prune(call: Call) -> Result<Response, ApiError> {
     call.requires(25, "POST /networks/prune")?;
     let filters = Filters::of(&call.query, &["label", "label!", "until"])?;

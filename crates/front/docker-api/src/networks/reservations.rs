@@ -15,7 +15,7 @@ use std::net::IpAddr;
 struct Body {
     #[serde(deserialize_with = "nullable")]
     address: String,
-    /// The container's name; empty for whoever asks for the address.
+    /// The container's name; empty for the one that asks for the address.
     #[serde(deserialize_with = "nullable")]
     name: String,
 }

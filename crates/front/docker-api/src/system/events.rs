@@ -121,7 +121,7 @@ fn until_then(
 }
 
 impl Format {
-    /// The format that a client asks for; older ones were told plain JSON.
+    /// The format that a client asks for; older ones got plain JSON.
     fn of(headers: &HeaderMap, version: ApiVersion) -> Self {
         let accepts = headers
             .get_all(ACCEPT)

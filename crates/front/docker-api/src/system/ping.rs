@@ -11,7 +11,7 @@ pub(crate) fn ping(head: bool) -> Response {
     let no_cache = HeaderValue::from_static("no-cache, no-store, must-revalidate");
     headers.insert(CACHE_CONTROL, no_cache);
     headers.insert(PRAGMA, HeaderValue::from_static("no-cache"));
-    // The classic builder: asked to build, it is told by one request that there is none.
+    // The classic builder: asked to build, it finds by one request that there is none.
     headers.insert(
         HeaderName::from_static("builder-version"),
         HeaderValue::from_static("1"),

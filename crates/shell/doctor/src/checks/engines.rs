@@ -36,7 +36,7 @@ const ENGINES: [Engine; 3] = [
     },
 ];
 
-/// Whether somebody else makes container networks here.
+/// Whether another engine makes container networks here.
 pub(super) fn engines(host: &Host, daemon: Option<&Daemon>) -> Vec<Verdict> {
     let others = ENGINES.iter().filter_map(|engine| {
         let seen = engine.seen(&host.links, &host.chains)?;

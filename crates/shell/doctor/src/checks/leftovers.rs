@@ -1,9 +1,9 @@
-//! What is on the host and nobody wants, and what is wanted and not there.
+//! What is on the host and unwanted, and what is wanted and not there.
 
 use super::{Verdict, listed, ok, warn};
 use crate::{Daemon, Host};
 
-/// So many lines are told; the rest is counted.
+/// So many lines are shown; the rest is counted.
 const LINES: usize = 5;
 
 /// Whether the host is as its daemon wants it; without a daemon, whether one left things behind.

@@ -28,7 +28,7 @@ pub(crate) struct Verdict {
 /// A check.
 pub(crate) type Check = fn(&Host, Option<&Daemon>) -> Vec<Verdict>;
 
-/// All of them, by name, in the order they are told.
+/// All of them, by name, in the order they are shown.
 pub(crate) const ALL: [(&str, Check); 16] = [
     ("kernel", features::kernel),
     ("forwarding", forwarding::forwarding),

@@ -1,4 +1,4 @@
-//! What the daemon was told to use and cannot.
+//! What the daemon is set to use and cannot.
 
 use super::{Verdict, ok, or_else, warn};
 use crate::{Daemon, Host};

@@ -40,7 +40,7 @@ const INTERVAL_END: u32 = 1;
 /// How many bits of a concatenation's type number each field takes (nft's `TYPE_BITS`).
 pub(super) const TYPE_BITS: u32 = 6;
 
-/// The flags, key type and data type by which a set is told from one that differs.
+/// The flags, key type and data type by which a set is distinguished from one that differs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Shape {
     pub(crate) flags: u32,

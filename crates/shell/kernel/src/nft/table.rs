@@ -137,8 +137,8 @@ pub(crate) fn kept_sets<'a>(
     present.sets.iter().filter(kept)
 }
 
-/// Whether a table is as we made it: its fingerprint, and that nobody took rules or sets away or
-/// put some in between.
+/// Whether a table is as we made it: its fingerprint, and that no rules or sets were taken away or
+/// put in between.
 pub(crate) fn matches(table: &Table, present: &Present) -> io::Result<bool> {
     let fingerprint = fingerprint(table)?;
     let tagged = present.chains.iter().any(|chain| {

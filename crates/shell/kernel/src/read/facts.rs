@@ -241,7 +241,7 @@ impl Kernel {
         Ok(named.collect())
     }
 
-    /// Whether a namespace has a link of this name, whoever made it.
+    /// Whether a namespace has a link of this name, ours or foreign.
     pub fn link_exists(&self, netns: Netns, name: &InterfaceName) -> io::Result<bool> {
         let channel = self.channel(netns)?;
         let socket = channel.route();

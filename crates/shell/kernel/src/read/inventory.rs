@@ -1,4 +1,4 @@
-//! What there is on the host, whoever made it: links, chains, the ways out. For people who look
+//! What there is on the host, ours and foreign: links, chains, the ways out. For people who look
 //! for what is in the way; no plan depends on it.
 
 use super::{address, link, parse};

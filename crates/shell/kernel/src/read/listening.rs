@@ -116,7 +116,7 @@ fn takes(bound: BoundSocket, to: SocketAddr) -> bool {
     bound.to.port() == to.port() && (every || bound.to.ip() == to.ip())
 }
 
-/// SCTP has no list by netlink that could be told apart by address: its table has the ports.
+/// SCTP has no list by netlink that could be sorted by address: its table has the ports.
 fn sctp_table() -> io::Result<String> {
     match fs::read_to_string("/proc/thread-self/net/sctp/eps") {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(String::new()),

@@ -22,7 +22,7 @@ pub(crate) enum Manner {
     Silent,
     /// Says over UDP that it has more to say than fits.
     Truncate(Ipv4Addr),
-    /// Lets somebody else speak first, who does not know the id or the question.
+    /// Lets a forger speak first, who does not know the id or the question.
     Forged(Ipv4Addr),
     /// Says nothing over UDP, and hangs up over TCP.
     HangUp,

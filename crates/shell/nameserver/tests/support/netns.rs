@@ -1,4 +1,4 @@
-//! Network namespaces that nobody else is in.
+//! Network namespaces of their own.
 
 use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 use std::fs::File;

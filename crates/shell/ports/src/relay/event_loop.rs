@@ -164,7 +164,7 @@ impl EventLoop {
 }
 
 /// Once it is closed, the kernel remembers a connection for a minute. It has this from the
-/// listener, which is strict, and would keep everybody from the port for as long.
+/// listener, which is strict, and would keep all others from the port for as long.
 fn let_port_be_bound(connection: &OwnedFd) {
     if let Err(error) = sockopt::set_socket_reuseaddr(connection, true) {
         tracing::debug!(%error, "a port may be taken for a minute after its release");

@@ -159,7 +159,7 @@ impl Drop for Relay {
     }
 }
 
-/// A port that is served. Its socket is held under the lock only, so that whoever removes the
+/// A port that is served. Its socket is held under the lock only, so that the one that removes the
 /// port closes it.
 #[derive(Debug)]
 struct Port {

@@ -44,7 +44,7 @@ struct End {
     unsent: Vec<u8>,
     /// Whether nothing more will come from it.
     ended: bool,
-    /// Whether it was told that nothing more will come.
+    /// Whether the end was passed on to it.
     told: bool,
 }
 

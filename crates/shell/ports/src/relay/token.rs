@@ -9,7 +9,7 @@ const NUMBER: u64 = (1 << KIND_SHIFT) - 1;
 /// What an event is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Token {
-    /// Somebody wants the thread's attention.
+    /// The thread has been woken.
     Waker,
     /// A peer came to the port with this socket.
     Port(RawFd),

@@ -90,7 +90,7 @@ pub(crate) fn echo(address: impl ToSocketAddrs, greeting: &'static str) -> Socke
     address
 }
 
-/// What a server says to somebody who only listens.
+/// What a server says to a client that only listens.
 pub(crate) fn ask(address: impl ToSocketAddrs) -> String {
     let mut stream = TcpStream::connect(address).unwrap();
     stream.shutdown(std::net::Shutdown::Write).unwrap();

@@ -82,7 +82,7 @@ impl Programs {
     }
 }
 
-/// A descriptor as programs are told of it.
+/// A descriptor as programs are given it.
 fn number(descriptor: &OwnedFd) -> String {
     descriptor.as_raw_fd().to_string()
 }

@@ -64,7 +64,7 @@ fn a_missing_or_broken_program_is_named() {
 #[test]
 fn crun_does_it_too() {
     on_stage(concat!(module_path!(), "::crun_does_it_too"), |stage| {
-        // It refuses hybrid cgroups; nobody outside this mount namespace sees them go.
+        // It refuses hybrid cgroups; outside this mount namespace they stay.
         const HYBRID: &str = "/sys/fs/cgroup/unified";
         if fs::read_to_string("/proc/self/mountinfo")
             .unwrap()

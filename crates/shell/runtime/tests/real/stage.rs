@@ -38,7 +38,7 @@ pub(crate) fn on_stage(path: &str, test: impl FnOnce(Stage)) {
             "--kill-child",
             "--mount-proc",
         ])
-        // Process 1 is a shell, which reaps whoever lost its parent, as an init does.
+        // Process 1 is a shell, which reaps processes that lost their parent, as an init does.
         .args(["sh", "-c", "\"$@\"; exit $?", "sh"])
         .arg(std::env::current_exe().unwrap())
         .args([name, "--exact", "--nocapture", "--test-threads=1"])

@@ -125,7 +125,7 @@ fn remove_networks(purge: &Purge, store: Arc<Store>, left: &mut Vec<String>) {
         userland_proxy: false,
         nameserver: NameserverConfig::default(),
         host_gateway: Vec::new(),
-        // What it was told is to be taken back.
+        // What was set there is to be taken back.
         firewall_integration: true,
         policy: sealane_core::model::Policy::default(),
         resolv_conf: "/etc/resolv.conf".into(),
