@@ -2,7 +2,7 @@
 //!
 //! Reads the model; writes nothing. Start at [`Parent::of`].
 
-use crate::model::{InterfaceName, InvalidInterfaceName, Network};
+use crate::model::{InterfaceName, InvalidInterfaceName, Network, parse_flag};
 use crate::plan::{Key, Link, LinkKind, Netns, Object, Plan, Upper};
 use thiserror::Error;
 
@@ -137,13 +137,12 @@ impl Parent {
 
 /// The link of the host by which it reaches the endpoints of a network, if that is asked for.
 pub fn shim(network: &Network) -> Result<Option<InterfaceName>, InvalidParent> {
-    match network.option(HOST_ACCESS).unwrap_or_default() {
-        "1" | "t" | "T" | "true" | "TRUE" | "True" => {
-            Ok(Some(InterfaceName::from_id("sh-", &network.id, 12)))
-        }
-        "" | "0" | "f" | "F" | "false" | "FALSE" | "False" => Ok(None),
-        other => Err(InvalidParent::HostAccess(other.into())),
+    let value = network.option(HOST_ACCESS).unwrap_or_default();
+    if value.is_empty() {
+        return Ok(None);
     }
+    let wanted = parse_flag(value).ok_or_else(|| InvalidParent::HostAccess(value.into()))?;
+    Ok(wanted.then(|| InterfaceName::from_id("sh-", &network.id, 12)))
 }
 
 #[cfg(test)]

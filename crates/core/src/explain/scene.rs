@@ -3,10 +3,10 @@
 use super::host::{HostFacts, Listening};
 use super::ruleset::Ruleset;
 use super::stack::Stack;
-use crate::drivers::bridge::segment_bridge;
-use crate::model::{InterfaceName, Network, NetworkId, Sandbox, SandboxId};
+use crate::drivers::{Driven, Networks};
+use crate::model::{InterfaceName, Sandbox, SandboxId};
 use crate::plan::{Key, LinkKind, Netns, Object, Plan, Upper};
-use crate::scopes::{DriverOptions, TABLE, USER_TABLE};
+use crate::scopes::{TABLE, USER_TABLE};
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -21,7 +21,7 @@ pub struct World<'a> {
     /// The sandboxes that exist.
     pub sandboxes: &'a BTreeMap<SandboxId, Arc<Sandbox>>,
     /// The networks that exist.
-    pub networks: &'a BTreeMap<NetworkId, Arc<Network>>,
+    pub networks: &'a Networks,
     /// Whether the daemon relays what the kernel cannot translate.
     pub relays: bool,
     /// Whether something receives at an address.
@@ -40,7 +40,7 @@ pub(super) struct Scene<'a> {
     /// The links that sit on others.
     pub(super) uppers: Vec<UpperLink<'a>>,
     /// What the networks' devices are called by people.
-    devices: BTreeMap<String, &'a Network>,
+    devices: BTreeMap<String, &'a Driven>,
 }
 
 /// The port of a bridge that a sandbox's link is plugged into.
@@ -135,7 +135,7 @@ impl<'a> Scene<'a> {
     }
 
     /// The network of a device, or of a link in a sandbox.
-    pub(super) fn network(&self, device: &str) -> Option<&'a Network> {
+    pub(super) fn network(&self, device: &str) -> Option<&'a Driven> {
         self.devices.get(device).copied()
     }
 
@@ -182,15 +182,19 @@ impl<'a> Scene<'a> {
 fn first_bridges<'a>(world: World<'a>) -> BTreeMap<InterfaceName, &'a str> {
     let mut firsts = BTreeMap::new();
     for network in world.networks.values() {
-        let Ok(DriverOptions::Bridge(options)) = DriverOptions::of(network) else {
+        let devices = network.settings().devices(network);
+        let Some((first, further)) = devices.split_first() else {
             continue;
         };
-        let first = Key::Link(Netns::Host, options.device.clone());
+        let first = Key::Link(Netns::Host, first.clone());
         let Some((Key::Link(_, first), _)) = world.plan.objects().get_key_value(&first) else {
             continue;
         };
-        let further = (1..=network.segments).map(|n| segment_bridge(network, &options, n));
-        firsts.extend(further.map(|bridge| (bridge, first.as_str())));
+        firsts.extend(
+            further
+                .iter()
+                .map(|bridge| (bridge.clone(), first.as_str())),
+        );
     }
     firsts
 }
@@ -238,12 +242,10 @@ fn uppers(plan: &Plan) -> Vec<UpperLink<'_>> {
     uppers
 }
 
-fn devices(networks: &BTreeMap<NetworkId, Arc<Network>>) -> BTreeMap<String, &Network> {
-    let mut devices = BTreeMap::new();
-    for network in networks.values() {
-        if let Ok(DriverOptions::Bridge(options)) = DriverOptions::of(network) {
-            devices.insert(options.device.to_string(), network.as_ref());
-        }
-    }
-    devices
+fn devices(networks: &Networks) -> BTreeMap<String, &Driven> {
+    let networks = networks.values().map(AsRef::as_ref);
+    let device = |network: &'_ Driven| Some(network.settings().device()?.to_string());
+    networks
+        .filter_map(|network| Some((device(network)?, network)))
+        .collect()
 }

@@ -1,8 +1,9 @@
 use super::*;
 use crate::drivers::bridge::options;
 use crate::drivers::bridge::tests::{endpoint, facts, network};
+use crate::drivers::{Driven, Networks};
 use crate::model::{
-    DriverKind, Endpoint, EndpointSpec, Facts, InterfaceName, NameserverConfig, Network, NetworkId,
+    DriverName, Endpoint, EndpointSpec, Facts, InterfaceName, NameserverConfig, Network,
     PortMapping, Protocol, Sandbox, SandboxId, UsersDevice, derive_id,
 };
 use crate::nft::{Family, HookPoint};
@@ -15,7 +16,7 @@ use std::sync::Arc;
 
 /// Two networks, a container on each; that on the first one publishes its port 80.
 struct Town {
-    networks: BTreeMap<NetworkId, Arc<Network>>,
+    networks: Networks,
     sandboxes: BTreeMap<SandboxId, Arc<Sandbox>>,
     host: HostFacts,
     /// What is taken away from the plan.
@@ -47,7 +48,7 @@ impl Town {
         town.settle("db", &green, 2, &[]);
         town.networks = [blue, green]
             .into_iter()
-            .map(|network| (network.id, Arc::new(network)))
+            .map(|network| (network.id, Arc::new(Driven::of(network).unwrap())))
             .collect();
         town
     }
@@ -85,7 +86,9 @@ impl Town {
     fn with(mut self, name: &str, change: impl Fn(&mut Network)) -> Self {
         for network in self.networks.values_mut() {
             if network.spec.name == name {
-                change(Arc::make_mut(network));
+                let mut changed = Network::clone(network);
+                change(&mut changed);
+                *network = Arc::new(Driven::of(changed).unwrap());
             }
         }
         self
@@ -98,10 +101,10 @@ impl Town {
         };
         let mut whole = plan_host(&facts, (true, false));
         for network in self.networks.values() {
-            whole.merge(plan_network(network, &facts).unwrap());
+            whole.merge(plan_network(network, &facts));
         }
         for sandbox in self.sandboxes.values() {
-            whole.merge(plan_sandbox(sandbox, &self.networks, &facts).unwrap());
+            whole.merge(plan_sandbox(sandbox, &self.networks, &facts));
         }
         let mut plan = Plan::default();
         for (key, object) in whole.objects() {
@@ -404,7 +407,7 @@ fn an_address_that_nobody_has_is_told() {
 #[test]
 fn a_parent_and_the_links_on_it_are_apart() {
     let macvlan = |network: &mut Network| {
-        network.spec.driver = DriverKind::Macvlan;
+        network.spec.driver = DriverName::known("macvlan");
         network.spec.options = BTreeMap::from([("parent".into(), "eth0".into())]);
         network.users_device = Some(UsersDevice::default());
     };

@@ -4,8 +4,8 @@ use super::host::HostRoute;
 use super::packet::Packet;
 use super::ruleset::Step;
 use super::scene::Scene;
-use crate::drivers::bridge::BridgeOptions;
-use crate::model::{Network, PortMapping, SandboxId};
+use crate::drivers::Driven;
+use crate::model::{PortMapping, SandboxId};
 use crate::scopes::set;
 use std::net::{IpAddr, SocketAddr};
 
@@ -22,12 +22,7 @@ pub(super) fn dropped(
     reason + &published_as(scene, packet)
 }
 
-fn between(
-    packet: &Packet,
-    from: Option<&Network>,
-    to: Option<&Network>,
-    steps: &[Step],
-) -> String {
+fn between(packet: &Packet, from: Option<&Driven>, to: Option<&Driven>, steps: &[Step]) -> String {
     match (from, to) {
         (Some(from), Some(to)) if from.id == to.id => within(from),
         (Some(from), _) if from.spec.internal => {
@@ -48,16 +43,12 @@ fn between(
     }
 }
 
-fn within(network: &Network) -> String {
-    let name = &network.spec.name;
-    match BridgeOptions::of(network) {
-        Ok(options) if !options.icc => {
-            format!(
-                "network {name} has icc=false: its containers see only each other's published ports"
-            )
-        }
-        Ok(_) | Err(_) => format!("network {name} does not let its containers see each other"),
-    }
+fn within(network: &Driven) -> String {
+    format!(
+        "network {} {}",
+        network.spec.name,
+        network.settings().why_apart()
+    )
 }
 
 fn by_rule(packet: &Packet, steps: &[Step]) -> String {
@@ -174,7 +165,7 @@ pub(super) fn no_route_in(scene: &Scene<'_>, id: SandboxId, to: IpAddr) -> Strin
     }
 }
 
-fn networks_of<'a>(scene: &Scene<'a>, id: SandboxId) -> Vec<&'a Network> {
+fn networks_of<'a>(scene: &Scene<'a>, id: SandboxId) -> Vec<&'a Driven> {
     let sandbox = scene.world.sandboxes.get(&id);
     let joined = sandbox
         .into_iter()

@@ -2,6 +2,7 @@
 //!
 //! A value that can be wrong is a type that cannot: [`InterfaceName`], [`Id`], [`Mac`].
 
+mod driver_name;
 mod endpoint;
 mod error_class;
 mod facts;
@@ -14,6 +15,7 @@ mod owner;
 mod port;
 mod sandbox;
 
+pub use driver_name::{DriverName, InvalidDriverName};
 pub use endpoint::{ENDPOINT_SYSCTLS, Endpoint, EndpointSpec};
 pub use error_class::ErrorClass;
 pub use facts::{Facts, Mark, Policy};
@@ -22,7 +24,8 @@ pub use interface_name::{InterfaceName, InvalidInterfaceName};
 pub use lease::{Lease, Reservation};
 pub use mac::{InvalidMac, Mac};
 pub use network::{
-    DNS, DriverKind, IpamSpec, Network, NetworkSpec, Scope, SubnetSpec, UsersDevice,
+    DNS, INTERFACE_PREFIX, IpamSpec, Network, NetworkSpec, Scope, SubnetSpec, UsersDevice,
+    parse_flag,
 };
 pub use owner::{InvalidOwner, Owner};
 pub use port::{PortMapping, PortRequest, Protocol};

@@ -1,49 +1,11 @@
 //! Networks: what was asked for, and what was made of it.
 
-use super::NetworkId;
+use super::{DriverName, NetworkId};
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::fmt;
 use std::net::IpAddr;
-
-/// Which driver plans a network.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum DriverKind {
-    /// A bridge on the host, with NAT to the outside.
-    Bridge,
-    /// The host's own network stack.
-    Host,
-    /// No network but loopback.
-    Null,
-    /// Hardware addresses of their own on the wire of a link of the host.
-    Macvlan,
-    /// Addresses on the wire of a link of the host, behind its hardware address.
-    Ipvlan,
-}
-
-impl DriverKind {
-    /// Whether ports of its endpoints are published on the host.
-    pub fn publishes(self) -> bool {
-        match self {
-            Self::Bridge => true,
-            Self::Host | Self::Null | Self::Macvlan | Self::Ipvlan => false,
-        }
-    }
-}
-
-impl fmt::Display for DriverKind {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Bridge => "bridge",
-            Self::Host => "host",
-            Self::Null => "null",
-            Self::Macvlan => "macvlan",
-            Self::Ipvlan => "ipvlan",
-        })
-    }
-}
 
 /// How far a network reaches.
 #[derive(
@@ -97,7 +59,7 @@ pub struct NetworkSpec {
     /// The name.
     pub name: String,
     /// The driver.
-    pub driver: DriverKind,
+    pub driver: DriverName,
     /// How far it reaches.
     pub scope: Scope,
     /// No way out, and no way in.
@@ -125,6 +87,18 @@ pub struct NetworkSpec {
 /// The option `dns`: the servers that the resolver asks for containers of the network that name
 /// none themselves, separated by commas.
 pub const DNS: &str = "dns";
+/// `com.docker.network.container_iface_prefix`: what links in containers are called, before a
+/// number.
+pub const INTERFACE_PREFIX: &str = "com.docker.network.container_iface_prefix";
+
+/// Reads a truth value in the spellings that Docker takes.
+pub fn parse_flag(value: &str) -> Option<bool> {
+    match value {
+        "1" | "t" | "T" | "true" | "TRUE" | "True" => Some(true),
+        "0" | "f" | "F" | "false" | "FALSE" | "False" => Some(false),
+        _ => None,
+    }
+}
 
 /// A network that exists: every subnet chosen, every gateway known.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -2,6 +2,7 @@
 
 use super::addresses::{gateway, only_v4, only_v6, reserve_address};
 use super::{NetworkState, Refusal, Snapshot, driver};
+use crate::drivers::Driven;
 use crate::ipam::Pool;
 use crate::model::{Endpoint, Network, NetworkId, Sandbox};
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
@@ -16,7 +17,7 @@ pub type Conformed = (Arc<Sandbox>, Arc<Sandbox>);
 impl Snapshot {
     /// Has another version in the place of a network: its pools are made anew, with the addresses
     /// that its members have.
-    pub fn replace_network(&mut self, network: &Arc<Network>) -> Result<(), Refusal> {
+    pub fn replace_network(&mut self, network: &Arc<Driven>) -> Result<(), Refusal> {
         let pools = self.pools_with_members(network)?;
         self.alter(&network.id, |found| {
             found.network = network.clone();
@@ -120,7 +121,7 @@ fn conform(
         }
         None => {}
     }
-    let has_gateway = driver::offer(&found.network)?.has_gateway;
+    let has_gateway = driver::has_gateway(&found.network);
     let routes = |address: Option<IpNet>| {
         gateway(&found.network, address.filter(|_| has_gateway)).map(IpNet::from)
     };

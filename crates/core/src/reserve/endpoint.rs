@@ -1,12 +1,13 @@
 //! An endpoint with everything that it has: chosen before anything is planned.
 
 use super::addresses::{gateway, only_v4, only_v6, reserve_addresses};
-use super::driver::{self, Offer};
+use super::driver::{has_gateway, per_device};
 use super::{Refusal, Snapshot};
-use crate::drivers::bridge::options::PREFIX;
+use crate::drivers::Driven;
 use crate::ipam::ReserveError;
 use crate::model::{
-    Endpoint, EndpointSpec, InterfaceName, Mac, Network, NetworkId, Sandbox, SandboxId,
+    Endpoint, EndpointSpec, INTERFACE_PREFIX, InterfaceName, Mac, Network, NetworkId, Sandbox,
+    SandboxId,
 };
 use ipnet::IpNet;
 use std::collections::BTreeSet;
@@ -36,29 +37,30 @@ impl Snapshot {
         &mut self,
         joining: &Joining<'_>,
         now: Duration,
-    ) -> Result<(Arc<Network>, Endpoint), Refusal> {
+    ) -> Result<(Arc<Driven>, Endpoint), Refusal> {
         let Joining { sandbox, spec, .. } = *joining;
         let network = self.find_settled(joining.network)?.network.clone();
         check_joining(sandbox, &network, spec)?;
-        let offer = driver::offer(&network)?;
         let interface = interface(sandbox, &network, spec)?;
         let id = Endpoint::id_of(&sandbox.id, &network.id);
         let Some(found) = self.contents(&network.id) else {
             return Err(Refusal::NoNetwork(joining.network.into()));
         };
         let (v4, v6) = reserve_addresses(found, sandbox, spec, now)?;
-        let per_device = offer.per_device;
-        let segment = per_device.map_or(0, |ports| found.segment(ports).0);
+        let segment = per_device(&network).map_or(0, |ports| found.segment(ports).0);
         let own_mac = found.own_mac(&sandbox.name);
         let own_mac = own_mac.filter(|mac| !found.has_mac(*mac));
-        let mac = mac(&offer, spec.mac.or(own_mac), || Mac::from_id(&id));
+        let mac = match network.driver().has_macs() {
+            true => spec.mac.or(own_mac).unwrap_or_else(|| Mac::from_id(&id)),
+            false => Mac::NONE,
+        };
         found.enter(sandbox.id, mac, segment);
-        let alias = match offer.aliases && v4.is_some() {
+        let alias = match network.settings().aliases() && v4.is_some() {
             true => self.take_alias(id),
             false => None,
         };
         let routes = |address: Option<IpNet>| {
-            let address = address.filter(|_| offer.has_gateway);
+            let address = address.filter(|_| has_gateway(&network));
             gateway(&network, address).map(IpNet::from)
         };
         let endpoint = Endpoint {
@@ -146,9 +148,7 @@ impl Snapshot {
         let Some(found) = self.network(network) else {
             return false;
         };
-        let per_device = driver::offer(&found.network).ok();
-        let per_device = per_device.and_then(|offer| offer.per_device);
-        per_device.is_some_and(|ports| !found.segment(ports).1)
+        per_device(&found.network).is_some_and(|ports| !found.segment(ports).1)
     }
 }
 
@@ -192,13 +192,6 @@ pub fn endpoint_faults(network: &Network, spec: &EndpointSpec) -> Vec<String> {
     faults
 }
 
-fn mac(offer: &Offer, chosen: Option<Mac>, derived: impl FnOnce() -> Mac) -> Mac {
-    match offer.has_macs {
-        true => chosen.unwrap_or_else(derived),
-        false => Mac::NONE,
-    }
-}
-
 /// The name asked for, or the first that is free with the network's prefix.
 fn interface(
     sandbox: &Sandbox,
@@ -216,7 +209,9 @@ fn interface(
         }
         return InterfaceName::try_from(name.as_str()).map_err(Refusal::Interface);
     }
-    let prefix = network.option(PREFIX).filter(|prefix| !prefix.is_empty());
+    let prefix = network
+        .option(INTERFACE_PREFIX)
+        .filter(|prefix| !prefix.is_empty());
     let prefix = prefix.unwrap_or("eth");
     let free = (0..=taken.len())
         .map(|n| format!("{prefix}{n}"))

@@ -31,7 +31,7 @@ impl Index {
         for (subnet, _) in &state.pools {
             self.subnets.insert((*subnet, network.id));
         }
-        for link in driver::links(network) {
+        for link in network.settings().links(network) {
             self.links.insert((link, network.id));
         }
         if !state.phase.is_there() {
@@ -53,7 +53,7 @@ impl Index {
         for (subnet, _) in &state.pools {
             self.subnets.remove(&(*subnet, network.id));
         }
-        for link in driver::links(network) {
+        for link in network.settings().links(network) {
             self.links.remove(&(link, network.id));
         }
         if !state.phase.is_there() {

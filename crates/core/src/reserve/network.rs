@@ -1,8 +1,9 @@
 //! One network of a snapshot: its addresses, and who has what of it.
 
 use super::Expected;
+use crate::drivers::Driven;
 use crate::ipam::Pool;
-use crate::model::{Mac, Network, SandboxId};
+use crate::model::{Mac, SandboxId};
 use imbl::OrdMap;
 use ipnet::IpNet;
 use std::net::IpAddr;
@@ -40,7 +41,7 @@ impl Phase {
 #[derive(Clone, Debug, PartialEq)]
 pub struct NetworkState {
     /// What it is.
-    pub network: Arc<Network>,
+    pub network: Arc<Driven>,
     /// How far it is.
     pub phase: Phase,
     /// One pool for each subnet in use, IPv4 and IPv6.
@@ -57,7 +58,7 @@ pub struct NetworkState {
 
 impl NetworkState {
     /// A network without members.
-    pub fn new(network: Arc<Network>, pools: Vec<(IpNet, Pool)>, phase: Phase) -> Self {
+    pub fn new(network: Arc<Driven>, pools: Vec<(IpNet, Pool)>, phase: Phase) -> Self {
         Self {
             network,
             phase,

@@ -1,8 +1,8 @@
 //! Why something cannot be reserved. The texts are Docker's where Docker has one.
 
+use crate::drivers;
 use crate::ipam::{OpenError, ReserveError};
 use crate::model::{ErrorClass, InvalidInterfaceName, NetworkId};
-use crate::scopes::InvalidOption;
 use std::net::IpAddr;
 use thiserror::Error;
 
@@ -85,9 +85,9 @@ pub enum Refusal {
     /// A link cannot have this name.
     #[error("{0}")]
     Interface(InvalidInterfaceName),
-    /// A driver's option cannot be read.
-    #[error("{0}")]
-    Option(InvalidOption),
+    /// A driver does not take it.
+    #[error(transparent)]
+    Driver(#[from] drivers::Refusal),
     /// No subnet of the network has the address.
     #[error("no configured subnet contains IP address {0}")]
     Outside(IpAddr),
@@ -141,7 +141,7 @@ impl Refusal {
             | Self::InterfaceTaken(_)
             | Self::Interface(_)
             | Self::Outside(_) => ErrorClass::InvalidArgument,
-            Self::Option(error) => error.class(),
+            Self::Driver(refusal) => refusal.class,
             Self::SandboxExists(_) => ErrorClass::Conflict,
             Self::Unsettled(_) => ErrorClass::Unavailable,
             Self::Exhausted { .. } => ErrorClass::Internal,
@@ -157,11 +157,5 @@ impl Refusal {
             | Self::ConfigInUse(_)
             | Self::Active { .. } => ErrorClass::Forbidden,
         }
-    }
-}
-
-impl<E: Into<InvalidOption>> From<E> for Refusal {
-    fn from(error: E) -> Self {
-        Self::Option(error.into())
     }
 }

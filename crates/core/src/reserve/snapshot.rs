@@ -2,10 +2,10 @@
 
 use super::index::Index;
 use super::{NetworkState, Phase, Refusal};
-use crate::model::{EndpointId, InterfaceName, Network, NetworkId, Sandbox, SandboxId};
+use crate::drivers::{Driven, Networks};
+use crate::model::{EndpointId, InterfaceName, NetworkId, Sandbox, SandboxId};
 use imbl::OrdMap;
 use ipnet::IpNet;
-use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
 use std::sync::Arc;
 
@@ -125,13 +125,13 @@ impl Snapshot {
     }
 
     /// The networks that a sandbox has joined, as plans want them.
-    pub fn joined(&self, sandbox: &Sandbox) -> BTreeMap<NetworkId, Arc<Network>> {
+    pub fn joined(&self, sandbox: &Sandbox) -> Networks {
         let network = |id: &NetworkId| Some((*id, self.network(id)?.network.clone()));
         sandbox.endpoints.keys().filter_map(network).collect()
     }
 
     /// All networks that are there, as plans want them.
-    pub fn made_networks(&self) -> BTreeMap<NetworkId, Arc<Network>> {
+    pub fn made_networks(&self) -> Networks {
         let there = self.networks().filter(|found| found.phase.is_there());
         there
             .map(|found| (found.network.id, found.network.clone()))
@@ -167,7 +167,7 @@ impl Snapshot {
     }
 
     /// Has another version in the place of a network, its addresses being the same.
-    pub fn set_network(&mut self, network: Arc<Network>) {
+    pub fn set_network(&mut self, network: Arc<Driven>) {
         self.alter(&network.id.clone(), |found| found.network = network);
     }
 

@@ -1,7 +1,8 @@
 use super::*;
+use crate::drivers::Driven;
 use crate::drivers::bridge::options::{OVERLAPPING, PORTS_PER_BRIDGE};
 use crate::model::{
-    DriverKind, Endpoint, EndpointSpec, IpamSpec, Lease, NameserverConfig, Network, NetworkId,
+    DriverName, Endpoint, EndpointSpec, IpamSpec, Lease, NameserverConfig, Network, NetworkId,
     NetworkSpec, Sandbox, SandboxId, SubnetSpec, derive_id,
 };
 use ipnet::IpNet;
@@ -26,7 +27,7 @@ fn network(name: &str, subnet: &str) -> Network {
         created: String::new(),
         spec: NetworkSpec {
             name: name.into(),
-            driver: DriverKind::Bridge,
+            driver: DriverName::known("bridge"),
             scope: Default::default(),
             internal: false,
             attachable: false,
@@ -53,10 +54,14 @@ fn with_option(mut network: Network, key: &str, value: &str) -> Network {
     network
 }
 
+fn driven(network: Network) -> Arc<Driven> {
+    Arc::new(Driven::of(network).unwrap())
+}
+
 fn put(snapshot: &mut Snapshot, network: Network) -> NetworkId {
     let id = network.id;
     let pools = open_pools(&network).unwrap();
-    snapshot.put_network(NetworkState::new(Arc::new(network), pools, Phase::Settled));
+    snapshot.put_network(NetworkState::new(driven(network), pools, Phase::Settled));
     id
 }
 

@@ -2,11 +2,11 @@
 //!
 //! What a rule decides per network, endpoint or port stands in a set or map; the rules never grow.
 
-use super::publish::{publish_chain, publish_sets};
 use super::user::{ACCEPTED, USER_TABLE, user_table};
 use super::{
     ALIASED, APART, HANDED_OVER, PUBLISHED_DIRECT, PUBLISHED_ONLY, ROUTED, SOURCES, UNTRACKED, set,
 };
+use crate::drivers::bridge::{publish_chain, publish_sets};
 use crate::model::{Facts, InterfaceName, Policy};
 use crate::nft::{
     ADVERTISEMENT, Chain, ChainKind, Data, DataType, Datum, Family, Field, Hook, HookPoint, Match,

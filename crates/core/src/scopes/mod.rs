@@ -6,15 +6,14 @@
 mod firewall;
 mod host;
 mod network;
-mod publish;
 mod resolver;
 mod sandbox;
 mod user;
 
+pub use crate::drivers::bridge::{PUBLISH_SETS, forget_changed};
 pub use firewall::{firewall_as_iptables, firewall_as_nft};
 pub use host::{TABLE, host_table, host_table_of, plan_before_us, plan_host};
-pub use network::{DriverOptions, InvalidOption, plan_network, plan_parent};
-pub use publish::{PUBLISH_SETS, forget_changed};
+pub use network::{plan_network, plan_shared};
 pub use resolver::{RESOLVER_ADDRESS, RESOLVER_TABLE, resolver_table};
 pub use sandbox::{Gateways, plan_sandbox, routed_beside};
 pub use user::{USER_TABLE, user_table};

@@ -1,18 +1,14 @@
 //! A sandbox's scope: its endpoints, and what depends on all of them together.
 
-use super::network::{DriverOptions, InvalidOption};
-use super::publish::{address, plan_open, plan_publish, udp_ports};
 use super::{RESOLVER_TABLE, resolver_table, set};
-use crate::drivers::bridge::{BridgeOptions, GatewayMode};
-use crate::drivers::{bridge, ipvlan, macvlan};
-use crate::model::{DriverKind, Endpoint, Facts, Network, NetworkId, Protocol, Sandbox};
+use crate::drivers::bridge::{address, udp_ports};
+use crate::drivers::{Driven, Networks, WayOut};
+use crate::model::{Endpoint, Facts, Protocol, Sandbox};
 use crate::nft::{Data, Datum};
 use crate::plan::{Effect, Key, Netns, Object, Plan, Route};
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 use std::cmp::Reverse;
-use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
-use std::sync::Arc;
 
 /// The endpoints that have the gateway, one for each family.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -26,8 +22,8 @@ pub struct Gateways<'a> {
 impl<'a> Gateways<'a> {
     /// Chooses: the highest priority; then one with a gateway for both families; then by the
     /// network's name. Networks without a way out have no gateway to choose.
-    pub fn choose(sandbox: &'a Sandbox, networks: &BTreeMap<NetworkId, Arc<Network>>) -> Self {
-        let mut endpoints: Vec<(&Endpoint, &Network)> = sandbox
+    pub fn choose(sandbox: &'a Sandbox, networks: &Networks) -> Self {
+        let mut endpoints: Vec<(&Endpoint, &Driven)> = sandbox
             .endpoints
             .values()
             .filter_map(|endpoint| Some((endpoint, networks.get(&endpoint.network)?.as_ref())))
@@ -42,7 +38,7 @@ impl<'a> Gateways<'a> {
             )
         });
         let first = |ipv6| {
-            let leads = |(endpoint, network): &&(&'a Endpoint, &Network)| {
+            let leads = |(endpoint, network): &&(&'a Endpoint, &Driven)| {
                 way_out(endpoint, network, ipv6).is_some()
             };
             endpoints.iter().find(leads).map(|(endpoint, _)| *endpoint)
@@ -67,10 +63,10 @@ impl<'a> Gateways<'a> {
     /// The endpoints among them that published ports lead to: a macvlan or ipvlan endpoint is open
     /// on the LAN with all its ports, and the host is not on its way.
     #[must_use]
-    pub fn publishing(self, networks: &BTreeMap<NetworkId, Arc<Network>>) -> Self {
+    pub fn publishing(self, networks: &Networks) -> Self {
         let publishes = |endpoint: &&Endpoint| {
             let network = networks.get(&endpoint.network);
-            network.is_some_and(|network| network.spec.driver.publishes())
+            network.is_some_and(|network| network.driver().publishes())
         };
         Self {
             v4: self.v4.filter(publishes),
@@ -81,59 +77,45 @@ impl<'a> Gateways<'a> {
 
 /// Where the default route of one family leads if it leads to this endpoint: a gateway, or `None`
 /// for the link itself.
-fn way_out(endpoint: &Endpoint, network: &Network, ipv6: bool) -> Option<Option<IpAddr>> {
+fn way_out(endpoint: &Endpoint, network: &Driven, ipv6: bool) -> Option<Option<IpAddr>> {
     let (gateway, addressed) = if ipv6 {
         (endpoint.gateway6.map(IpAddr::V6), endpoint.ipv6.is_some())
     } else {
         (endpoint.gateway4.map(IpAddr::V4), endpoint.ipv4.is_some())
     };
-    if gateway.is_some() || network.spec.driver != DriverKind::Ipvlan {
+    if gateway.is_some() {
         return gateway.map(Some);
     }
-    let options = DriverOptions::of(network).ok()?;
-    (addressed && options.routes_by_link() && options.leads_out(network)).then_some(None)
+    (addressed && network.settings().way_out(network) == WayOut::Link).then_some(None)
 }
 
 /// Returns the kernel objects of a sandbox. `networks` holds at least those it has joined.
-pub fn plan_sandbox(
-    sandbox: &Sandbox,
-    networks: &BTreeMap<NetworkId, Arc<Network>>,
-    facts: &Facts,
-) -> Result<Plan, InvalidOption> {
+pub fn plan_sandbox(sandbox: &Sandbox, networks: &Networks, facts: &Facts) -> Plan {
     let mut plan = Plan::default();
     if sandbox.host {
-        return Ok(plan);
+        return plan;
     }
     plan.add(Key::Namespace(sandbox.id), Object::Present);
     for endpoint in sandbox.endpoints.values() {
         let Some(network) = networks.get(&endpoint.network) else {
             continue;
         };
-        let id = &sandbox.id;
-        plan.merge(match DriverOptions::of(network)? {
-            DriverOptions::Bridge(options) => {
-                bridge::plan_endpoint(network, &options, id, endpoint, facts)
-            }
-            DriverOptions::Macvlan(options) => {
-                macvlan::plan_endpoint(network, &options, id, endpoint)
-            }
-            DriverOptions::Ipvlan(options) => ipvlan::plan_endpoint(&options, id, endpoint),
-            DriverOptions::Host | DriverOptions::Null => continue,
-        });
+        let settings = network.settings();
+        plan.merge(settings.plan_endpoint(network, &sandbox.id, endpoint, facts));
     }
     if let Some((udp, tcp)) = sandbox.resolver_ports {
         let key = Key::Table(Netns::Sandbox(sandbox.id), RESOLVER_TABLE.into());
         plan.add(key, Object::Table(resolver_table(udp, tcp)));
     }
     plan_sysctls(sandbox, &mut plan);
-    plan_links(sandbox, networks, &mut plan)?;
+    plan_links(sandbox, networks, &mut plan);
     let gateways = Gateways::choose(sandbox, networks);
     plan_default_routes(sandbox, gateways, networks, &mut plan);
     let publishing = gateways.publishing(networks);
-    plan_ports(sandbox, networks, publishing, facts, &mut plan)?;
+    plan_ports(sandbox, networks, publishing, facts, &mut plan);
     plan_closed(sandbox, &mut plan);
-    plan_elsewhere(sandbox, networks, &mut plan)?;
-    Ok(plan)
+    plan_elsewhere(sandbox, networks, &mut plan);
+    plan
 }
 
 /// Sysctls of links that the user asked for.
@@ -146,49 +128,21 @@ fn plan_sysctls(sandbox: &Sandbox, plan: &mut Plan) {
     }
 }
 
-/// Ports of links, where containers are kept apart otherwise. IPv4 only, as Docker has it.
-fn plan_links(
-    sandbox: &Sandbox,
-    networks: &BTreeMap<NetworkId, Arc<Network>>,
-    plan: &mut Plan,
-) -> Result<(), InvalidOption> {
+/// Ports of links, where containers are kept apart otherwise.
+fn plan_links(sandbox: &Sandbox, networks: &Networks, plan: &mut Plan) {
     for link in &sandbox.links {
         let own = sandbox.endpoints.get(&link.network);
-        let (Some(own), Some(network)) =
-            (own.and_then(|own| own.ipv4), networks.get(&link.network))
-        else {
-            continue;
-        };
-        let apart = match DriverOptions::of(network)? {
-            DriverOptions::Bridge(options) => !options.icc,
-            DriverOptions::Host
-            | DriverOptions::Null
-            | DriverOptions::Macvlan(_)
-            | DriverOptions::Ipvlan(_) => false,
-        };
-        let theirs = link.addresses.iter().filter(|ip| apart && ip.is_ipv4());
-        for theirs in theirs {
-            for (protocol, port) in &link.ports {
-                let key = vec![
-                    address(IpAddr::V4(own.addr())),
-                    address(*theirs),
-                    Datum::Protocol(*protocol),
-                    Datum::Port(*port),
-                ];
-                plan.add(
-                    Key::Element(set::LINKS4.into(), key),
-                    Object::Element(Data::None),
-                );
-            }
+        let own = own.and_then(|own| own.ipv4);
+        if let Some((own, network)) = own.zip(networks.get(&link.network)) {
+            plan.merge(network.settings().plan_link(own.addr(), link));
         }
     }
-    Ok(())
 }
 
 fn plan_default_routes(
     sandbox: &Sandbox,
     gateways: Gateways<'_>,
-    networks: &BTreeMap<NetworkId, Arc<Network>>,
+    networks: &Networks,
     plan: &mut Plan,
 ) {
     let inside = Netns::Sandbox(sandbox.id);
@@ -211,79 +165,49 @@ fn plan_default_routes(
 /// Published ports lead to the endpoints that have the gateway, as their networks let them.
 fn plan_ports(
     sandbox: &Sandbox,
-    networks: &BTreeMap<NetworkId, Arc<Network>>,
+    networks: &Networks,
     gateways: Gateways<'_>,
     facts: &Facts,
     plan: &mut Plan,
-) -> Result<(), InvalidOption> {
+) {
     if sandbox.ports.is_empty() {
-        return Ok(());
+        return;
     }
     for (endpoint, target) in gateways.targets() {
-        let Some(network) = networks.get(&endpoint.network) else {
-            continue;
-        };
-        let DriverOptions::Bridge(options) = DriverOptions::of(network)? else {
-            continue;
-        };
-        let ipv6 = target.is_ipv6();
-        if options.mode(ipv6).translates() {
-            plan_publish(&sandbox.ports, target, plan);
-            let set = if ipv6 { set::SELF6 } else { set::SELF4 };
-            let key = Key::Element(set.into(), vec![address(target), address(target)]);
-            plan.add(key, Object::Element(Data::None));
+        if let Some(network) = networks.get(&endpoint.network) {
+            let settings = network.settings();
+            plan.merge(settings.plan_ports(&sandbox.ports, target, facts));
         }
-        if bridge::opens_directly(&options, facts, ipv6) {
-            plan_open(&sandbox.ports, &options.device, target, plan);
-        }
-        plan.effect(Effect::ForgetAddress(target));
     }
-    for (options, target) in routed_beside(sandbox, networks)? {
-        plan_open(&sandbox.ports, &options.device, target, plan);
-        plan.effect(Effect::ForgetAddress(target));
+    for (network, target) in routed_beside(sandbox, networks) {
+        plan.merge(network.settings().plan_open(&sandbox.ports, target));
     }
     for port in udp_ports(&sandbox.ports) {
         plan.effect(Effect::ForgetPort(Protocol::Udp, port));
     }
-    Ok(())
 }
 
 /// What a container says by one network may come from its address on another: its default route
 /// knows only one way.
-fn plan_elsewhere(
-    sandbox: &Sandbox,
-    networks: &BTreeMap<NetworkId, Arc<Network>>,
-    plan: &mut Plan,
-) -> Result<(), InvalidOption> {
+fn plan_elsewhere(sandbox: &Sandbox, networks: &Networks, plan: &mut Plan) {
     for endpoint in sandbox.endpoints.values() {
         let Some(network) = networks.get(&endpoint.network) else {
-            continue;
-        };
-        let DriverOptions::Bridge(options) = DriverOptions::of(network)? else {
             continue;
         };
         let others = sandbox.endpoints.values();
         let others = others.filter(|other| other.network != endpoint.network);
         let own = endpoint.spec.link_local.iter().copied();
-        for ip in others.flat_map(Endpoint::addresses).chain(own) {
-            let set = if ip.is_ipv4() {
-                set::ELSEWHERE4
-            } else {
-                set::ELSEWHERE6
-            };
-            let key = vec![Datum::Interface(options.device.clone()), address(ip)];
-            plan.add(Key::Element(set.into(), key), Object::Element(Data::None));
-        }
+        let elsewhere: Vec<IpAddr> = others.flat_map(Endpoint::addresses).chain(own).collect();
+        plan.merge(network.settings().plan_elsewhere(&elsewhere));
     }
-    Ok(())
 }
 
 /// The addresses at which published ports are open although the gateway is another network's: on
 /// routed networks every endpoint can be reached as it is.
-pub fn routed_beside(
-    sandbox: &Sandbox,
-    networks: &BTreeMap<NetworkId, Arc<Network>>,
-) -> Result<Vec<(BridgeOptions, IpAddr)>, InvalidOption> {
+pub fn routed_beside<'a>(
+    sandbox: &'a Sandbox,
+    networks: &'a Networks,
+) -> Vec<(&'a Driven, IpAddr)> {
     let gateways = Gateways::choose(sandbox, networks);
     let taken: Vec<IpAddr> = gateways.targets().map(|(_, target)| target).collect();
     let mut beside = Vec::new();
@@ -291,15 +215,13 @@ pub fn routed_beside(
         let Some(network) = networks.get(&endpoint.network) else {
             continue;
         };
-        let DriverOptions::Bridge(options) = DriverOptions::of(network)? else {
-            continue;
+        let open = |ip: &IpAddr| {
+            !taken.contains(ip) && network.settings().opens_every_endpoint(ip.is_ipv6())
         };
-        let open =
-            |ip: &IpAddr| !taken.contains(ip) && options.mode(ip.is_ipv6()) == GatewayMode::Routed;
         let open = endpoint.addresses().filter(open);
-        beside.extend(open.map(|ip| (options.clone(), ip)));
+        beside.extend(open.map(|ip| (&**network, ip)));
     }
-    Ok(beside)
+    beside
 }
 
 /// Ports that were taken back: a connection to them ends, whichever end speaks first.

@@ -9,9 +9,8 @@ use crate::network_mode::NetworkMode;
 use crate::record::{Record, Status};
 use crate::{ContainerError, Containers, endpoint};
 use bollard_stubs::models::EndpointSettings;
-use sealane_core::model::{DriverKind, Network};
+use sealane_core::drivers::{Driven, Stack};
 use std::panic::resume_unwind;
-use std::sync::Arc;
 use std::thread;
 
 impl Containers {
@@ -161,10 +160,10 @@ impl Containers {
         Ok(())
     }
 
-    fn part_running(&self, turn: &Turn<'_>, network: &Network) -> Result<(), ContainerError> {
+    fn part_running(&self, turn: &Turn<'_>, network: &Driven) -> Result<(), ContainerError> {
         let record = turn.record();
         let name = &network.spec.name;
-        if record.network_mode() == NetworkMode::Host && network.spec.driver == DriverKind::Host {
+        if record.network_mode() == NetworkMode::Host && network.driver().stack() == Stack::Host {
             return Err(ContainerError::Invalid(
                 "cannot disconnect container from host network - container was created in host \
                  network mode"
@@ -210,17 +209,17 @@ impl Containers {
 fn check_combination(
     containers: &Containers,
     record: &Record,
-    network: &Arc<Network>,
+    network: &Driven,
 ) -> Result<(), ContainerError> {
     let refused = |text: &str| Err(ContainerError::Invalid(text.into()));
     const SHARED: &str = "container sharing network namespace with another container or host \
                           cannot be connected to any other network";
-    let driver = network.spec.driver;
+    let stack = network.driver().stack();
     let mode = record.network_mode();
     if matches!(mode, NetworkMode::Container(_)) {
         return refused(SHARED);
     }
-    if mode != NetworkMode::Host && driver == DriverKind::Host {
+    if mode != NetworkMode::Host && stack == Stack::Host {
         return refused(
             "cannot connect container to host network - container must be created in host network \
              mode",
@@ -233,11 +232,11 @@ fn check_combination(
         let Ok(other) = containers.parts.networks.network(name) else {
             continue;
         };
-        let drivers = [driver, other.spec.driver];
-        if drivers.contains(&DriverKind::Host) {
+        let stacks = [stack, other.driver().stack()];
+        if stacks.contains(&Stack::Host) {
             return refused(SHARED);
         }
-        if drivers.contains(&DriverKind::Null) {
+        if stacks.contains(&Stack::Loopback) {
             return refused(
                 "container cannot be connected to multiple networks with one of the networks in \
                  private (none) mode",

@@ -102,8 +102,9 @@ impl Containers {
             return None;
         };
         // One that does not exist yet is told of when the container starts.
-        let driver = self.parts.networks.network(name).ok()?.spec.driver;
-        let text = || format!("{driver} driver does not support port mappings");
+        let network = self.parts.networks.network(name).ok()?;
+        let driver = network.driver();
+        let text = || format!("{} driver does not support port mappings", driver.name());
         (!driver.publishes()).then(text)
     }
 

@@ -188,7 +188,7 @@ fn publish_network(bus: &EventBus, event: NetworkEvent) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use sealane_core::model::{DriverKind, derive_id};
+    use sealane_core::model::{DriverName, derive_id};
 
     fn publish(bus: &EventBus, action: &str) {
         bus.publish(EventKind::Container, action, "id", BTreeMap::new());
@@ -231,7 +231,7 @@ mod tests {
             action: NetworkAction::Connect(container),
             network: Some(network),
             name: "bridge".into(),
-            driver: DriverKind::Bridge,
+            driver: DriverName::known("bridge"),
         });
         let (past, _) = bus.subscribe(Some(Timestamp::UNIX_EPOCH));
         assert_eq!(

@@ -8,8 +8,9 @@ use crate::stored::Stored;
 use crate::{ContainerError, Containers, ContainersConfig, EventBus};
 use bollard_stubs::models::{ContainerConfig, HostConfig};
 use rustix::net::{AddressFamily, SocketFlags, SocketType, socketpair};
+use sealane_core::drivers::Driven;
 use sealane_core::model::{
-    DriverKind, Endpoint, EndpointSpec, Id, InterfaceName, IpamSpec, Mac, Network, NetworkSpec,
+    DriverName, Endpoint, EndpointSpec, Id, InterfaceName, IpamSpec, Mac, Network, NetworkSpec,
     PortMapping, PortRequest, Sandbox, SandboxId, Scope, derive_id,
 };
 use sealane_engine::{EngineError, HostTarget, LinkCounters, PlannedOperation, SandboxSpec};
@@ -47,7 +48,7 @@ pub(crate) struct Inner {
     pub(crate) refuse: Option<String>,
     pub(crate) records: BTreeMap<Id, Record>,
     pub(crate) sandboxes: BTreeMap<Id, Arc<Sandbox>>,
-    pub(crate) networks: BTreeMap<String, Arc<Network>>,
+    pub(crate) networks: BTreeMap<String, Arc<Driven>>,
     pub(crate) processes: BTreeMap<Id, Process>,
     pub(crate) roots: BTreeSet<Id>,
     pub(crate) mounted: BTreeSet<Id>,
@@ -73,11 +74,11 @@ impl World {
     pub(crate) fn new() -> Self {
         let fake = Arc::new(Fake::default());
         for (name, driver) in [
-            ("bridge", DriverKind::Bridge),
-            ("host", DriverKind::Host),
-            ("none", DriverKind::Null),
-            ("blue", DriverKind::Bridge),
-            ("red", DriverKind::Bridge),
+            ("bridge", "bridge"),
+            ("host", "host"),
+            ("none", "null"),
+            ("blue", "bridge"),
+            ("red", "bridge"),
         ] {
             fake.lock()
                 .networks
@@ -210,14 +211,14 @@ pub(crate) fn create_request() -> CreateRequest {
     }
 }
 
-fn network(name: &str, driver: DriverKind) -> Network {
-    Network {
+fn network(name: &str, driver: &'static str) -> Driven {
+    Driven::of(Network {
         id: derive_id(&[b"network", name.as_bytes()]),
         created: String::new(),
         segments: 0,
         spec: NetworkSpec {
             name: name.into(),
-            driver,
+            driver: DriverName::known(driver),
             scope: Scope::Local,
             internal: false,
             attachable: false,
@@ -231,7 +232,8 @@ fn network(name: &str, driver: DriverKind) -> Network {
             labels: BTreeMap::new(),
         },
         users_device: None,
-    }
+    })
+    .unwrap()
 }
 
 impl Fake {
@@ -279,7 +281,7 @@ impl Fake {
     fn endpoint(&self, id: &Id, network: &Network, spec: EndpointSpec) -> Endpoint {
         let endpoint = Endpoint::id_of(id, &network.id);
         let address = spec.ipv4.unwrap_or([10, 0, 0, 2].into());
-        let bridged = network.spec.driver == DriverKind::Bridge;
+        let bridged = network.spec.driver == DriverName::known("bridge");
         Endpoint {
             id: endpoint,
             network: network.id,
@@ -323,7 +325,7 @@ impl Networks for Fake {
         Ok(())
     }
 
-    fn network(&self, reference: &str) -> Result<Arc<Network>, EngineError> {
+    fn network(&self, reference: &str) -> Result<Arc<Driven>, EngineError> {
         let inner = self.lock();
         let by_id = || {
             let mut all = inner.networks.values();

@@ -7,8 +7,9 @@
 use crate::ContainerError;
 use crate::record::Record;
 use crate::stored::Stored;
+use sealane_core::drivers::Driven;
 use sealane_core::model::{
-    Endpoint, EndpointSpec, Id, Network, PortMapping, PortRequest, Sandbox, SandboxId,
+    Endpoint, EndpointSpec, Id, PortMapping, PortRequest, Sandbox, SandboxId,
 };
 use sealane_engine::{Engine, EngineError, LinkCounters, PlannedOperation, SandboxSpec};
 use sealane_images::{Backend, Image, ImageError, ImageId, Images};
@@ -31,7 +32,7 @@ const CONTAINERS: Table = Table("containers");
 /// The engine, as far as containers need it.
 pub(crate) trait Networks: Send + Sync {
     fn recover(&self, alive: &BTreeSet<SandboxId>) -> Result<(), EngineError>;
-    fn network(&self, reference: &str) -> Result<Arc<Network>, EngineError>;
+    fn network(&self, reference: &str) -> Result<Arc<Driven>, EngineError>;
     fn check_endpoint(&self, network: &str, spec: &EndpointSpec) -> Vec<String>;
     fn create_sandbox(&self, spec: SandboxSpec) -> Result<Arc<Sandbox>, EngineError>;
     fn remove_sandbox(&self, id: &SandboxId) -> Result<(), EngineError>;
@@ -119,7 +120,7 @@ impl Networks for Arc<Engine> {
         Engine::recover(self, alive)
     }
 
-    fn network(&self, reference: &str) -> Result<Arc<Network>, EngineError> {
+    fn network(&self, reference: &str) -> Result<Arc<Driven>, EngineError> {
         Engine::find_network(self, reference)
     }
 

@@ -2,8 +2,8 @@
 
 use crate::locks::LockIgnoringPoison;
 use crate::{Engine, EngineError};
-use sealane_core::drivers::bridge::BridgeOptions;
-use sealane_core::model::{DriverKind, InterfaceName, Network, UsersDevice};
+use sealane_core::drivers::Driven;
+use sealane_core::model::{InterfaceName, UsersDevice};
 use sealane_core::plan::Netns;
 use sealane_kernel::read::ForeignLink;
 
@@ -58,27 +58,21 @@ impl Engine {
     }
 
     /// Whether a network has all it stands on: the user's bridge may have gone.
-    pub(crate) fn has_device(&self, network: &Network) -> bool {
+    pub(crate) fn has_device(&self, network: &Driven) -> bool {
         // A missing parent of another driver's network is told of by the sweep.
-        if network.users_device.is_none() || network.spec.driver != DriverKind::Bridge {
-            return true;
-        }
-        let Ok(options) = BridgeOptions::of(network) else {
+        let users = network.settings().device();
+        let Some(device) = users.filter(|_| network.users_device.is_some()) else {
             return true;
         };
-        let there = self
-            .executor
-            .kernel()
-            .link_exists(Netns::Host, &options.device);
+        let there = self.executor.kernel().link_exists(Netns::Host, device);
         let there = there.unwrap_or(true);
         let mut missing = self.missing_devices.lock_ignoring_poison();
         if there {
-            missing.remove(options.device.as_str());
-        } else if missing.insert(options.device.to_string()) {
+            missing.remove(device.as_str());
+        } else if missing.insert(device.to_string()) {
             tracing::warn!(
                 network = network.spec.name,
-                "bridge {} is gone; make it again, and the network works again",
-                options.device
+                "bridge {device} is gone; make it again, and the network works again"
             );
         }
         there

@@ -8,30 +8,18 @@ use crate::request::NetworkChange;
 use crate::specify::{Surroundings, choose_gateways, choose_subnet, parse_subnet, subnets_of_all};
 use crate::{EngineError, RequestedSubnet};
 use ipnet::IpNet;
-use sealane_core::drivers::bridge::options;
+use sealane_core::drivers::Driven;
 use sealane_core::ipam::{check_overlap, validate};
-use sealane_core::model::{DriverKind, Network, NetworkSpec, SubnetSpec};
-use sealane_core::scopes::DriverOptions;
+use sealane_core::model::{DNS, Network, NetworkSpec, SubnetSpec};
 use std::collections::BTreeMap;
-
-/// The options that can change while containers are attached.
-const CHANGEABLE: [&str; 7] = [
-    options::MTU,
-    options::MASQUERADE,
-    options::ICC,
-    options::HOST_BINDING,
-    options::ANNOUNCEMENTS,
-    options::INTERVAL,
-    sealane_core::model::DNS,
-];
 
 /// The network with a change made to it.
 pub(crate) fn altered(
-    network: &Network,
+    network: &Driven,
     change: &NetworkChange,
     around: &Surroundings<'_>,
-) -> Result<Network, EngineError> {
-    let mut new = network.clone();
+) -> Result<Driven, EngineError> {
+    let mut new = Network::clone(network);
     apply_texts(&mut new.spec.labels, &change.labels);
     let only_labels = change.options.is_empty()
         && change.subnets.is_empty()
@@ -39,11 +27,12 @@ pub(crate) fn altered(
             .enable_ipv6
             .is_none_or(|on| on == network.spec.enable_ipv6);
     if only_labels {
-        return Ok(new);
+        return Ok(Driven::of(new)?);
     }
     check_changeable(network)?;
     for key in change.options.keys() {
-        if !CHANGEABLE.contains(&key.as_str()) {
+        let changeable = network.driver().changeable();
+        if key != DNS && !changeable.contains(&key.as_str()) {
             return Err(EngineError::Forbidden(format!(
                 "option {key} of network {} cannot be changed in place; create another network \
                  with it",
@@ -60,13 +49,12 @@ pub(crate) fn altered(
     }
     new.spec.enable_ipv6 |= change.enable_ipv6 == Some(true);
     alter_subnets(&mut new.spec, network, &change.subnets, around)?;
-    check_options(&new)?;
-    Ok(new)
+    with_options(new)
 }
 
-fn check_changeable(network: &Network) -> Result<(), EngineError> {
+fn check_changeable(network: &Driven) -> Result<(), EngineError> {
     let name = &network.spec.name;
-    if network.spec.config_only || network.spec.driver != DriverKind::Bridge {
+    if network.spec.config_only || network.driver().changeable().is_empty() {
         return Err(EngineError::Forbidden(format!(
             "only the labels of network {name} can be changed in place; options and subnets are \
              those of bridge networks"
@@ -85,11 +73,12 @@ fn apply_texts(texts: &mut BTreeMap<String, String>, change: &BTreeMap<String, O
     }
 }
 
-fn check_options(network: &Network) -> Result<(), EngineError> {
-    let invalid = |text: String| EngineError::Invalid(text);
-    network.dns_servers().map_err(invalid)?;
-    let options = DriverOptions::of(network).map_err(|error| invalid(error.to_string()))?;
-    check_network_mtu(&network.spec, &options)
+/// The network with its options read anew. Whatever is wrong with them, the request is.
+fn with_options(network: Network) -> Result<Driven, EngineError> {
+    network.dns_servers().map_err(EngineError::Invalid)?;
+    let driven = Driven::of(network).map_err(|refusal| EngineError::Invalid(refusal.text))?;
+    check_network_mtu(&driven)?;
+    Ok(driven)
 }
 
 /// Grows the subnets there are, and adds one of IPv6 where there is none.

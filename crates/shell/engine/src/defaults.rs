@@ -10,9 +10,10 @@ use crate::specify::{Surroundings, specify};
 use crate::state::NetworkState;
 use crate::{CreateNetwork, Engine, EngineError, RequestedSubnet};
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
-use sealane_core::drivers::bridge::{BridgeOptions, options};
+use sealane_core::drivers::bridge::options;
+use sealane_core::drivers::{self, Driven};
 use sealane_core::model::{
-    DriverKind, InterfaceName, IpamSpec, Network, NetworkId, NetworkSpec, SandboxId, UsersDevice,
+    DriverName, InterfaceName, IpamSpec, Network, NetworkId, NetworkSpec, SandboxId, UsersDevice,
 };
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -28,9 +29,10 @@ impl Engine {
         &self,
         alive: &BTreeSet<SandboxId>,
     ) -> Result<(), EngineError> {
-        for (name, driver) in [("host", DriverKind::Host), ("none", DriverKind::Null)] {
-            if self.state().named(name).is_none() {
-                self.add_default(|id| without_addresses(id, name, driver))?;
+        for driver in drivers::all() {
+            let missing = |name: &&str| self.state().named(name).is_none();
+            if let Some(name) = driver.predefined().filter(missing) {
+                self.add_default(|id| without_addresses(id, name, driver.name()))?;
             }
         }
         let present = self.state().named("bridge").map(|state| state.network.id);
@@ -77,6 +79,7 @@ impl Engine {
                 error,
             )
         })?;
+        let network = Driven::of(network)?;
         let pools = open_pools(&network)?;
         let state = NetworkState::new(Arc::new(network), pools);
         self.state().networks.insert(state.network.id, state);
@@ -124,7 +127,7 @@ impl Engine {
             }
         };
         let mtu = self.config.default_bridge.mtu;
-        check_mtu(&spec, mtu.unwrap_or(BridgeOptions::DEFAULT_MTU))?;
+        check_mtu(&spec, mtu.unwrap_or(options::DEFAULT_MTU))?;
         if users_device.is_none() {
             self.remove_left(&device, &left, &spec)?;
         }
@@ -151,7 +154,7 @@ impl Engine {
     /// The device, and what it was like before if it is the user's own.
     fn default_device(
         &self,
-        present: Option<&Network>,
+        present: Option<&Driven>,
     ) -> Result<(String, Option<UsersDevice>), EngineError> {
         let found = |name: &str| {
             let name = InterfaceName::try_from(name)
@@ -209,7 +212,7 @@ impl Engine {
         &self,
         device: String,
         left: &[IpNet],
-        present: Option<&Network>,
+        present: Option<&Driven>,
     ) -> Result<CreateNetwork, EngineError> {
         let flags = &self.config.default_bridge;
         let own = |ipv6: bool| {
@@ -249,7 +252,7 @@ impl Engine {
         let binding = flags
             .host_binding
             .map_or("0.0.0.0".into(), |ip| ip.to_string());
-        let mtu = flags.mtu.unwrap_or(BridgeOptions::DEFAULT_MTU);
+        let mtu = flags.mtu.unwrap_or(options::DEFAULT_MTU);
         [
             (options::DEFAULT, "true".to_owned()),
             (options::ICC, flags.icc.to_string()),
@@ -290,7 +293,7 @@ fn subnet(
 }
 
 /// The IPv4 subnet the default bridge had, or the one its range asks for.
-fn kept_subnet(present: Option<&Network>, range: Option<Ipv4Net>) -> Option<IpNet> {
+fn kept_subnet(present: Option<&Driven>, range: Option<Ipv4Net>) -> Option<IpNet> {
     let had = present.and_then(|network| Some(network.subnets(false).next()?.subnet));
     match (had, range.map(IpNet::V4)) {
         (Some(had), Some(range)) if had.contains(&range) => Some(had),
@@ -306,7 +309,7 @@ fn first_of(range: Option<Ipv6Net>) -> Option<Ipv6Net> {
     Ipv6Net::new(first, range.prefix_len()).ok()
 }
 
-fn without_addresses(id: NetworkId, name: &str, driver: DriverKind) -> Network {
+fn without_addresses(id: NetworkId, name: &str, driver: DriverName) -> Network {
     Network {
         id,
         created: timestamp(),

@@ -1,7 +1,7 @@
 //! Why a network operation did not happen, in Docker's words.
 
+use sealane_core::drivers::Refusal;
 use sealane_core::model::ErrorClass;
-use sealane_core::scopes::InvalidOption;
 use thiserror::Error;
 
 /// A refused or failed operation.
@@ -41,19 +41,6 @@ impl EngineError {
         }
     }
 
-    /// A driver's option that cannot be read.
-    pub(crate) fn option(error: impl Into<InvalidOption>) -> Self {
-        let error: InvalidOption = error.into();
-        let message = error.to_string();
-        if error.class() == ErrorClass::Internal {
-            return Self::Failed {
-                message,
-                source: None,
-            };
-        }
-        Self::Invalid(message)
-    }
-
     /// A failure of the host, with its cause.
     pub(crate) fn failed(
         message: impl Into<String>,
@@ -62,6 +49,25 @@ impl EngineError {
         Self::Failed {
             message: message.into(),
             source: Some(Box::new(source)),
+        }
+    }
+}
+
+/// What a driver does not take.
+impl From<Refusal> for EngineError {
+    fn from(Refusal { class, text }: Refusal) -> Self {
+        match class {
+            ErrorClass::NotFound => Self::NotFound(text),
+            ErrorClass::InvalidArgument => Self::Invalid(text),
+            ErrorClass::Conflict => Self::Conflict(text),
+            ErrorClass::Forbidden => Self::Forbidden(text),
+            ErrorClass::NotModified
+            | ErrorClass::Unavailable
+            | ErrorClass::NotImplemented
+            | ErrorClass::Internal => Self::Failed {
+                message: text,
+                source: None,
+            },
         }
     }
 }

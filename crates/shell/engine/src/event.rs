@@ -1,7 +1,10 @@
 //! What the engine tells whoever listens.
 
-use sealane_core::model::{DriverKind, NetworkId, SandboxId};
+use sealane_core::model::{DriverName, NetworkId, SandboxId};
 use std::sync::Arc;
+
+/// The driver that events of the host itself are told under.
+pub(crate) const HOST: DriverName = DriverName::known("host");
 
 /// What happened to a network.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -32,7 +35,7 @@ pub struct NetworkEvent {
     /// Its name.
     pub name: String,
     /// Its driver.
-    pub driver: DriverKind,
+    pub driver: DriverName,
 }
 
 /// Who is told of events, at once, in order.

@@ -23,7 +23,7 @@ impl Engine {
         to: &Target,
         container: Option<SandboxId>,
     ) -> Result<Report, EngineError> {
-        let (plan, facts) = (self.everything()?, self.host_facts()?);
+        let (plan, facts) = (self.everything(), self.host_facts()?);
         let (sandboxes, networks) = {
             let state = self.state();
             (state.sandboxes.clone(), state.made_networks())

@@ -45,7 +45,7 @@ impl Engine {
             .operations
             .write()
             .unwrap_or_else(PoisonError::into_inner);
-        let restored = self.executor.restore_tables(&self.everything()?);
+        let restored = self.executor.restore_tables(&self.everything());
         restored.map_err(failed)
     }
 

@@ -2,11 +2,11 @@
 
 use crate::locks::LockIgnoringPoison;
 use crate::{Engine, EngineError};
-use sealane_core::drivers::bridge::{BridgeOptions, segment_bridge};
+use sealane_core::drivers::Driven;
 use sealane_core::model::{Endpoint, Facts, InterfaceName, Network};
 use sealane_core::nft::Table;
 use sealane_core::plan::{LinkKind, Object, Plan, Upper, check};
-use sealane_core::scopes::{DriverOptions, host_table};
+use sealane_core::scopes::host_table;
 use sealane_executor::ApplyError;
 use std::fs::File;
 use std::io::Read;
@@ -54,7 +54,7 @@ impl Engine {
     pub(crate) fn state_with(
         &self,
         reference: &str,
-    ) -> Result<(MutexGuard<'_, State>, Arc<Network>), EngineError> {
+    ) -> Result<(MutexGuard<'_, State>, Arc<Driven>), EngineError> {
         let mut state = self.state();
         loop {
             let found = state.find(reference)?;
@@ -154,7 +154,7 @@ impl Engine {
             action,
             network: Some(network.id),
             name: network.spec.name.clone(),
-            driver: network.spec.driver,
+            driver: network.spec.driver.clone(),
         });
     }
 
@@ -174,14 +174,12 @@ impl Engine {
     pub(crate) fn network_links(&self) -> Vec<InterfaceName> {
         let state = self.state();
         let networks = state.networks.values().map(|found| &found.network);
-        let links = networks.filter_map(|network| {
-            let options = DriverOptions::of(network).ok()?;
-            Some(options.links(network))
-        });
-        links.flatten().collect()
+        networks
+            .flat_map(|network| network.settings().links(network))
+            .collect()
     }
 
-    /// The devices of our bridge networks.
+    /// The links by which the host routes to endpoints.
     pub(crate) fn bridges(&self) -> Vec<String> {
         let state = self.state();
         let networks = state.networks.values();
@@ -191,12 +189,8 @@ impl Engine {
     }
 }
 
-/// The bridges of a network; none where its driver has none.
-pub(crate) fn bridges_of(network: &Network) -> Vec<String> {
-    match BridgeOptions::of(network) {
-        Ok(options) => (0..=network.segments)
-            .map(|segment| segment_bridge(network, &options, segment).to_string())
-            .collect(),
-        Err(_) => Vec::new(),
-    }
+/// The links by which the host routes to endpoints of a network.
+pub(crate) fn bridges_of(network: &Driven) -> Vec<String> {
+    let devices = network.settings().devices(network).into_iter();
+    devices.map(|device| device.to_string()).collect()
 }

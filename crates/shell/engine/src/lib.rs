@@ -62,6 +62,7 @@ use locks::Locks;
 use measure::Measures;
 use routes::KnownRoutes;
 use sealane_core::dns::ResolvConf;
+use sealane_core::drivers::Driven;
 use sealane_core::explain::{Report, Sender, Target};
 use sealane_core::ipam::AddressPools;
 use sealane_core::model::{
@@ -184,16 +185,16 @@ impl Engine {
     }
 
     /// One network by id, name or unique id prefix, without its endpoints.
-    pub fn find_network(&self, reference: &str) -> Result<Arc<Network>, EngineError> {
+    pub fn find_network(&self, reference: &str) -> Result<Arc<Driven>, EngineError> {
         self.state()
             .find(reference)
             .map(|found| found.network.clone())
     }
 
     /// All networks, without their endpoints, by creation.
-    pub fn networks(&self) -> Vec<Arc<Network>> {
+    pub fn networks(&self) -> Vec<Arc<Driven>> {
         let state = self.state();
-        let mut networks: Vec<Arc<Network>> = state
+        let mut networks: Vec<Arc<Driven>> = state
             .networks
             .values()
             .map(|state| state.network.clone())
@@ -356,8 +357,8 @@ impl Engine {
     }
 
     /// Everything that should be in the kernel because of us, one object a line.
-    pub fn wanted(&self) -> Result<String, EngineError> {
-        self.everything().map(|plan| plan.to_string())
+    pub fn wanted(&self) -> String {
+        self.everything().to_string()
     }
 
     /// Lets foreign changes stand, until [`Engine::resume_repair`] or another start.

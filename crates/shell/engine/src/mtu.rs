@@ -2,9 +2,9 @@
 //! refuses addresses with a number that says nothing.
 
 use crate::{Engine, EngineError};
+use sealane_core::drivers::Driven;
 use sealane_core::drivers::parent::Parent;
-use sealane_core::model::{EndpointSpec, InterfaceName, Network, NetworkSpec, Sandbox};
-use sealane_core::scopes::DriverOptions;
+use sealane_core::model::{EndpointSpec, InterfaceName, NetworkSpec, Sandbox};
 
 /// The least MTU with which a link can have IPv6 (RFC 8200).
 const IPV6_MTU: u32 = 1280;
@@ -14,12 +14,11 @@ impl Engine {
     pub(crate) fn check_endpoint_mtu(
         &self,
         sandbox: &Sandbox,
-        network: &Network,
-        options: &DriverOptions,
+        network: &Driven,
         spec: &EndpointSpec,
     ) -> Result<(), EngineError> {
         let without = sandbox.ipv6_disabled || spec.disables_ipv6() || !network.spec.enable_ipv6;
-        match options.parent().map(Parent::name) {
+        match network.settings().parent().map(Parent::name) {
             Some(parent) if !without => self.check_link_mtu(&network.spec, parent),
             Some(_) | None => Ok(()),
         }
@@ -59,16 +58,10 @@ pub(crate) fn check_mtu(spec: &NetworkSpec, mtu: u32) -> Result<(), EngineError>
 }
 
 /// The same for a network that is made, whatever its driver.
-pub(crate) fn check_network_mtu(
-    spec: &NetworkSpec,
-    options: &DriverOptions,
-) -> Result<(), EngineError> {
-    match options {
-        DriverOptions::Bridge(options) if !spec.config_only => check_mtu(spec, options.mtu),
-        DriverOptions::Bridge(_)
-        | DriverOptions::Host
-        | DriverOptions::Null
-        | DriverOptions::Macvlan(_)
-        | DriverOptions::Ipvlan(_) => Ok(()),
+pub(crate) fn check_network_mtu(network: &Driven) -> Result<(), EngineError> {
+    let own = network.settings().mtu();
+    match own.filter(|_| !network.spec.config_only) {
+        Some(mtu) => check_mtu(&network.spec, mtu),
+        None => Ok(()),
     }
 }

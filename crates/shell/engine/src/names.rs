@@ -5,13 +5,13 @@ use crate::{Engine, EngineError};
 use sealane_core::dns::{
     EndpointNames, ExternalServer, Forwarding, NetworkView, ResolvConf, View, render_internal,
 };
-use sealane_core::model::{Endpoint, NameserverConfig, Network, NetworkId, Sandbox, SandboxId};
+use sealane_core::drivers::{Driven, Networks};
+use sealane_core::model::{Endpoint, NameserverConfig, NetworkId, Sandbox, SandboxId};
 use sealane_core::plan::Netns;
 use sealane_core::scopes::Gateways;
 use sealane_nameserver::{
     NetworkUpstreams, SandboxSockets, Upstream, UpstreamConfig, bind_sockets_at,
 };
-use std::collections::BTreeMap;
 use std::io;
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -96,10 +96,10 @@ impl Engine {
         let networks = self.state().joined(sandbox);
         let gateways = Gateways::choose(sandbox, &networks);
         let first = gateways.v4.or(gateways.v6).map(|endpoint| endpoint.network);
-        let mut networks: Vec<&Arc<Network>> = networks.values().collect();
+        let mut networks: Vec<&Arc<Driven>> = networks.values().collect();
         networks.sort_by_key(|network| (Some(network.id) != first, network.spec.name.clone()));
         // What cannot be read was refused when the network was made.
-        let servers = |network: &Arc<Network>| network.dns_servers().unwrap_or_default();
+        let servers = |network: &Arc<Driven>| network.dns_servers().unwrap_or_default();
         let servers = networks
             .into_iter()
             .map(|network| (network.id, servers(network)));
@@ -216,20 +216,20 @@ pub fn dns_names(sandbox: &Sandbox, endpoint: &Endpoint) -> Vec<String> {
 
 /// Whether only our containers have addresses in its subnets: it is a bridge that we made. A network
 /// on the wire of the host's links shares its subnets with the LAN.
-fn is_ours_alone(network: &Network) -> bool {
-    network.spec.driver.publishes() && network.users_device.is_none()
+fn is_ours_alone(network: &Driven) -> bool {
+    network.driver().publishes() && network.users_device.is_none()
 }
 
 /// What a sandbox sees: its user-defined networks by name, its links, and whether it may ask out.
-fn view(sandbox: &Sandbox, networks: &BTreeMap<NetworkId, Arc<Network>>, ndots_set: bool) -> View {
-    let mut joined: Vec<(&Network, &Endpoint)> = sandbox
+fn view(sandbox: &Sandbox, networks: &Networks, ndots_set: bool) -> View {
+    let mut joined: Vec<(&Driven, &Endpoint)> = sandbox
         .endpoints
         .values()
         .filter_map(|endpoint| Some((networks.get(&endpoint.network)?.as_ref(), endpoint)))
         .collect();
     joined.sort_by(|(a, _), (b, _)| a.spec.name.cmp(&b.spec.name));
     let leads_out = joined.iter().any(|(network, _)| !network.spec.internal);
-    let network_view = |(network, endpoint): &(&Network, &Endpoint)| {
+    let network_view = |(network, endpoint): &(&Driven, &Endpoint)| {
         let links = endpoint.spec.links.iter();
         let links = links.map(|(target, alias)| (target.as_str(), alias.as_str()));
         let view = NetworkView::new(network.id, &network.spec.name, links);

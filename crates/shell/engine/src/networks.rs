@@ -2,7 +2,7 @@
 
 use crate::host::timestamp;
 use crate::mtu::check_network_mtu;
-use crate::parents::{check_parent, is_parent_given};
+use crate::parents::{check_beside_others, is_parent_given};
 use crate::specify::{Surroundings, specify, subnets_of_all};
 use crate::state::{NetworkState, State};
 use crate::{
@@ -10,14 +10,11 @@ use crate::{
     SubnetUsage,
 };
 use ipnet::IpNet;
-use sealane_core::drivers::bridge::BridgeOptions;
-use sealane_core::drivers::bridge::options::NAME;
+use sealane_core::drivers::Driven;
 use sealane_core::ipam::Pool;
-use sealane_core::model::{
-    DriverKind, Endpoint, InterfaceName, Network, NetworkId, SandboxId, UsersDevice,
-};
+use sealane_core::model::{Endpoint, InterfaceName, Network, NetworkId, SandboxId, UsersDevice};
 use sealane_core::plan::Plan;
-use sealane_core::scopes::{DriverOptions, plan_host, plan_network, plan_parent};
+use sealane_core::scopes::{plan_host, plan_network, plan_shared};
 use sealane_store::{Batch, StoreError, Table};
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -26,12 +23,12 @@ use tracing::info_span;
 /// A network that is being made. Dropped, it never was, and those who wait for it are told.
 pub(crate) struct Making<'a> {
     engine: &'a Engine,
-    pub(crate) network: Arc<Network>,
+    pub(crate) network: Arc<Driven>,
     done: bool,
 }
 
 impl<'a> Making<'a> {
-    fn of(engine: &'a Engine, network: Arc<Network>) -> Self {
+    fn of(engine: &'a Engine, network: Arc<Driven>) -> Self {
         Self {
             engine,
             network,
@@ -40,7 +37,7 @@ impl<'a> Making<'a> {
     }
 
     /// It is there, for everybody.
-    fn finish(mut self) -> Arc<Network> {
+    fn finish(mut self) -> Arc<Driven> {
         self.done = true;
         self.network.clone()
     }
@@ -86,20 +83,19 @@ impl Engine {
         Ok(making)
     }
 
-    /// Takes over the bridge that the network names, if the user made it.
-    fn adopt_device(&self, network: &Arc<Network>) -> Result<Arc<Network>, EngineError> {
-        if network.spec.driver != DriverKind::Bridge || network.option(NAME).is_none() {
-            return Ok(network.clone());
-        }
-        let options = BridgeOptions::of(network).map_err(EngineError::option)?;
-        let Some(device) = self.users_device(&options.device)? else {
+    /// Takes over the device that the network names, if the user made it.
+    fn adopt_device(&self, network: &Arc<Driven>) -> Result<Arc<Driven>, EngineError> {
+        let Some(device) = network.settings().adopts() else {
             return Ok(network.clone());
         };
-        self.check_link_mtu(&network.spec, &options.device)?;
-        let adopting = Arc::new(Network {
-            users_device: Some(device),
+        let Some(users_device) = self.users_device(device)? else {
+            return Ok(network.clone());
+        };
+        self.check_link_mtu(&network.spec, device)?;
+        let adopting = Arc::new(Driven::of(Network {
+            users_device: Some(users_device),
             ..Network::clone(network)
-        });
+        })?);
         if let Some(state) = self.state().networks.get_mut(&network.id) {
             state.network = adopting.clone();
         }
@@ -107,7 +103,7 @@ impl Engine {
     }
 
     /// Chooses what is open, but for the device.
-    fn hold_network(&self, request: &CreateNetwork) -> Result<Arc<Network>, EngineError> {
+    fn hold_network(&self, request: &CreateNetwork) -> Result<Arc<Driven>, EngineError> {
         let avoid = self.prefixes_to_avoid()?;
         let id = NetworkId::from_bytes(self.random_bytes()?);
         let links = self.links_to_sit_on(request)?;
@@ -119,18 +115,16 @@ impl Engine {
             defaults: &self.config.default_network_options,
         };
         let spec = specify(request, &around)?;
-        let network = Arc::new(Network {
+        let network = Arc::new(Driven::of(Network {
             id,
             created: timestamp(),
             segments: 0,
             users_device: is_parent_given(&spec, &links, &state).then(UsersDevice::default),
             spec,
-        });
-        let options = DriverOptions::of(&network).map_err(EngineError::option)?;
+        })?);
         network.dns_servers().map_err(EngineError::Invalid)?;
-        check_network_mtu(&network.spec, &options)?;
-        check_device(&network, &options, &state)?;
-        check_parent(&network, &options, &links, &state)?;
+        check_network_mtu(&network)?;
+        check_beside_others(&network, &links, &state)?;
         let pools = open_pools(&network)?;
         let mut reserved = NetworkState::new(network.clone(), pools);
         reserved.in_making = true;
@@ -140,8 +134,8 @@ impl Engine {
 
     /// Makes a network in the kernel, then stores it: what is stored is always there, and what a
     /// crash leaves half made is swept.
-    fn realize_network(&self, network: &Arc<Network>) -> Result<(), EngineError> {
-        let plan = self.plan_of(network)?;
+    fn realize_network(&self, network: &Driven) -> Result<(), EngineError> {
+        let plan = self.plan_of(network);
         let mut host = self.lock_host_plan();
         self.apply_beside(&mut host, Some(network), &Plan::default(), &plan)?;
         if let Err(error) = self.store_network(network) {
@@ -176,7 +170,7 @@ impl Engine {
 
     /// Takes a network out of the store, then out of the kernel. It is gone from the state before
     /// either, so that nobody joins meanwhile.
-    fn withdraw_network(&self, network: &Arc<Network>) -> Result<(), EngineError> {
+    fn withdraw_network(&self, network: &Driven) -> Result<(), EngineError> {
         // From before its name is free: who takes its device for another network comes after.
         let mut host = self.lock_host_plan();
         let removed = {
@@ -199,7 +193,7 @@ impl Engine {
             );
             return Err(EngineError::failed(text, error));
         }
-        let old = self.plan_of(network)?;
+        let old = self.plan_of(network);
         let applied = self.apply_beside(&mut host, None, &old, &Plan::default());
         self.forget_routes();
         self.end_passing(network);
@@ -217,7 +211,7 @@ impl Engine {
                 "a prune operation is already running".into(),
             ));
         };
-        let candidates: Vec<Arc<Network>> = {
+        let candidates: Vec<Arc<Driven>> = {
             let state = self.state();
             let unused = state
                 .networks
@@ -244,7 +238,7 @@ impl Engine {
     fn apply_beside(
         &self,
         host: &mut Plan,
-        making: Option<&Network>,
+        making: Option<&Driven>,
         old: &Plan,
         new: &Plan,
     ) -> Result<(), EngineError> {
@@ -258,7 +252,7 @@ impl Engine {
     }
 
     /// What the host should be like, given the networks there are, and one that is being made.
-    pub(crate) fn host_plan(&self, making: Option<&Network>) -> Plan {
+    pub(crate) fn host_plan(&self, making: Option<&Driven>) -> Plan {
         self.host_plan_of(making, None)
     }
 
@@ -267,21 +261,15 @@ impl Engine {
         self.host_plan_of(None, Some(gone))
     }
 
-    fn host_plan_of(&self, making: Option<&Network>, gone: Option<NetworkId>) -> Plan {
+    fn host_plan_of(&self, making: Option<&Driven>, gone: Option<NetworkId>) -> Plan {
         let state = self.state();
         let networks = || {
             let others = state.networks.values().filter(|state| !state.in_making);
             let others = others.map(|state| &*state.network).chain(making);
             others.filter(|network| Some(network.id) != gone)
         };
-        let bridges = || {
-            let specs = networks().map(|network| &network.spec);
-            specs.filter(|spec| spec.driver == DriverKind::Bridge && !spec.config_only)
-        };
-        let forward = (
-            bridges().any(|spec| spec.enable_ipv4),
-            bridges().any(|spec| spec.enable_ipv6),
-        );
+        let forwards = |ipv6| networks().any(|network| network.settings().forwards(network, ipv6));
+        let forward = (forwards(false), forwards(true));
         let wanted = self.config.ip_forward;
         let mut facts = self.facts();
         if self.config.ip_forward_no_drop {
@@ -291,26 +279,21 @@ impl Engine {
         // What passes within an adopted bridge is for its network to say.
         let adopted = |bridge: &InterfaceName| {
             networks().any(|network| {
-                network.users_device.is_some()
-                    && BridgeOptions::of(network).is_ok_and(|options| options.device == *bridge)
+                network.users_device.is_some() && network.settings().device() == Some(bridge)
             })
         };
         facts.foreign_bridges.retain(|bridge| !adopted(bridge));
         let mut plan = plan_host(&facts, (forward.0 && wanted, forward.1 && wanted));
         for network in networks() {
-            match plan_parent(network) {
-                Ok(parent) => plan.merge(parent),
-                // Its options were read when it was made.
-                Err(error) => tracing::warn!(network = network.spec.name, %error, "has no parent"),
-            }
+            plan.merge(plan_shared(network));
         }
         plan
     }
 
     /// What a network should be like.
-    pub(crate) fn plan_of(&self, network: &Network) -> Result<Plan, EngineError> {
+    pub(crate) fn plan_of(&self, network: &Driven) -> Plan {
         let _span = info_span!(target: SPANS, "plan").entered();
-        plan_network(network, &self.facts()).map_err(EngineError::option)
+        plan_network(network, &self.facts())
     }
 
     pub(crate) fn view(&self, reference: &str) -> Result<NetworkView, EngineError> {
@@ -379,35 +362,6 @@ impl Engine {
         tracing::warn!("{text}");
         self.tell(NetworkAction::Warn(text.clone()), network);
         text
-    }
-}
-
-/// A second network must not take the device of another.
-fn check_device(
-    network: &Network,
-    options: &DriverOptions,
-    state: &State,
-) -> Result<(), EngineError> {
-    let DriverOptions::Bridge(options) = options else {
-        return Ok(());
-    };
-    // Names that are made from ids differ as these do: only those that users chose are looked at.
-    let chosen = network.option(NAME).is_some();
-    let others = state.networks.values().map(|state| &state.network);
-    let same = |other: &&Arc<Network>| {
-        other.spec.driver == DriverKind::Bridge
-            && (chosen || other.option(NAME).is_some())
-            && BridgeOptions::of(other).is_ok_and(|theirs| theirs.device == options.device)
-    };
-    match others.into_iter().find(same) {
-        None => Ok(()),
-        Some(other) => Err(EngineError::Forbidden(format!(
-            "cannot create network {id} ({device}): conflicts with network {} ({device}): \
-             networks have same bridge name",
-            other.id,
-            id = network.id,
-            device = options.device,
-        ))),
     }
 }
 

@@ -1,13 +1,13 @@
 //! The links of the host that macvlan and ipvlan networks sit on: whose they are, who shares them,
 //! and what happens when one is missing.
 
+use crate::event::HOST;
 use crate::locks::LockIgnoringPoison;
 use crate::state::State;
 use crate::{CreateNetwork, Engine, EngineError, NetworkAction, NetworkEvent};
-use sealane_core::drivers::parent::{PARENT, Parent};
-use sealane_core::model::{DriverKind, EndpointSpec, InterfaceName, Network, NetworkSpec, Sandbox};
-use sealane_core::plan::MacvlanMode;
-use sealane_core::scopes::DriverOptions;
+use sealane_core::drivers::parent::Parent;
+use sealane_core::drivers::{self, Driven};
+use sealane_core::model::{InterfaceName, NetworkSpec, Sandbox};
 use sealane_executor::WithoutParent;
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv6Addr};
@@ -22,12 +22,16 @@ impl Engine {
         &self,
         request: &CreateNetwork,
     ) -> Result<LinksThere, EngineError> {
-        let mut named: Vec<String> = request.options.get(PARENT).cloned().into_iter().collect();
+        let mut named = links_named(&request.options);
         let defaults = self.config.default_network_options.values();
-        named.extend(defaults.filter_map(|options| options.get(PARENT).cloned()));
+        named.extend(defaults.flat_map(links_named));
         if let Some(source) = &request.config_from {
             let source = self.find_network(source).ok();
-            named.extend(source.and_then(|source| Some(source.option(PARENT)?.to_owned())));
+            named.extend(
+                source
+                    .iter()
+                    .flat_map(|source| links_named(&source.spec.options)),
+            );
         }
         let below = |name: &String| Some(name.split_once('.')?.0.to_owned());
         named.extend(named.iter().filter_map(below).collect::<Vec<_>>());
@@ -43,18 +47,9 @@ impl Engine {
         Ok(links)
     }
 
-    /// Refuses an endpoint whose network's parent is gone, or that wants what a driver cannot give.
-    pub(crate) fn check_endpoint_parent(
-        &self,
-        options: &DriverOptions,
-        spec: &EndpointSpec,
-    ) -> Result<(), EngineError> {
-        if matches!(options, DriverOptions::Ipvlan(_)) && spec.mac.is_some() {
-            return Err(failed(
-                "ipvlan interfaces do not support custom mac address assignment",
-            ));
-        }
-        match options.parent().map(Parent::name) {
+    /// Refuses an endpoint whose network's parent is gone.
+    pub(crate) fn check_parent_is_there(&self, network: &Driven) -> Result<(), EngineError> {
+        match network.settings().parent().map(Parent::name) {
             Some(parent) if self.find_link(parent)?.is_none() => Err(failed(format!(
                 "the requested parent interface {parent} was not found on the Docker host"
             ))),
@@ -63,12 +58,9 @@ impl Engine {
     }
 
     /// The host's own IPv6 addresses that endpoints find on their wire, where they are to reach it.
-    pub(crate) fn host_addresses(
-        &self,
-        network: &Network,
-        options: &DriverOptions,
-    ) -> Result<Vec<Ipv6Addr>, EngineError> {
-        let Some(parent) = options
+    pub(crate) fn host_addresses(&self, network: &Driven) -> Result<Vec<Ipv6Addr>, EngineError> {
+        let settings = network.settings();
+        let Some(parent) = settings
             .shared_with_host()
             .filter(|_| network.spec.enable_ipv6)
         else {
@@ -130,7 +122,7 @@ impl Engine {
                 action: NetworkAction::Warn(text),
                 network: None,
                 name: "host".into(),
-                driver: DriverKind::Host,
+                driver: HOST,
             });
         }
     }
@@ -138,7 +130,10 @@ impl Engine {
     /// Says that ports which were asked for are not published.
     pub(crate) fn warn_of_unpublished(&self, sandbox: &Sandbox) {
         let networks = self.state().joined(sandbox);
-        for network in networks.values().filter(|n| has_parent(n.spec.driver)) {
+        for network in networks
+            .values()
+            .filter(|n| n.settings().parent().is_some())
+        {
             tracing::warn!(
                 container = sandbox.name,
                 network = network.spec.name,
@@ -159,7 +154,8 @@ impl Engine {
 
 /// Whether the parent that a new network names is there and not made by us.
 pub(crate) fn is_parent_given(spec: &NetworkSpec, links: &LinksThere, state: &State) -> bool {
-    let Some(name) = spec.options.get(PARENT).filter(|_| has_parent(spec.driver)) else {
+    let driver = drivers::find(spec.driver.as_str());
+    let Some(name) = driver.and_then(|driver| driver.sits_on(&spec.options)) else {
         return false;
     };
     let made = parents(state).any(|(_, parent)| {
@@ -170,68 +166,33 @@ pub(crate) fn is_parent_given(spec: &NetworkSpec, links: &LinksThere, state: &St
     !made && links.iter().any(foreign)
 }
 
-/// Refuses a new network whose parent is missing, or not to be shared.
-pub(crate) fn check_parent(
-    network: &Network,
-    options: &DriverOptions,
+/// Refuses a new network whose parent is missing, or that cannot be beside others.
+pub(crate) fn check_beside_others(
+    network: &Driven,
     links: &LinksThere,
     state: &State,
 ) -> Result<(), EngineError> {
-    let Some(parent) = options.parent() else {
-        return Ok(());
-    };
-    if let Some(missing) = parent.given().filter(|given| !links.contains_key(given)) {
+    let settings = network.settings();
+    let given = settings.parent().and_then(Parent::given);
+    if let Some(missing) = given.filter(|given| !links.contains_key(given)) {
         return Err(failed(format!(
             "-o parent interface was not found on the host: {missing}"
         )));
     }
-    let mut same = parents(state).filter(|(_, theirs)| theirs.name() == parent.name());
-    same.try_for_each(|(other, _)| check_shared(network, options, other))
+    let mut others = state.networks.values().map(|state| &*state.network);
+    others.try_for_each(|other| Ok(settings.check_beside(network, other)?))
 }
 
-/// Whether networks of a driver sit on a link of the host.
-fn has_parent(driver: DriverKind) -> bool {
-    match driver {
-        DriverKind::Macvlan | DriverKind::Ipvlan => true,
-        DriverKind::Bridge | DriverKind::Host | DriverKind::Null => false,
-    }
+/// The links of the host that options name as what endpoints sit on, whatever the driver.
+fn links_named(options: &BTreeMap<String, String>) -> Vec<String> {
+    let named = drivers::all().filter_map(|driver| driver.sits_on(options));
+    named.map(ToOwned::to_owned).collect()
 }
 
 /// The networks that have a parent, with it.
-fn parents(state: &State) -> impl Iterator<Item = (&Network, Parent)> {
+fn parents(state: &State) -> impl Iterator<Item = (&Driven, &Parent)> {
     let networks = state.networks.values().map(|state| &*state.network);
-    let networks = networks.filter(|network| has_parent(network.spec.driver));
-    networks.filter_map(|network| {
-        let options = DriverOptions::of(network).ok()?;
-        Some((network, options.parent()?.clone()))
-    })
-}
-
-/// Whether two networks can share a parent, in Docker's words.
-fn check_shared(
-    network: &Network,
-    options: &DriverOptions,
-    other: &Network,
-) -> Result<(), EngineError> {
-    let passthru = |options: &DriverOptions| matches!(options, DriverOptions::Macvlan(own) if own.mode == MacvlanMode::Passthru);
-    let theirs = DriverOptions::of(other).map_err(EngineError::option)?;
-    let parent = options.parent().map(Parent::name);
-    let (driver, id) = (other.spec.driver, other.id);
-    let parent = parent.map(ToString::to_string).unwrap_or_default();
-    match (network.spec.driver, driver) {
-        (DriverKind::Ipvlan, DriverKind::Ipvlan) => Err(failed(format!(
-            "network di-{} is already using parent interface {parent}",
-            id.short(12)
-        ))),
-        (DriverKind::Macvlan, DriverKind::Macvlan) if passthru(options) => Err(failed(format!(
-            "cannot use mode passthru, macvlan network {id} is already using parent interface \
-             {parent}"
-        ))),
-        (DriverKind::Macvlan, DriverKind::Macvlan) if passthru(&theirs) => Err(failed(format!(
-            "macvlan network {id} is already using parent interface {parent} in mode passthru"
-        ))),
-        (_, _) => Ok(()),
-    }
+    networks.filter_map(|network| Some((network, network.settings().parent()?)))
 }
 
 fn failed(message: impl Into<String>) -> EngineError {

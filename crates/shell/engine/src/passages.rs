@@ -4,8 +4,7 @@
 //! told after the kernel has been, and what it refuses is a warning: the network itself works.
 
 use crate::{Engine, EngineError};
-use sealane_core::drivers::bridge::BridgeOptions;
-use sealane_core::model::{DriverKind, Network};
+use sealane_core::drivers::Driven;
 use sealane_firewalld::{Firewalld, FirewalldError};
 
 /// Looks for firewalld, unless the flags say that foreign firewalls are to be left alone.
@@ -22,13 +21,13 @@ impl Engine {
     }
 
     /// Makes it let the bridge of a new network pass; returns a warning for the user, or nothing.
-    pub(crate) fn pass(&self, network: &Network) -> String {
+    pub(crate) fn pass(&self, network: &Driven) -> String {
         let told = self.tell_firewalld(network, Firewalld::add);
         self.report(told).unwrap_or_default()
     }
 
     /// Ends that.
-    pub(crate) fn end_passing(&self, network: &Network) {
+    pub(crate) fn end_passing(&self, network: &Driven) {
         self.report(self.tell_firewalld(network, Firewalld::remove));
     }
 
@@ -43,15 +42,12 @@ impl Engine {
 
     fn tell_firewalld(
         &self,
-        network: &Network,
+        network: &Driven,
         tell: impl Fn(&Firewalld, &str) -> Result<(), FirewalldError>,
     ) -> Option<Result<(), FirewalldError>> {
         let firewalld = self.firewalld.as_ref()?;
-        if network.spec.driver != DriverKind::Bridge {
-            return None;
-        }
-        let options = BridgeOptions::of(network).ok()?;
-        Some(tell(firewalld, options.device.as_str()))
+        let device = network.settings().device()?;
+        Some(tell(firewalld, device.as_str()))
     }
 
     /// Logs a refusal and returns its text.

@@ -20,18 +20,18 @@ impl Engine {
             PlannedOperation::RemoveNetwork(reference) => {
                 let network = self.state().find(reference)?.network.clone();
                 let mut old = self.lock_host_plan().clone();
-                old.merge(self.plan_of(&network)?);
+                old.merge(self.plan_of(&network));
                 (old, self.host_plan_without(network.id))
             }
             PlannedOperation::CreateSandbox(spec) => {
                 let sandbox = self.reserve_sandbox(spec)?;
                 let plan = self.plan_of_sandbox(&sandbox);
                 self.forget_sandbox(&sandbox, false);
-                (Plan::default(), plan?)
+                (Plan::default(), plan)
             }
             PlannedOperation::RemoveSandbox(id) => {
                 let sandbox = self.existing(id)?;
-                (self.plan_of_sandbox(&sandbox)?, Plan::default())
+                (self.plan_of_sandbox(&sandbox), Plan::default())
             }
             PlannedOperation::Attach(id, reference, spec) => {
                 let old = self.existing(id)?;
@@ -41,18 +41,16 @@ impl Engine {
                 if new.resolver_ports.is_none() && self.wants_resolver(&new) {
                     new.resolver_ports = Some(self.free_resolver_ports(id));
                 }
-                let plans = self
-                    .plan_of_sandbox(&old)
-                    .and_then(|from| Ok((from, self.plan_of_sandbox(&new)?)));
+                let plans = (self.plan_of_sandbox(&old), self.plan_of_sandbox(&new));
                 self.release_endpoint(id, &endpoint, false);
-                plans?
+                plans
             }
             PlannedOperation::Detach(id, reference) => {
                 let old = self.existing(id)?;
                 let network = self.state().find(reference)?.network.id;
                 let mut new = Sandbox::clone(&old);
                 new.endpoints.remove(&network);
-                (self.plan_of_sandbox(&old)?, self.plan_of_sandbox(&new)?)
+                (self.plan_of_sandbox(&old), self.plan_of_sandbox(&new))
             }
             PlannedOperation::Publish(id, requests, closing) => {
                 self.preview_ports(id, requests, closing)?
@@ -66,7 +64,7 @@ impl Engine {
 
     fn preview_network(&self, request: &crate::CreateNetwork) -> Result<(Plan, Plan), EngineError> {
         let making = self.reserve_network(request)?;
-        let plan = self.plan_of(&making.network)?;
+        let plan = self.plan_of(&making.network);
         let from = self.lock_host_plan().clone();
         let mut to = self.host_plan(Some(&making.network));
         to.merge(plan);

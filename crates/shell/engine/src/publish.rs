@@ -3,18 +3,17 @@
 //! What stays published is not touched, in the kernel or outside: its connections go on. Start at
 //! [`Engine::republish`].
 
-use crate::ways_in::{Split, WayIn, split};
+use crate::ways_in::{Split, split};
 use crate::{Engine, EngineError};
-use sealane_core::drivers::bridge::BridgeOptions;
+use sealane_core::drivers::{Networks, WayIn};
 use sealane_core::model::{
-    Endpoint, EndpointId, Network, NetworkId, PortMapping, PortRequest, Protocol, Sandbox,
-    SandboxId,
+    Endpoint, EndpointId, PortMapping, PortRequest, Protocol, Sandbox, SandboxId,
 };
 use sealane_core::plan::Plan;
 use sealane_core::scopes::{Gateways, forget_changed, routed_beside};
 use sealane_ports::PortError;
 use std::collections::BTreeMap;
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::IpAddr;
 use std::sync::Arc;
 
 /// The endpoint that published ports lead to.
@@ -64,7 +63,7 @@ impl Engine {
         let endpoint = gateways.v4.or(gateways.v6)?;
         let binding = networks
             .get(&endpoint.network)
-            .and_then(|network| host_binding(network));
+            .and_then(|network| network.settings().host_binding());
         Some(WayOut {
             endpoint: endpoint.id,
             binding,
@@ -121,7 +120,7 @@ impl Engine {
         };
         let plans = self.plans_of_ports(&old, &new);
         self.ports.keep(id, &old.ports);
-        plans
+        Ok(plans)
     }
 
     /// The sandbox with these ports, everything reserved, and those that it keeps; `None` if
@@ -163,18 +162,18 @@ impl Engine {
 
     /// From the plan with the old ports to the one with the new ones. Nobody new is there to be
     /// announced, and only connections to what changed are forgotten.
-    fn plans_of_ports(&self, old: &Sandbox, new: &Sandbox) -> Result<(Plan, Plan), EngineError> {
-        let from = self.plan_of_sandbox(old)?.without_effects();
-        let mut to = self.plan_of_sandbox(new)?.without_effects();
+    fn plans_of_ports(&self, old: &Sandbox, new: &Sandbox) -> (Plan, Plan) {
+        let from = self.plan_of_sandbox(old).without_effects();
+        let mut to = self.plan_of_sandbox(new).without_effects();
         let networks = self.state().joined(old);
         let gateways = Gateways::choose(old, &networks).publishing(&networks);
         let mut targets: Vec<IpAddr> = gateways.targets().map(|(_, target)| target).collect();
-        let beside = routed_beside(old, &networks).map_err(EngineError::option)?;
+        let beside = routed_beside(old, &networks);
         targets.extend(beside.into_iter().map(|(_, target)| target));
         if let Some(effect) = forget_changed(&old.ports, &new.ports, &targets) {
             to.effect(effect);
         }
-        Ok((from, to))
+        (from, to)
     }
 
     /// The sandbox with its ports exchanged: everything reserved, the old ones too.
@@ -215,7 +214,7 @@ impl Engine {
         new: &Sandbox,
         kept: Vec<PortMapping>,
     ) -> Result<(), EngineError> {
-        let (from, to) = self.plans_of_ports(old, new)?;
+        let (from, to) = self.plans_of_ports(old, new);
         let shrinks = kept.len() < old.ports.len();
         if shrinks {
             self.save_sandbox(&Sandbox {
@@ -298,25 +297,9 @@ fn taken_back(old: &Sandbox, new: &Sandbox) -> impl Iterator<Item = u16> {
 
 /// How published ports of a family get to the endpoint that has the gateway. An endpoint without
 /// IPv6 is reached from IPv6 by the relay, as if its network were translated.
-fn way_in(
-    gateway: Option<&Endpoint>,
-    ipv6: bool,
-    networks: &BTreeMap<NetworkId, Arc<Network>>,
-) -> WayIn {
+fn way_in(gateway: Option<&Endpoint>, ipv6: bool, networks: &Networks) -> WayIn {
     let network = gateway.and_then(|endpoint| networks.get(&endpoint.network));
-    let options = network.and_then(|network| BridgeOptions::of(network).ok());
-    match options.map(|options| options.mode(ipv6).translates()) {
-        Some(true) => WayIn::Translated,
-        Some(false) => WayIn::Routed,
-        None => WayIn::None,
-    }
-}
-
-/// Where a network publishes ports that name no address.
-fn host_binding(network: &Network) -> Option<IpAddr> {
-    let options = BridgeOptions::of(network).ok()?;
-    let all = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
-    options.host_binding.filter(|ip| *ip != all)
+    network.map_or(WayIn::None, |network| network.settings().way_in(ipv6))
 }
 
 #[cfg(test)]

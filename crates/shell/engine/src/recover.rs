@@ -1,10 +1,12 @@
 //! After a start, and after something else changed what is ours: back to what was saved.
 
+use crate::event::HOST;
 use crate::locks::LockIgnoringPoison;
 use crate::networks::{NETWORKS, open_pools};
 use crate::state::NetworkState;
 use crate::{Engine, EngineError, NetworkAction, NetworkEvent};
-use sealane_core::model::{DriverKind, Facts, InterfaceName, Network, Sandbox, SandboxId};
+use sealane_core::drivers::Driven;
+use sealane_core::model::{Facts, InterfaceName, Network, Sandbox, SandboxId};
 use sealane_core::plan::{Change, Netns, Plan};
 use sealane_core::scopes::{plan_before_us, plan_network, plan_sandbox};
 use std::collections::{BTreeMap, BTreeSet};
@@ -23,6 +25,10 @@ impl Engine {
             .map_err(|error| EngineError::failed("the stored networks cannot be read", error))?;
         let mut state = self.state();
         for network in stored.into_values() {
+            let name = network.spec.name.clone();
+            let network = Driven::of(network).map_err(|refusal| {
+                EngineError::failed(format!("stored network {name} cannot be read"), refusal)
+            })?;
             let pools = open_pools(&network)?;
             state
                 .networks
@@ -173,7 +179,7 @@ impl Engine {
         let resumed = self
             .start_resolver(sandbox)
             .and_then(|()| self.activate_ports(sandbox))
-            .and_then(|()| self.announce_again(sandbox));
+            .map(|()| self.announce_again(sandbox));
         if let Err(error) = resumed {
             tracing::warn!(sandbox = sandbox.name, %error, "cannot serve a running sandbox again");
         }
@@ -182,9 +188,8 @@ impl Engine {
 
     /// Announces the addresses of a sandbox as when it was attached: its neighbors may have learnt
     /// another hardware address, or lost it, while no daemon looked.
-    fn announce_again(&self, sandbox: &Sandbox) -> Result<(), EngineError> {
-        self.executor.announce(&self.plan_of_sandbox(sandbox)?);
-        Ok(())
+    fn announce_again(&self, sandbox: &Sandbox) {
+        self.executor.announce(&self.plan_of_sandbox(sandbox));
     }
 
     /// Compares everything ours with what was saved, and repairs it. No operation runs meanwhile.
@@ -193,7 +198,7 @@ impl Engine {
             .operations
             .write()
             .unwrap_or_else(PoisonError::into_inner);
-        let wanted = self.everything()?;
+        let wanted = self.everything();
         *self.lock_host_plan() = self.host_plan(None);
         let failed = |error| EngineError::failed("the host could not be brought in line", error);
         let swept = self.executor.sweep(&wanted).map_err(failed)?;
@@ -208,26 +213,26 @@ impl Engine {
             .operations
             .write()
             .unwrap_or_else(PoisonError::into_inner);
-        let wanted = self.everything()?;
+        let wanted = self.everything();
         let drift = self.executor.drift(&wanted);
         let drift = drift.map_err(|error| EngineError::failed("the host cannot be read", error))?;
         Ok(drift.iter().map(ToString::to_string).collect())
     }
 
     /// The plan of all scopes together.
-    pub(crate) fn everything(&self) -> Result<Plan, EngineError> {
+    pub(crate) fn everything(&self) -> Plan {
         let facts = self.facts();
         let mut plan = self.host_plan(None);
         let mut networks = self.state().made_networks();
         networks.retain(|_, network| self.has_device(network));
         let state = self.state();
         for network in networks.values() {
-            plan.merge(plan_network(network, &facts).map_err(EngineError::option)?);
+            plan.merge(plan_network(network, &facts));
         }
         for sandbox in state.sandboxes.values() {
-            plan.merge(plan_sandbox(sandbox, &networks, &facts).map_err(EngineError::option)?);
+            plan.merge(plan_sandbox(sandbox, &networks, &facts));
         }
-        Ok(plan)
+        plan
     }
 
     /// Looks again after something else changed the host, and tells what had to be put back, a
@@ -253,7 +258,7 @@ impl Engine {
             action: NetworkAction::Repair(text),
             network: None,
             name: "host".into(),
-            driver: DriverKind::Host,
+            driver: HOST,
         });
     }
 }

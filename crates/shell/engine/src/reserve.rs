@@ -3,12 +3,11 @@
 use crate::state::{NetworkState, State};
 use crate::{Engine, EngineError};
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
-use sealane_core::drivers::bridge::options::PREFIX;
+use sealane_core::drivers::{Driven, WayOut};
 use sealane_core::ipam::ReserveError;
 use sealane_core::model::{
-    Endpoint, EndpointSpec, InterfaceName, Mac, Network, Sandbox, SandboxId,
+    Endpoint, EndpointSpec, INTERFACE_PREFIX, InterfaceName, Mac, Network, Sandbox, SandboxId,
 };
-use sealane_core::scopes::DriverOptions;
 use std::collections::BTreeSet;
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -24,13 +23,13 @@ impl Engine {
         sandbox: &Sandbox,
         reference: &str,
         spec: EndpointSpec,
-    ) -> Result<(Arc<Network>, Endpoint), EngineError> {
+    ) -> Result<(Arc<Driven>, Endpoint), EngineError> {
         let now = self.uptime();
         let network = self.state_with(reference)?.1;
-        let options = DriverOptions::of(&network).map_err(EngineError::option)?;
-        self.check_endpoint_parent(&options, &spec)?;
-        self.check_endpoint_mtu(sandbox, &network, &options, &spec)?;
-        let host6 = self.host_addresses(&network, &options)?;
+        network.settings().check_endpoint(&spec)?;
+        self.check_parent_is_there(&network)?;
+        self.check_endpoint_mtu(sandbox, &network, &spec)?;
+        let host6 = self.host_addresses(&network)?;
         let (mut state, network) = self.state_with(reference)?;
         if sandbox.endpoints.contains_key(&network.id) {
             return Err(EngineError::Forbidden(format!(
@@ -59,46 +58,31 @@ impl Engine {
         };
         let (v4, v6) = reserve_addresses(found, sandbox, &spec, now)?;
         found.members.insert(sandbox.id);
-        let segment = match &options {
-            DriverOptions::Bridge(options) => found.segment(options.ports).0,
-            DriverOptions::Host
-            | DriverOptions::Null
-            | DriverOptions::Macvlan(_)
-            | DriverOptions::Ipvlan(_) => 0,
-        };
+        let settings = network.settings();
+        let capacity = settings.capacity();
+        let segment = capacity.map_or(0, |capacity| found.segment(capacity.endpoints).0);
         found.count(segment, true);
         let id = Endpoint::id_of(&sandbox.id, &network.id);
         let own_mac = found.own_mac(&sandbox.name);
         let own_mac = own_mac.filter(|mac| !state.has_mac(&network.id, *mac));
-        let alias = match &options {
-            DriverOptions::Bridge(options) if options.overlapping => state.take_alias(id),
-            DriverOptions::Bridge(_)
-            | DriverOptions::Host
-            | DriverOptions::Null
-            | DriverOptions::Macvlan(_)
-            | DriverOptions::Ipvlan(_) => None,
-        };
+        let alias = settings.aliases().then(|| state.take_alias(id)).flatten();
         let endpoint = Endpoint {
             id,
             network: network.id,
             interface,
             host_interface: Endpoint::host_interface_of(&id),
             segment,
-            mac: match &options {
-                DriverOptions::Ipvlan(_) => Mac::NONE,
-                DriverOptions::Bridge(_)
-                | DriverOptions::Host
-                | DriverOptions::Null
-                | DriverOptions::Macvlan(_) => {
-                    spec.mac.or(own_mac).unwrap_or_else(|| Mac::from_id(&id))
-                }
+            mac: if network.driver().has_macs() {
+                spec.mac.or(own_mac).unwrap_or_else(|| Mac::from_id(&id))
+            } else {
+                Mac::NONE
             },
             ipv4: v4.and_then(only_v4),
             ipv6: v6.and_then(only_v6),
-            gateway4: gateway(&network, &options, v4)
+            gateway4: gateway(&network, v4)
                 .and_then(only_v4)
                 .map(|net| net.addr()),
-            gateway6: gateway(&network, &options, v6)
+            gateway6: gateway(&network, v6)
                 .and_then(only_v6)
                 .map(|net| net.addr()),
             host6: host6.into_iter().filter(|_| v6.is_some()).collect(),
@@ -204,8 +188,7 @@ pub(crate) fn conform(
         }
         None => {}
     }
-    let options = DriverOptions::of(&found.network).map_err(EngineError::option)?;
-    let gateway = |address| gateway(&found.network, &options, address);
+    let gateway = |address| gateway(&found.network, address);
     let gateway4 = gateway(endpoint.ipv4.map(IpNet::V4)).and_then(only_v4);
     let gateway6 = gateway(endpoint.ipv6.map(IpNet::V6)).and_then(only_v6);
     endpoint.gateway4 = gateway4.map(|net| net.addr());
@@ -337,7 +320,9 @@ fn interface(
         }
         return InterfaceName::try_from(name.as_str()).map_err(invalid);
     }
-    let prefix = network.option(PREFIX).filter(|prefix| !prefix.is_empty());
+    let prefix = network
+        .option(INTERFACE_PREFIX)
+        .filter(|prefix| !prefix.is_empty());
     let prefix = prefix.unwrap_or("eth");
     let free = (0..=taken.len())
         .map(|n| format!("{prefix}{n}"))
@@ -347,8 +332,9 @@ fn interface(
 
 /// The gateway of a family, unless the network leads nowhere: where the subnet that the address is in
 /// has one of its own, that.
-fn gateway(network: &Network, options: &DriverOptions, address: Option<IpNet>) -> Option<IpNet> {
-    let address = address.filter(|_| options.has_gateway(network))?.addr();
+fn gateway(network: &Driven, address: Option<IpNet>) -> Option<IpNet> {
+    let by_gateway = network.settings().way_out(network) == WayOut::Gateway;
+    let address = address.filter(|_| by_gateway)?.addr();
     let mut subnets = network.subnets(address.is_ipv6());
     let several = network.subnets(address.is_ipv6()).nth(1).is_some();
     let own = subnets.find(|subnet| several && subnet.subnet.contains(&address));

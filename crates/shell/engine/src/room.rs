@@ -2,8 +2,8 @@
 
 use crate::locks::LockIgnoringPoison;
 use crate::{Engine, EngineError};
-use sealane_core::drivers::bridge::{BridgeOptions, SEGMENTS};
-use sealane_core::model::{DriverKind, Network};
+use sealane_core::drivers::Driven;
+use sealane_core::model::Network;
 use std::sync::Arc;
 
 impl Engine {
@@ -18,11 +18,11 @@ impl Engine {
             return Ok(());
         }
         let old = self.state_with(reference)?.1;
-        let new = Arc::new(Network {
+        let new = Arc::new(Driven::of(Network {
             segments: old.segments + 1,
             ..Network::clone(&old)
-        });
-        let (from, to) = (self.plan_of(&old)?, self.plan_of(&new)?);
+        })?);
+        let (from, to) = (self.plan_of(&old), self.plan_of(&new));
         self.apply_with_host(&from, &to)?;
         if let Err(error) = self.store_network(&new) {
             self.return_to(&to, &from);
@@ -44,11 +44,11 @@ impl Engine {
             return false;
         };
         let network = &found.network;
-        let could = network.spec.driver == DriverKind::Bridge
-            && !network.spec.config_only
-            && !found.in_making
-            && network.users_device.is_none()
-            && network.segments < SEGMENTS;
-        could && BridgeOptions::of(network).is_ok_and(|options| !found.segment(options.ports).1)
+        let can_grow = !network.spec.config_only && !found.in_making;
+        let own = network.users_device.is_none();
+        let capacity = network.settings().capacity().filter(|_| can_grow && own);
+        capacity.is_some_and(|capacity| {
+            network.segments < capacity.segments && !found.segment(capacity.endpoints).1
+        })
     }
 }

@@ -8,8 +8,8 @@ use crate::inherited::is_link_local;
 use crate::locks::LockIgnoringPoison;
 use crate::{Engine, EngineError, NetworkAction};
 use ipnet::IpNet;
-use sealane_core::drivers::bridge::BridgeOptions;
-use sealane_core::model::{DriverKind, Network, NetworkId};
+use sealane_core::drivers::Driven;
+use sealane_core::model::NetworkId;
 use sealane_kernel::read::LinkRoute;
 use sealane_kernel::watch::RouteWatch;
 use std::collections::{BTreeMap, BTreeSet};
@@ -151,7 +151,7 @@ impl Engine {
     /// Whether a route that appeared could be in the way of a network: it overlaps its subnet and is
     /// not by its own bridge.
     pub(crate) fn may_conflict(&self, prefix: IpNet, link: Option<u32>) -> bool {
-        let overlapped: Vec<Arc<Network>> = {
+        let overlapped: Vec<Arc<Driven>> = {
             let state = self.state();
             let found = state.networks.values();
             let found = found.filter(|found| {
@@ -205,7 +205,7 @@ impl Engine {
         let mut conflicts = BTreeSet::new();
         for found in state.networks.values() {
             let network = &found.network;
-            if network.spec.driver != DriverKind::Bridge {
+            if network.settings().device().is_none() {
                 continue; // the others are on the host's own links
             }
             for (subnet, _) in &found.pools {
@@ -251,7 +251,6 @@ fn overlap(a: &IpNet, b: &IpNet) -> bool {
     a.contains(b) || b.contains(a)
 }
 
-fn device(network: &Network) -> Option<String> {
-    let options = BridgeOptions::of(network).ok()?;
-    (network.spec.driver == DriverKind::Bridge).then(|| options.device.to_string())
+fn device(network: &Driven) -> Option<String> {
+    network.settings().device().map(ToString::to_string)
 }

@@ -130,7 +130,7 @@ impl Engine {
     fn realize_sandbox(&self, sandbox: &Arc<Sandbox>, files: &Path) -> Result<(), EngineError> {
         self.write_files(sandbox, files)?;
         if !sandbox.host {
-            let plan = self.plan_of_sandbox(sandbox)?;
+            let plan = self.plan_of_sandbox(sandbox);
             self.apply(&Plan::default(), &plan)?;
             let finished = self.start_services(sandbox);
             let finished = finished.and_then(|()| self.keep_leases(sandbox));
@@ -171,7 +171,7 @@ impl Engine {
     /// Removes a sandbox that exists.
     fn dismantle(&self, sandbox: &Sandbox) -> Result<(), EngineError> {
         let id = &sandbox.id;
-        let plan = self.plan_of_sandbox(sandbox)?;
+        let plan = self.plan_of_sandbox(sandbox);
         self.records.remove(&id.to_string()).map_err(|error| {
             EngineError::failed(format!("cannot forget sandbox {}", id.short(12)), error)
         })?;
@@ -264,7 +264,7 @@ impl Engine {
         old: &Arc<Sandbox>,
         new: &Arc<Sandbox>,
     ) -> Result<(), EngineError> {
-        let (from, to) = (self.plan_of_sandbox(old)?, self.plan_of_sandbox(new)?);
+        let (from, to) = (self.plan_of_sandbox(old), self.plan_of_sandbox(new));
         let shrinks = new.endpoints.len() < old.endpoints.len();
         if shrinks {
             self.save_sandbox(new)?;
@@ -345,10 +345,10 @@ impl Engine {
         })
     }
 
-    pub(crate) fn plan_of_sandbox(&self, sandbox: &Sandbox) -> Result<Plan, EngineError> {
+    pub(crate) fn plan_of_sandbox(&self, sandbox: &Sandbox) -> Plan {
         let _span = info_span!(target: SPANS, "plan").entered();
         let networks = self.state().joined(sandbox);
-        plan_sandbox(sandbox, &networks, &self.facts()).map_err(EngineError::option)
+        plan_sandbox(sandbox, &networks, &self.facts())
     }
 
     pub(crate) fn save_sandbox(&self, sandbox: &Sandbox) -> Result<(), EngineError> {

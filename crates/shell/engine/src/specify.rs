@@ -6,10 +6,9 @@ use crate::routes::Avoid;
 use crate::state::State;
 use crate::{CreateNetwork, EngineError, RequestedSubnet};
 use ipnet::IpNet;
-use sealane_core::drivers::bridge::BridgeOptions;
-use sealane_core::drivers::bridge::options::{OVERLAPPING, parse_flag};
+use sealane_core::drivers::{self, Driver, Refusal, Subnets};
 use sealane_core::ipam::{AddressPools, check_overlap, default_gateway, validate};
-use sealane_core::model::{DriverKind, IpamSpec, NetworkId, NetworkSpec, Scope, SubnetSpec};
+use sealane_core::model::{IpamSpec, NetworkSpec, Scope, SubnetSpec, parse_flag};
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 
@@ -100,7 +99,7 @@ fn complete(
     let subnets = subnets(request, driver, (enable_ipv4, enable_ipv6), around)?;
     let mut spec = NetworkSpec {
         name: request.name.clone(),
-        driver,
+        driver: driver.name(),
         scope: scope(&request.scope)?,
         internal: request.internal,
         attachable: request.attachable,
@@ -128,25 +127,24 @@ fn complete(
 /// from another has that one's.
 fn defaults(request: &CreateNetwork, around: &Surroundings<'_>) -> BTreeMap<String, String> {
     let driver = match request.driver.as_str() {
-        "" | "default" => "bridge",
-        named => named,
+        "" | "default" => drivers::DEFAULT.name().to_string(),
+        named => named.to_owned(),
     };
-    let found = around.defaults.get(driver);
+    let found = around.defaults.get(&driver);
     let own = found.filter(|_| request.config_from.is_none());
     own.cloned().unwrap_or_default()
 }
 
 /// The first address of each subnet that needs a gateway and was given none.
 pub(crate) fn choose_gateways(spec: &mut NetworkSpec) -> Result<(), EngineError> {
-    if spec.driver != DriverKind::Bridge || spec.config_only {
+    let driver = drivers::find(spec.driver.as_str());
+    let Some(driver) = driver.filter(|_| !spec.config_only) else {
         return Ok(());
-    }
-    let any = NetworkId::from_bytes([0; 32]);
-    let options = BridgeOptions::read(spec, &any).map_err(EngineError::option)?;
-    let internal = spec.internal;
+    };
+    let chosen = driver.chooses_gateways(spec)?;
     for subnet in &mut spec.ipam.subnets {
         let ipv6 = subnet.subnet.addr().is_ipv6();
-        if subnet.gateway.is_none() && !options.needs_no_gateway(ipv6, internal) {
+        if subnet.gateway.is_none() && chosen[usize::from(ipv6)] {
             subnet.gateway = default_gateway(subnet.subnet, subnet.ip_range);
         }
     }
@@ -229,9 +227,9 @@ fn as_asked(subnet: &SubnetSpec) -> RequestedSubnet {
     }
 }
 
-fn driver(request: &CreateNetwork) -> Result<DriverKind, EngineError> {
+fn driver(request: &CreateNetwork) -> Result<&'static dyn Driver, EngineError> {
     if request.config_only {
-        return Ok(DriverKind::Null); // it holds settings for any
+        return Ok(drivers::OF_CONFIGURATION);
     }
     let ipam = request.ipam_driver.as_str();
     if !["", "default", NO_ADDRESSES].contains(&ipam) {
@@ -239,15 +237,15 @@ fn driver(request: &CreateNetwork) -> Result<DriverKind, EngineError> {
             "plugin \"{ipam}\" not found"
         )));
     }
-    match request.driver.as_str() {
-        "" | "bridge" | "default" => Ok(DriverKind::Bridge),
-        "macvlan" => Ok(DriverKind::Macvlan),
-        "ipvlan" => Ok(DriverKind::Ipvlan),
-        kind @ ("host" | "null") => Err(EngineError::Forbidden(format!(
-            "only one instance of \"{kind}\" network is allowed"
-        ))),
-        other => Err(EngineError::NotFound(format!(
-            "plugin \"{other}\" not found"
+    let driver = match request.driver.as_str() {
+        "" | "default" => drivers::DEFAULT,
+        name => drivers::find(name).ok_or_else(|| Refusal::unknown_driver(name))?,
+    };
+    match driver.predefined() {
+        None => Ok(driver),
+        Some(_) => Err(EngineError::Forbidden(format!(
+            "only one instance of \"{}\" network is allowed",
+            driver.name()
         ))),
     }
 }
@@ -288,12 +286,12 @@ fn enabled(
 /// The subnets asked for, completed, and one chosen for each family that none was asked for.
 fn subnets(
     request: &CreateNetwork,
-    driver: DriverKind,
+    driver: &dyn Driver,
     (ipv4, ipv6): (bool, bool),
     around: &Surroundings<'_>,
 ) -> Result<Vec<SubnetSpec>, EngineError> {
     if request.ipam_driver == NO_ADDRESSES && !request.config_only {
-        return no_addresses(request, ipv4).map(|()| vec![]);
+        return no_addresses(request, driver, ipv4).map(|()| vec![]);
     }
     let mut subnets = Vec::new();
     let mut taken: Vec<IpNet> = subnets_of_all(around.state);
@@ -314,16 +312,16 @@ fn subnets(
             .filter(|subnet| subnet.subnet.addr().is_ipv6() == ipv6)
             .count()
     };
-    if driver == DriverKind::Bridge && (of_family(false) > 1 || of_family(true) > 1) {
-        return Err(EngineError::Forbidden(
-            "bridge driver doesn't support multiple subnets".into(),
-        ));
+    let one = driver.subnets() == Subnets::One;
+    if one && (of_family(false) > 1 || of_family(true) > 1) {
+        return Err(EngineError::Forbidden(format!(
+            "{} driver doesn't support multiple subnets",
+            driver.name()
+        )));
     }
-    let overlapping = request.options.get(OVERLAPPING);
-    let overlapping = overlapping.is_some_and(|value| parse_flag(value) == Some(true));
     for (index, subnet) in subnets.iter().enumerate() {
         let earlier = subnets[..index].iter().map(|other| &other.subnet);
-        if overlapping && subnet.subnet.addr().is_ipv4() {
+        if driver.shares_subnets(&request.options, subnet.subnet.addr().is_ipv6()) {
             continue;
         }
         check_overlap(subnet.subnet, taken.iter().chain(earlier))
@@ -343,16 +341,20 @@ fn subnets(
     Ok(subnets)
 }
 
-/// What can be asked of a network without addresses: a bridge cannot be one.
-fn no_addresses(request: &CreateNetwork, ipv4: bool) -> Result<(), EngineError> {
+/// What can be asked of a network without addresses: not every driver can do without.
+fn no_addresses(
+    request: &CreateNetwork,
+    driver: &dyn Driver,
+    ipv4: bool,
+) -> Result<(), EngineError> {
     let invalid = |text: &str| Err(EngineError::Invalid(text.into()));
     if !request.subnets.is_empty() {
         return invalid("null ipam driver does not handle specific address pool requests");
     }
-    match (request.driver.as_str(), ipv4) {
-        ("" | "bridge" | "default", true) => invalid("ipv4 pool is empty"),
-        ("" | "bridge" | "default", false) => invalid("ipv6 pool is empty"),
-        (_, _) => Ok(()),
+    match (driver.subnets(), ipv4) {
+        (Subnets::One, true) => invalid("ipv4 pool is empty"),
+        (Subnets::One, false) => invalid("ipv6 pool is empty"),
+        (Subnets::None | Subnets::Any, _) => Ok(()),
     }
 }
 

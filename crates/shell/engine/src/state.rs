@@ -5,8 +5,9 @@
 use crate::EngineError;
 use crate::leases::Expected;
 use ipnet::IpNet;
+use sealane_core::drivers::{Driven, Networks};
 use sealane_core::ipam::Pool;
-use sealane_core::model::{EndpointId, Mac, Network, NetworkId, Sandbox, SandboxId};
+use sealane_core::model::{EndpointId, Mac, NetworkId, Sandbox, SandboxId};
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
@@ -16,7 +17,7 @@ const REMEMBERED: usize = 4096;
 
 /// A network, its addresses, and who joined.
 pub(crate) struct NetworkState {
-    pub(crate) network: Arc<Network>,
+    pub(crate) network: Arc<Driven>,
     /// One pool for each subnet in use, IPv4 and IPv6.
     pub(crate) pools: Vec<(IpNet, Pool)>,
     /// The sandboxes with an endpoint on it, half-made ones too.
@@ -34,7 +35,7 @@ pub(crate) struct NetworkState {
 
 impl NetworkState {
     /// A network without members, made already.
-    pub(crate) fn new(network: Arc<Network>, pools: Vec<(IpNet, Pool)>) -> Self {
+    pub(crate) fn new(network: Arc<Driven>, pools: Vec<(IpNet, Pool)>) -> Self {
         Self {
             network,
             pools,
@@ -162,7 +163,7 @@ impl State {
     }
 
     /// The networks that a sandbox has joined, as plans want them.
-    pub(crate) fn joined(&self, sandbox: &Sandbox) -> BTreeMap<NetworkId, Arc<Network>> {
+    pub(crate) fn joined(&self, sandbox: &Sandbox) -> Networks {
         let network = |id: &NetworkId| Some((*id, self.networks.get(id)?.network.clone()));
         sandbox.endpoints.keys().filter_map(network).collect()
     }
@@ -177,7 +178,7 @@ impl State {
     }
 
     /// All networks that are there, as plans want them.
-    pub(crate) fn made_networks(&self) -> BTreeMap<NetworkId, Arc<Network>> {
+    pub(crate) fn made_networks(&self) -> Networks {
         self.networks
             .iter()
             .filter(|(_, state)| !state.in_making)

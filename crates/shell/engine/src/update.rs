@@ -10,6 +10,7 @@ use crate::specify::Surroundings;
 use crate::state::State;
 use crate::{Engine, EngineError, NetworkAction, NetworkChange};
 use ipnet::IpNet;
+use sealane_core::drivers::Driven;
 use sealane_core::ipam::Pool;
 use sealane_core::model::{Network, NetworkId, Sandbox};
 use sealane_core::plan::Plan;
@@ -32,7 +33,7 @@ impl Engine {
         if *old == *new {
             return Ok(());
         }
-        let before = self.plan_with_members(&old)?;
+        let before = self.plan_with_members(&old);
         self.stored(&new)?;
         let followed = match self.take_over(&old, &new, &before) {
             Ok(followed) => followed,
@@ -60,19 +61,19 @@ impl Engine {
         let _alone = alone.unwrap_or_else(PoisonError::into_inner);
         let (old, new) = self.plan_alteration(reference, change)?;
         let mut from = self.lock_host_plan().clone();
-        from.merge(self.plan_with_members(&old)?);
+        from.merge(self.plan_with_members(&old));
         self.replace_network(&new)?;
         let mut followed = Vec::new();
         let after = self
             .conforming(&BTreeSet::from([new.id]), |_, error| Err(error))
-            .and_then(|list| {
+            .map(|list| {
                 followed = list;
                 for (_, sandbox) in &followed {
                     self.state().sandboxes.insert(sandbox.id, sandbox.clone());
                 }
                 let mut to = self.host_plan(None);
-                to.merge(self.plan_with_members(&new)?);
-                Ok(to)
+                to.merge(self.plan_with_members(&new));
+                to
             });
         for (sandbox, _) in followed {
             self.state().sandboxes.insert(sandbox.id, sandbox);
@@ -87,7 +88,7 @@ impl Engine {
         &self,
         reference: &str,
         change: &NetworkChange,
-    ) -> Result<(Arc<Network>, Arc<Network>), EngineError> {
+    ) -> Result<(Arc<Driven>, Arc<Driven>), EngineError> {
         let avoid = self.prefixes_to_avoid()?;
         let state = self.state();
         let old = state.find(reference)?.network.clone();
@@ -112,8 +113,8 @@ impl Engine {
     /// Takes members, kernel and records from the old network to the new one, which is stored.
     fn take_over(
         &self,
-        old: &Arc<Network>,
-        new: &Arc<Network>,
+        old: &Arc<Driven>,
+        new: &Arc<Driven>,
         before: &Plan,
     ) -> Result<Vec<Followed>, EngineError> {
         self.replace_network(new)?;
@@ -121,8 +122,8 @@ impl Engine {
         for (_, sandbox) in &followed {
             self.state().sandboxes.insert(sandbox.id, sandbox.clone());
         }
-        let done = self.plan_with_members(new).and_then(|after| {
-            self.apply_with_host(before, &after)?;
+        let after = self.plan_with_members(new);
+        let done = self.apply_with_host(before, &after).and_then(|()| {
             let saved = followed
                 .iter()
                 .try_for_each(|(_, new)| self.save_sandbox(new));
@@ -147,10 +148,10 @@ impl Engine {
             Ok(())
         };
         for (old, new) in self.conforming(&networks, refused)? {
-            let conformed = self.plan_of_sandbox(&old).and_then(|from| {
-                self.apply(&from, &self.plan_of_sandbox(&new)?)?;
-                self.save_sandbox(&new)
-            });
+            let (from, to) = (self.plan_of_sandbox(&old), self.plan_of_sandbox(&new));
+            let conformed = self
+                .apply(&from, &to)
+                .and_then(|()| self.save_sandbox(&new));
             if let Err(error) = conformed {
                 not_followed(&old, &error);
                 continue;
@@ -198,16 +199,16 @@ impl Engine {
     }
 
     /// The plan of a network with everything of the sandboxes on it.
-    fn plan_with_members(&self, network: &Network) -> Result<Plan, EngineError> {
-        let mut plan = self.plan_of(network)?;
+    fn plan_with_members(&self, network: &Driven) -> Plan {
+        let mut plan = self.plan_of(network);
         for sandbox in self.members(network) {
-            plan.merge(self.plan_of_sandbox(&sandbox)?);
+            plan.merge(self.plan_of_sandbox(&sandbox));
         }
         // Nobody new is there, and connections go on.
-        Ok(plan.without_forgetting())
+        plan.without_forgetting()
     }
 
-    fn replace_network(&self, network: &Arc<Network>) -> Result<(), EngineError> {
+    fn replace_network(&self, network: &Arc<Driven>) -> Result<(), EngineError> {
         let mut state = self.state();
         let pools = pools_with_members(&state, network)?;
         if let Some(found) = state.networks.get_mut(&network.id) {

@@ -2,7 +2,8 @@
 
 use crate::Conflict;
 use ipnet::IpNet;
-use sealane_core::model::{Endpoint, Network, SandboxId};
+use sealane_core::drivers::Driven;
+use sealane_core::model::{Endpoint, SandboxId};
 use std::sync::Arc;
 
 /// How full a subnet is (Docker API 1.52, `Status.IPAM`).
@@ -20,7 +21,7 @@ pub struct SubnetUsage {
 #[derive(Clone, Debug)]
 pub struct NetworkView {
     /// The network.
-    pub network: Arc<Network>,
+    pub network: Arc<Driven>,
     /// Each sandbox on it: its id, the container's name, its endpoint.
     pub endpoints: Vec<(SandboxId, String, Endpoint)>,
     /// How full its subnets are.

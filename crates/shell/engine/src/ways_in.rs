@@ -3,19 +3,9 @@
 //!
 //! Pure. Start at [`split`].
 
+use sealane_core::drivers::WayIn;
 use sealane_core::model::{PortMapping, PortRequest};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
-
-/// How published ports of one family get to a sandbox.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum WayIn {
-    /// By a port of the host.
-    Translated,
-    /// At the endpoint's own address.
-    Routed,
-    /// Not at all: no endpoint has a gateway of this family.
-    None,
-}
 
 /// What becomes of requests: ports of the host to reserve, and mappings that need none.
 #[derive(Debug, Default, PartialEq, Eq)]

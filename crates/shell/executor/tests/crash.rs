@@ -2,12 +2,14 @@
 //! the next run does not find.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-use sealane_core::drivers::bridge::{self, BridgeOptions, options};
+use sealane_core::drivers::Driven;
+use sealane_core::drivers::bridge::options;
 use sealane_core::model::{
-    DriverKind, Endpoint, EndpointSpec, Facts, InterfaceName, IpamSpec, Mac, Network, NetworkSpec,
+    DriverName, Endpoint, EndpointSpec, Facts, InterfaceName, IpamSpec, Mac, Network, NetworkSpec,
     Policy, Scope, SubnetSpec, derive_id,
 };
 use sealane_core::plan::{Change, Key, Netns, Object, Plan};
+use sealane_core::scopes::plan_network;
 use sealane_executor::{ApplyError, Executor};
 use sealane_kernel::fake::FakeKernel;
 use sealane_store::{BootId, Journal};
@@ -33,14 +35,14 @@ const FACTS: Facts = Facts {
     },
 };
 
-fn network() -> Network {
-    Network {
+fn network() -> Driven {
+    Driven::of(Network {
         id: derive_id(&[b"blue"]),
         created: String::new(),
         segments: 0,
         spec: NetworkSpec {
             name: "blue".into(),
-            driver: DriverKind::Bridge,
+            driver: DriverName::known("bridge"),
             scope: Scope::Local,
             internal: false,
             attachable: false,
@@ -63,7 +65,8 @@ fn network() -> Network {
             labels: BTreeMap::new(),
         },
         users_device: None,
-    }
+    })
+    .unwrap()
 }
 
 /// A network with one endpoint, in a sandbox of its own.
@@ -85,12 +88,10 @@ fn plan() -> Plan {
         alias: None,
         spec: EndpointSpec::default(),
     };
-    let options = BridgeOptions::of(&network).unwrap();
-    let mut plan = bridge::plan_network(&network, &options, &FACTS);
+    let mut plan = plan_network(&network, &FACTS);
     plan.add(Key::Namespace(sandbox), Object::Present);
-    plan.merge(bridge::plan_endpoint(
-        &network, &options, &sandbox, &endpoint, &FACTS,
-    ));
+    let settings = network.settings();
+    plan.merge(settings.plan_endpoint(&network, &sandbox, &endpoint, &FACTS));
     plan
 }
 
@@ -219,9 +220,7 @@ fn removing_a_sandbox_releases_its_namespace_and_deletes_no_link() {
     let folder = tempfile::tempdir().unwrap();
     let (executor, _) = executor(FakeKernel::new(), folder.path());
     executor.apply(&Plan::default(), &plan()).unwrap();
-    let network = network();
-    let options = BridgeOptions::of(&network).unwrap();
-    let without = bridge::plan_network(&network, &options, &FACTS);
+    let without = plan_network(&network(), &FACTS);
     let changes = executor.apply(&plan(), &without).unwrap();
     let link = |change: &&Change| matches!(change.key(), Key::Link(..));
     assert_eq!(changes.iter().filter(link).count(), 0);

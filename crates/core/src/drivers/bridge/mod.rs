@@ -2,15 +2,21 @@
 //!
 //! Reads the model and [`Facts`]; writes nothing; returns a [`Plan`].
 //! Invariant: equal arguments give equal plans.
-//! Start at [`plan_network`], then [`plan_endpoint`]. Published ports are the sandbox's:
-//! [`scopes`](crate::scopes).
+//! Start at [`plan_network`], then [`plan_endpoint`]. What others may ask of it is in `descriptor`,
+//! published ports are in `publish`.
 
+mod descriptor;
 pub mod options;
+mod publish;
 mod segments;
 
-pub use segments::{PORTS, SEGMENTS, links, segment_bridge};
+pub use descriptor::Bridge;
+pub use publish::{PUBLISH_SETS, forget_changed};
 
-pub use options::{BridgeOptions, GatewayMode, InvalidOption};
+pub(crate) use publish::{address, publish_chain, publish_sets, udp_ports};
+
+use options::{BridgeOptions, GatewayMode};
+use segments::{PORTS, segment_bridge};
 
 use crate::model::{Endpoint, Facts, InterfaceName, Mac, Network, SandboxId, UsersDevice};
 use crate::nft::{Data, Datum, Verdict};
@@ -22,7 +28,7 @@ use ipnet::IpNet;
 use std::net::{IpAddr, Ipv4Addr};
 
 /// Returns the kernel objects of a bridge network: its device, its address, who may pass.
-pub fn plan_network(network: &Network, options: &BridgeOptions, facts: &Facts) -> Plan {
+fn plan_network(network: &Network, options: &BridgeOptions, facts: &Facts) -> Plan {
     let mut plan = Plan::default();
     let bridge = &options.device;
     match &network.users_device {
@@ -201,7 +207,7 @@ fn translates(network: &Network, options: &BridgeOptions, facts: &Facts, ipv6: b
 
 /// Whether published ports of a family are open at the endpoints' own addresses, to some link at
 /// least.
-pub fn opens_directly(options: &BridgeOptions, facts: &Facts, ipv6: bool) -> bool {
+fn opens_directly(options: &BridgeOptions, facts: &Facts, ipv6: bool) -> bool {
     match options.mode(ipv6) {
         GatewayMode::Nat => facts.policy.direct_routing || !options.trusted.is_empty(),
         GatewayMode::Routed => true,
@@ -257,7 +263,7 @@ fn gateway_addresses(network: &Network, options: &BridgeOptions) -> impl Iterato
 }
 
 /// Returns the kernel objects that join one endpoint to a bridge network.
-pub fn plan_endpoint(
+fn plan_endpoint(
     network: &Network,
     options: &BridgeOptions,
     sandbox: &SandboxId,

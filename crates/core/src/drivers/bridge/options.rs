@@ -1,6 +1,7 @@
 //! The options of a bridge network (`docker network create -o`), checked.
 
-use crate::model::{InterfaceName, Network, NetworkId, NetworkSpec};
+use crate::drivers::Refusal;
+use crate::model::{InterfaceName, Network, NetworkId, NetworkSpec, parse_flag};
 use crate::plan::Repeat;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use thiserror::Error;
@@ -36,16 +37,15 @@ pub const TRUSTED: &str = "com.docker.network.bridge.trusted_host_interfaces";
 pub const HOST_IPV4: &str = "com.docker.network.host_ipv4";
 /// `com.docker.network.host_ipv6`: the same for IPv6.
 pub const HOST_IPV6: &str = "com.docker.network.host_ipv6";
-/// `com.docker.network.container_iface_prefix`: what links in containers are called, before a
-/// number.
-pub const PREFIX: &str = "com.docker.network.container_iface_prefix";
-
 /// `overlapping`: whether the IPv4 subnet may be another network's, too. Ours, not Docker's.
 pub const OVERLAPPING: &str = "overlapping";
 
+/// The MTU of a network that names none.
+pub const DEFAULT_MTU: u32 = 1500;
+
 /// How the packets of one family get in and out of a network.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum GatewayMode {
+pub(super) enum GatewayMode {
     /// Out with the host's address, in by published ports of the host.
     #[default]
     Nat,
@@ -60,7 +60,7 @@ pub enum GatewayMode {
 
 impl GatewayMode {
     /// Whether addresses are translated on the way in and out.
-    pub fn translates(self) -> bool {
+    pub(super) fn translates(self) -> bool {
         match self {
             Self::Nat | Self::NatUnprotected => true,
             Self::Routed | Self::Isolated => false,
@@ -77,45 +77,47 @@ pub const PORTS_PER_BRIDGE: &str = "ports_per_bridge";
 
 /// The options of a bridge network.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct BridgeOptions {
+pub(super) struct BridgeOptions {
     /// The device.
-    pub device: InterfaceName,
+    pub(super) device: InterfaceName,
+    /// Whether its name was chosen, so that users may have made it.
+    pub(super) named: bool,
     /// Whether containers leave with the host's address.
-    pub masquerade: bool,
+    pub(super) masquerade: bool,
     /// Whether containers may talk to each other.
-    pub icc: bool,
+    pub(super) icc: bool,
     /// Where ports are published if no address is given.
-    pub host_binding: Option<IpAddr>,
+    pub(super) host_binding: Option<IpAddr>,
     /// Whether it is the network joined by default.
-    pub default_bridge: bool,
+    pub(super) default_bridge: bool,
     /// Largest packet in bytes.
-    pub mtu: u32,
+    pub(super) mtu: u32,
     /// How often new addresses are announced.
-    pub announce: Repeat,
+    pub(super) announce: Repeat,
     /// How many endpoints share one bridge device.
-    pub ports: u16,
+    pub(super) ports: u16,
     /// Whether the bridge goes without its IPv4 address: something else on it is the gateway.
-    pub inhibit_ipv4: bool,
+    pub(super) inhibit_ipv4: bool,
     /// How IPv4 gets in and out.
-    pub mode4: GatewayMode,
+    pub(super) mode4: GatewayMode,
     /// How IPv6 gets in and out.
-    pub mode6: GatewayMode,
+    pub(super) mode6: GatewayMode,
     /// Links of the host by which published ports may be reached at the containers' own addresses.
-    pub trusted: Vec<InterfaceName>,
+    pub(super) trusted: Vec<InterfaceName>,
     /// Whether the IPv4 subnet may be another network's, too.
-    pub overlapping: bool,
+    pub(super) overlapping: bool,
     /// Whether packets to the host may have any source. If nothing is said: on a bridge of the
     /// user's, which may lead anywhere.
-    pub any_source: Option<bool>,
+    pub(super) any_source: Option<bool>,
     /// The host address that containers leave with.
-    pub host_ipv4: Option<Ipv4Addr>,
+    pub(super) host_ipv4: Option<Ipv4Addr>,
     /// The same for IPv6.
-    pub host_ipv6: Option<Ipv6Addr>,
+    pub(super) host_ipv6: Option<Ipv6Addr>,
 }
 
 /// An option that cannot be read; the words are Docker's.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
-pub enum InvalidOption {
+pub(super) enum InvalidOption {
     /// Not a truth value.
     #[error(
         "failed to parse {key} value: {value} (strconv.ParseBool: parsing \"{value}\": invalid syntax)"
@@ -173,18 +175,31 @@ pub enum InvalidOption {
     Name(#[from] crate::model::InvalidInterfaceName),
 }
 
-impl BridgeOptions {
-    /// The MTU of a network that names none.
-    pub const DEFAULT_MTU: u32 = 1500;
+impl From<InvalidOption> for Refusal {
+    fn from(invalid: InvalidOption) -> Self {
+        match invalid {
+            InvalidOption::Isolated => Self::failed(invalid),
+            InvalidOption::Bool { .. }
+            | InvalidOption::Number { .. }
+            | InvalidOption::Address { .. }
+            | InvalidOption::Mtu(_)
+            | InvalidOption::Range { .. }
+            | InvalidOption::Mode { .. }
+            | InvalidOption::Name(_) => Self::invalid(invalid),
+        }
+    }
+}
 
+impl BridgeOptions {
     /// Reads the options of a network.
-    pub fn of(network: &Network) -> Result<Self, InvalidOption> {
+    pub(super) fn of(network: &Network) -> Result<Self, InvalidOption> {
         Self::read(&network.spec, &network.id)
     }
 
     /// Reads the options of a network that will have this id.
-    pub fn read(network: &NetworkSpec, id: &NetworkId) -> Result<Self, InvalidOption> {
-        let device = match network.option(NAME).filter(|name| !name.is_empty()) {
+    pub(super) fn read(network: &NetworkSpec, id: &NetworkId) -> Result<Self, InvalidOption> {
+        let name = network.option(NAME);
+        let device = match name.filter(|name| !name.is_empty()) {
             Some(name) => InterfaceName::try_from(name)?,
             None => InterfaceName::from_id("br-", id, 12),
         };
@@ -194,6 +209,7 @@ impl BridgeOptions {
         }
         Ok(Self {
             device,
+            named: name.is_some(),
             masquerade: flag(network, MASQUERADE, true)?,
             icc: flag(network, ICC, true)?,
             host_binding: address(network, HOST_BINDING)?,
@@ -216,12 +232,12 @@ impl BridgeOptions {
     }
 
     /// How a family gets in and out.
-    pub fn mode(&self, ipv6: bool) -> GatewayMode {
+    pub(super) fn mode(&self, ipv6: bool) -> GatewayMode {
         if ipv6 { self.mode6 } else { self.mode4 }
     }
 
     /// The host address that a family leaves with, if one was chosen.
-    pub fn host_address(&self, ipv6: bool) -> Option<IpAddr> {
+    pub(super) fn host_address(&self, ipv6: bool) -> Option<IpAddr> {
         match ipv6 {
             false => self.host_ipv4.map(IpAddr::V4),
             true => self.host_ipv6.map(IpAddr::V6),
@@ -229,12 +245,12 @@ impl BridgeOptions {
     }
 
     /// Whether the bridge has the gateway's address of a family.
-    pub fn has_address(&self, ipv6: bool) -> bool {
+    pub(super) fn has_address(&self, ipv6: bool) -> bool {
         self.mode(ipv6) != GatewayMode::Isolated && (ipv6 || !self.inhibit_ipv4)
     }
 
     /// Whether a gateway is of no use to a family, so that its address is free for containers.
-    pub fn needs_no_gateway(&self, ipv6: bool, internal: bool) -> bool {
+    pub(super) fn needs_no_gateway(&self, ipv6: bool, internal: bool) -> bool {
         self.mode(ipv6) == GatewayMode::Isolated || (!ipv6 && self.inhibit_ipv4 && internal)
     }
 }
@@ -247,15 +263,6 @@ fn flag(network: &NetworkSpec, key: &'static str, default: bool) -> Result<bool,
         key,
         value: value.into(),
     })
-}
-
-/// Reads a truth value in the spellings that Docker takes.
-pub fn parse_flag(value: &str) -> Option<bool> {
-    match value {
-        "1" | "t" | "T" | "true" | "TRUE" | "True" => Some(true),
-        "0" | "f" | "F" | "false" | "FALSE" | "False" => Some(false),
-        _ => None,
-    }
 }
 
 fn address(network: &NetworkSpec, key: &'static str) -> Result<Option<IpAddr>, InvalidOption> {
@@ -337,14 +344,14 @@ fn ranged(
 
 fn mtu(network: &NetworkSpec) -> Result<u32, InvalidOption> {
     let Some(value) = network.option(MTU).filter(|value| !value.is_empty()) else {
-        return Ok(BridgeOptions::DEFAULT_MTU);
+        return Ok(DEFAULT_MTU);
     };
     let number: u32 = value.parse().map_err(|_| InvalidOption::Number {
         key: MTU,
         value: value.into(),
     })?;
     match number {
-        0 => Ok(BridgeOptions::DEFAULT_MTU),
+        0 => Ok(DEFAULT_MTU),
         68..=65535 => Ok(number),
         1..68 | 65536.. => Err(InvalidOption::Mtu(number)),
     }

@@ -11,9 +11,9 @@ use crate::plan::{BridgePort, Key, Link, LinkKind, Netns, Object, Plan};
 use crate::scopes::{UNTRACKED, set};
 
 /// How many endpoints the first bridge takes: the rest of its ports is for the others.
-pub const PORTS: u16 = 960;
+pub(super) const PORTS: u16 = 960;
 /// How many further bridges there can be.
-pub const SEGMENTS: u16 = 63;
+pub(super) const SEGMENTS: u16 = 63;
 
 /// What the names of a further bridge and of the two ends of its pair begin with. A bridge's sorts
 /// before those of its ports.
@@ -22,7 +22,11 @@ const UP: &str = "vu";
 const DOWN: &str = "vd";
 
 /// The bridge that the endpoints of a segment are ports of; the first one is segment 0.
-pub fn segment_bridge(network: &Network, options: &BridgeOptions, segment: u16) -> InterfaceName {
+pub(super) fn segment_bridge(
+    network: &Network,
+    options: &BridgeOptions,
+    segment: u16,
+) -> InterfaceName {
     match segment {
         0 => options.device.clone(),
         further => name(network, BRIDGE, further),
@@ -30,7 +34,7 @@ pub fn segment_bridge(network: &Network, options: &BridgeOptions, segment: u16) 
 }
 
 /// The links that a network has on the host: its bridges, and what joins them.
-pub fn links(network: &Network, options: &BridgeOptions) -> Vec<InterfaceName> {
+pub(super) fn links(network: &Network, options: &BridgeOptions) -> Vec<InterfaceName> {
     let further = (1..=network.segments)
         .flat_map(|segment| [BRIDGE, UP, DOWN].map(|kind| name(network, kind, segment)));
     [options.device.clone()]

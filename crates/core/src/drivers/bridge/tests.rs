@@ -1,6 +1,6 @@
 use super::*;
 use crate::model::{
-    DriverKind, EndpointSpec, IpamSpec, NetworkSpec, Policy, Scope, SubnetSpec, UsersDevice,
+    DriverName, EndpointSpec, IpamSpec, NetworkSpec, Policy, Scope, SubnetSpec, UsersDevice,
     derive_id,
 };
 use expect_test::expect;
@@ -33,7 +33,7 @@ pub(crate) fn network() -> Network {
         segments: 0,
         spec: NetworkSpec {
             name: "blue".into(),
-            driver: DriverKind::Bridge,
+            driver: DriverName::known("bridge"),
             scope: Scope::Local,
             internal: false,
             attachable: false,

@@ -5,14 +5,19 @@
 //! Invariant: equal arguments give equal plans.
 //! Start at [`plan_endpoint`]. The parent is the host's: [`Parent`](super::parent::Parent).
 
-pub mod options;
+mod options;
 
-pub use options::{InvalidOption, IpvlanOptions};
-
-use crate::model::{Endpoint, InterfaceName, Mac, SandboxId};
+use super::parent::{PARENT, Parent};
+use super::{Driven, Driver, Refusal, Settings, WayOut, same_settings};
+use crate::model::{
+    DriverName, Endpoint, EndpointSpec, Facts, InterfaceName, Mac, Network, SandboxId,
+};
 use crate::plan::{Effect, Key, Link, LinkKind, Netns, Object, Plan, Repeat, Route, Upper};
 use ipnet::IpNet;
+use options::IpvlanOptions;
+use std::collections::BTreeMap;
 use std::net::IpAddr;
+use std::sync::Arc;
 
 /// How often new addresses are announced, as on a bridge.
 const ANNOUNCE: Repeat = Repeat {
@@ -20,8 +25,94 @@ const ANNOUNCE: Repeat = Repeat {
     interval_ms: 1000,
 };
 
+/// The ipvlan driver.
+#[derive(Debug)]
+pub struct Ipvlan;
+
+impl Driver for Ipvlan {
+    fn name(&self) -> DriverName {
+        const { DriverName::known("ipvlan") }
+    }
+
+    fn read(&self, network: &Network) -> Result<Arc<dyn Settings>, Refusal> {
+        let options = IpvlanOptions::of(network).map_err(Refusal::failed)?;
+        Ok(Arc::new(options))
+    }
+
+    fn has_macs(&self) -> bool {
+        false
+    }
+
+    fn sits_on<'a>(&self, options: &'a BTreeMap<String, String>) -> Option<&'a str> {
+        options.get(PARENT).map(String::as_str)
+    }
+}
+
+impl Settings for IpvlanOptions {
+    fn plan_network(&self, _network: &Network, _facts: &Facts) -> Plan {
+        plan_network(self)
+    }
+
+    fn plan_shared(&self) -> Plan {
+        self.parent.plan()
+    }
+
+    fn plan_endpoint(
+        &self,
+        _network: &Network,
+        sandbox: &SandboxId,
+        endpoint: &Endpoint,
+        _facts: &Facts,
+    ) -> Plan {
+        plan_endpoint(self, sandbox, endpoint)
+    }
+
+    fn way_out(&self, network: &Network) -> WayOut {
+        if network.spec.internal || self.parent.leads_nowhere() {
+            WayOut::None
+        } else if self.routes() {
+            WayOut::Link
+        } else {
+            WayOut::Gateway
+        }
+    }
+
+    fn links(&self, _network: &Network) -> Vec<InterfaceName> {
+        self.shim.iter().cloned().collect()
+    }
+
+    fn parent(&self) -> Option<&Parent> {
+        Some(&self.parent)
+    }
+
+    fn shared_with_host(&self) -> Option<&InterfaceName> {
+        self.shim.as_ref().map(|_| self.parent.name())
+    }
+
+    fn check_beside(&self, _network: &Network, other: &Driven) -> Result<(), Refusal> {
+        let theirs = same_settings::<Self>(other);
+        match theirs.filter(|theirs| theirs.parent.name() == self.parent.name()) {
+            None => Ok(()),
+            Some(_) => Err(Refusal::failed(format!(
+                "network di-{} is already using parent interface {}",
+                other.id.short(12),
+                self.parent.name()
+            ))),
+        }
+    }
+
+    fn check_endpoint(&self, endpoint: &EndpointSpec) -> Result<(), Refusal> {
+        match endpoint.mac {
+            None => Ok(()),
+            Some(_) => Err(Refusal::failed(
+                "ipvlan interfaces do not support custom mac address assignment",
+            )),
+        }
+    }
+}
+
 /// Returns the kernel objects of an ipvlan network: none but the host's own way to the endpoints.
-pub fn plan_network(options: &IpvlanOptions) -> Plan {
+fn plan_network(options: &IpvlanOptions) -> Plan {
     let mut plan = Plan::default();
     let Some(shim) = &options.shim else {
         return plan;
@@ -33,7 +124,7 @@ pub fn plan_network(options: &IpvlanOptions) -> Plan {
 }
 
 /// Returns the kernel objects that join one endpoint to an ipvlan network.
-pub fn plan_endpoint(options: &IpvlanOptions, sandbox: &SandboxId, endpoint: &Endpoint) -> Plan {
+fn plan_endpoint(options: &IpvlanOptions, sandbox: &SandboxId, endpoint: &Endpoint) -> Plan {
     let mut plan = Plan::default();
     let inside = Netns::Sandbox(*sandbox);
     let interface = &endpoint.interface;

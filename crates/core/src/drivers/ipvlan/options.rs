@@ -6,26 +6,26 @@ use crate::plan::{IpvlanFlag, IpvlanMode};
 use thiserror::Error;
 
 /// `ipvlan_mode`: what a link does with packets.
-pub const MODE: &str = "ipvlan_mode";
+pub(super) const MODE: &str = "ipvlan_mode";
 /// `ipvlan_flag`: how endpoints on one parent reach each other.
-pub const FLAG: &str = "ipvlan_flag";
+pub(super) const FLAG: &str = "ipvlan_flag";
 
 /// The options of an ipvlan network.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct IpvlanOptions {
+pub(super) struct IpvlanOptions {
     /// The link of the host that endpoints sit on.
-    pub parent: Parent,
+    pub(super) parent: Parent,
     /// What a link does with packets.
-    pub mode: IpvlanMode,
+    pub(super) mode: IpvlanMode,
     /// How endpoints on one parent reach each other.
-    pub flag: IpvlanFlag,
+    pub(super) flag: IpvlanFlag,
     /// The link by which the host reaches the endpoints, if it is to.
-    pub shim: Option<InterfaceName>,
+    pub(super) shim: Option<InterfaceName>,
 }
 
 /// An option that cannot be read; the words are Docker's.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
-pub enum InvalidOption {
+pub(super) enum InvalidOption {
     /// No mode is called so.
     #[error("requested ipvlan mode '{0}' is not valid, 'l2' mode is the ipvlan driver default")]
     Mode(String),
@@ -42,7 +42,7 @@ pub enum InvalidOption {
 
 impl IpvlanOptions {
     /// Reads the options of a network.
-    pub fn of(network: &Network) -> Result<Self, InvalidOption> {
+    pub(super) fn of(network: &Network) -> Result<Self, InvalidOption> {
         let mode = match network.option(MODE).unwrap_or_default() {
             "" | "l2" => IpvlanMode::L2,
             "l3" => IpvlanMode::L3,
@@ -69,7 +69,7 @@ impl IpvlanOptions {
 
     /// Whether links route by themselves: then the default route leads to the link and no gateway
     /// is asked, and nobody is told of an address.
-    pub fn routes(&self) -> bool {
+    pub(super) fn routes(&self) -> bool {
         match self.mode {
             IpvlanMode::L2 => false,
             IpvlanMode::L3 | IpvlanMode::L3s => true,

@@ -1,12 +1,12 @@
 use super::*;
 use crate::drivers::bridge::tests::{endpoint, network as bridge};
 use crate::drivers::parent::{HOST_ACCESS, PARENT};
-use crate::model::{DriverKind, Network, UsersDevice, derive_id};
+use crate::model::{DriverName, UsersDevice, derive_id};
 use expect_test::expect;
 
 fn network(options: &[(&str, &str)]) -> Network {
     let mut network = bridge();
-    network.spec.driver = DriverKind::Ipvlan;
+    network.spec.driver = DriverName::known("ipvlan");
     network.users_device = Some(UsersDevice::default());
     let options = options.iter().chain(&[(PARENT, "eth0")]);
     network.spec.options = options

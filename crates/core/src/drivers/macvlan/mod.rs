@@ -6,16 +6,19 @@
 //! Invariant: equal arguments give equal plans.
 //! Start at [`plan_endpoint`]. The parent is the host's: [`Parent`](super::parent::Parent).
 
-pub mod options;
+mod options;
 
-pub use options::{InvalidOption, MacvlanOptions};
-
-use crate::model::{Endpoint, InterfaceName, Mac, Network, SandboxId};
+use super::parent::{PARENT, Parent};
+use super::{Driven, Driver, Refusal, Settings, WayOut, same_settings};
+use crate::model::{DriverName, Endpoint, Facts, InterfaceName, Mac, Network, SandboxId};
 use crate::plan::{
     Effect, Key, Link, LinkKind, MacvlanMode, Netns, Object, Plan, Repeat, Route, Upper,
 };
 use ipnet::IpNet;
+use options::MacvlanOptions;
+use std::collections::BTreeMap;
 use std::net::IpAddr;
+use std::sync::Arc;
 
 /// How often new addresses are announced, as on a bridge.
 const ANNOUNCE: Repeat = Repeat {
@@ -23,8 +26,88 @@ const ANNOUNCE: Repeat = Repeat {
     interval_ms: 1000,
 };
 
+/// The macvlan driver.
+#[derive(Debug)]
+pub struct Macvlan;
+
+impl Driver for Macvlan {
+    fn name(&self) -> DriverName {
+        const { DriverName::known("macvlan") }
+    }
+
+    fn read(&self, network: &Network) -> Result<Arc<dyn Settings>, Refusal> {
+        let options = MacvlanOptions::of(network).map_err(Refusal::failed)?;
+        Ok(Arc::new(options))
+    }
+
+    fn sits_on<'a>(&self, options: &'a BTreeMap<String, String>) -> Option<&'a str> {
+        options.get(PARENT).map(String::as_str)
+    }
+}
+
+impl Settings for MacvlanOptions {
+    fn plan_network(&self, network: &Network, _facts: &Facts) -> Plan {
+        plan_network(network, self)
+    }
+
+    fn plan_shared(&self) -> Plan {
+        self.parent.plan()
+    }
+
+    fn plan_endpoint(
+        &self,
+        network: &Network,
+        sandbox: &SandboxId,
+        endpoint: &Endpoint,
+        _facts: &Facts,
+    ) -> Plan {
+        plan_endpoint(network, self, sandbox, endpoint)
+    }
+
+    fn way_out(&self, network: &Network) -> WayOut {
+        if network.spec.internal || self.parent.leads_nowhere() {
+            WayOut::None
+        } else {
+            WayOut::Gateway
+        }
+    }
+
+    fn links(&self, _network: &Network) -> Vec<InterfaceName> {
+        self.shim.iter().cloned().collect()
+    }
+
+    fn parent(&self) -> Option<&Parent> {
+        Some(&self.parent)
+    }
+
+    fn shared_with_host(&self) -> Option<&InterfaceName> {
+        self.shim.as_ref().map(|_| self.parent.name())
+    }
+
+    fn check_beside(&self, _network: &Network, other: &Driven) -> Result<(), Refusal> {
+        let theirs = same_settings::<Self>(other);
+        let Some(theirs) = theirs.filter(|theirs| theirs.parent.name() == self.parent.name())
+        else {
+            return Ok(());
+        };
+        let (id, parent) = (other.id, self.parent.name());
+        if self.mode == MacvlanMode::Passthru {
+            return Err(Refusal::failed(format!(
+                "cannot use mode passthru, macvlan network {id} is already using parent interface \
+                 {parent}"
+            )));
+        }
+        if theirs.mode == MacvlanMode::Passthru {
+            return Err(Refusal::failed(format!(
+                "macvlan network {id} is already using parent interface {parent} in mode passthru"
+            )));
+        }
+        Ok(())
+    }
+}
+
 /// Returns the kernel objects of a macvlan network: none but the host's own way to the endpoints.
-pub fn plan_network(network: &Network, options: &MacvlanOptions) -> Plan {
+fn plan_network(network: &Network, options: &MacvlanOptions) -> Plan {
     let mut plan = Plan::default();
     let Some(shim) = &options.shim else {
         return plan;
@@ -45,7 +128,7 @@ pub fn plan_network(network: &Network, options: &MacvlanOptions) -> Plan {
 }
 
 /// Returns the kernel objects that join one endpoint to a macvlan network.
-pub fn plan_endpoint(
+fn plan_endpoint(
     network: &Network,
     options: &MacvlanOptions,
     sandbox: &SandboxId,

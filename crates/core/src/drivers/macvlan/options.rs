@@ -6,22 +6,22 @@ use crate::plan::MacvlanMode;
 use thiserror::Error;
 
 /// `macvlan_mode`: how endpoints on one parent reach each other.
-pub const MODE: &str = "macvlan_mode";
+pub(super) const MODE: &str = "macvlan_mode";
 
 /// The options of a macvlan network.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct MacvlanOptions {
+pub(super) struct MacvlanOptions {
     /// The link of the host that endpoints sit on.
-    pub parent: Parent,
+    pub(super) parent: Parent,
     /// How endpoints on one parent reach each other.
-    pub mode: MacvlanMode,
+    pub(super) mode: MacvlanMode,
     /// The link by which the host reaches the endpoints, if it is to.
-    pub shim: Option<InterfaceName>,
+    pub(super) shim: Option<InterfaceName>,
 }
 
 /// An option that cannot be read; the words are Docker's.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
-pub enum InvalidOption {
+pub(super) enum InvalidOption {
     /// No mode is called so.
     #[error(
         "requested macvlan mode '{0}' is not valid, 'bridge' mode is the macvlan driver default"
@@ -37,7 +37,7 @@ pub enum InvalidOption {
 
 impl MacvlanOptions {
     /// Reads the options of a network.
-    pub fn of(network: &Network) -> Result<Self, InvalidOption> {
+    pub(super) fn of(network: &Network) -> Result<Self, InvalidOption> {
         let mode = match network.option(MODE).unwrap_or_default() {
             "" | "bridge" => MacvlanMode::Bridge,
             "private" => MacvlanMode::Private,

@@ -1,10 +1,11 @@
 use super::*;
 use crate::drivers::bridge::tests::{endpoint, facts, network};
-use crate::model::{NameserverConfig, PortMapping, derive_id};
+use crate::model::{NameserverConfig, Network, PortMapping, derive_id};
 use crate::plan::{check, diff};
 use crate::scopes::host_table;
 use expect_test::expect;
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 fn sandbox(networks: &[&Network]) -> Sandbox {
     let id = derive_id(&[b"web"]);
@@ -30,10 +31,11 @@ fn sandbox(networks: &[&Network]) -> Sandbox {
     }
 }
 
-fn known(networks: &[&Network]) -> BTreeMap<NetworkId, Arc<Network>> {
+fn known(networks: &[&Network]) -> Networks {
+    let driven = |network: &&Network| Driven::of((*network).clone()).unwrap();
+    let networks = networks.iter().map(driven);
     networks
-        .iter()
-        .map(|network| (network.id, Arc::new((*network).clone())))
+        .map(|network| (network.id, Arc::new(network)))
         .collect()
 }
 
@@ -55,7 +57,7 @@ fn a_sandbox_has_a_default_route_a_resolver_and_its_ports() {
         mapping(Some("127.0.0.1"), 8443, 443),
     ];
     sandbox.resolver_ports = Some((4000, 4001));
-    let plan = plan_sandbox(&sandbox, &known(&[&network]), &facts()).unwrap();
+    let plan = plan_sandbox(&sandbox, &known(&[&network]), &facts());
     assert_eq!(check(&plan, &host_table()), []);
     expect![[r#"
         netns  cd7dafb18aa0
@@ -84,9 +86,7 @@ fn a_long_run_of_equal_ports_is_one_interval_and_a_shifted_run_is_not() {
     sandbox
         .ports
         .extend((9000..9020).map(|port| mapping(None, port, port + 1)));
-    let plan = plan_sandbox(&sandbox, &known(&[&network]), &facts())
-        .unwrap()
-        .to_string();
+    let plan = plan_sandbox(&sandbox, &known(&[&network]), &facts()).to_string();
     assert_eq!(plan.matches("publish-range4").count(), 1, "{plan}");
     assert_eq!(plan.matches("publish-port4").count(), 20, "{plan}");
 }
@@ -121,18 +121,14 @@ fn the_host_sandbox_changes_nothing() {
     let network = network();
     let mut sandbox = sandbox(&[&network]);
     sandbox.host = true;
-    assert!(
-        plan_sandbox(&sandbox, &known(&[&network]), &facts())
-            .unwrap()
-            .is_empty()
-    );
+    assert!(plan_sandbox(&sandbox, &known(&[&network]), &facts()).is_empty());
 }
 
 #[test]
 fn a_diff_makes_forwards_and_removes_backwards() {
     let network = network();
     let sandbox = sandbox(&[&network]);
-    let plan = plan_sandbox(&sandbox, &known(&[&network]), &facts()).unwrap();
+    let plan = plan_sandbox(&sandbox, &known(&[&network]), &facts());
     let phases = |changes: Vec<crate::plan::Change>| -> Vec<_> {
         changes.iter().map(|change| change.key().phase()).collect()
     };

@@ -15,10 +15,7 @@ pub(super) fn tell(api: &Api, path: &str) -> Response {
         "/ready" => respond::text(StatusCode::OK, "OK\n"),
         "/networks" => respond::ok(&networks(api)),
         "/sandboxes" => respond::ok(&sandboxes(api)),
-        "/plan" => match api.engine.wanted() {
-            Ok(plan) => respond::text(StatusCode::OK, plan),
-            Err(error) => respond::text(StatusCode::INTERNAL_SERVER_ERROR, format!("{error}\n")),
-        },
+        "/plan" => respond::text(StatusCode::OK, api.engine.wanted()),
         _ => respond::text(
             StatusCode::NOT_FOUND,
             format!("not implemented: {path}\n{HELP}"),
@@ -31,7 +28,7 @@ fn networks(api: &Api) -> Value {
     json!(
         networks
             .iter()
-            .map(|network| json!(&**network))
+            .map(|network| json!(&***network))
             .collect::<Vec<_>>()
     )
 }

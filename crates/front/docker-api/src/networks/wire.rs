@@ -2,7 +2,8 @@
 
 use crate::version::ApiVersion;
 use ipnet::IpNet;
-use sealane_core::model::{Endpoint, Network, SandboxId, SubnetSpec};
+use sealane_core::drivers::Driven;
+use sealane_core::model::{Endpoint, SandboxId, SubnetSpec};
 use sealane_engine::{Conflict, NetworkView, SubnetUsage};
 use serde::Serialize;
 use std::collections::BTreeMap;
@@ -29,7 +30,7 @@ pub(super) struct Summary<'a> {
     ingress: bool,
     config_from: ConfigFrom<'a>,
     config_only: bool,
-    options: &'a BTreeMap<String, String>,
+    options: BTreeMap<String, String>,
     labels: &'a BTreeMap<String, String>,
 }
 
@@ -114,7 +115,7 @@ struct SubnetStatus {
 }
 
 /// A network as a list shows it.
-pub(super) fn summary(network: &Network, version: ApiVersion) -> Summary<'_> {
+pub(super) fn summary(network: &Driven, version: ApiVersion) -> Summary<'_> {
     let spec = &network.spec;
     let configured: Vec<IpamConfig<'_>> = spec.ipam.subnets.iter().map(ipam_config).collect();
     Summary {
@@ -145,7 +146,7 @@ pub(super) fn summary(network: &Network, version: ApiVersion) -> Summary<'_> {
             network: spec.config_from.as_deref().unwrap_or_default(),
         },
         config_only: spec.config_only,
-        options: &spec.options,
+        options: network.settings().shown(network),
         labels: &spec.labels,
     }
 }

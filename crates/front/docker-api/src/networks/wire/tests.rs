@@ -1,24 +1,24 @@
 use super::*;
 use expect_test::expect;
-use sealane_core::model::{DriverKind, IpamSpec, NetworkSpec, Scope, derive_id};
+use sealane_core::model::{DriverName, IpamSpec, Network, NetworkSpec, Scope, derive_id};
 use std::sync::Arc;
 
 /// A bridge network with one subnet and a label.
-pub(crate) fn network(name: &str) -> Network {
+pub(crate) fn network(name: &str) -> Driven {
     let subnet = SubnetSpec {
         subnet: "10.1.0.0/24".parse().unwrap(),
         ip_range: None,
         gateway: Some("10.1.0.1".parse().unwrap()),
         auxiliary: BTreeMap::new(),
     };
-    Network {
+    Driven::of(Network {
         id: derive_id(&[name.as_bytes()]),
         users_device: None,
         created: "2026-11-21T10:00:00.123456789Z".into(),
         segments: 0,
         spec: NetworkSpec {
             name: name.into(),
-            driver: DriverKind::Bridge,
+            driver: DriverName::known("bridge"),
             scope: Scope::Local,
             internal: false,
             attachable: false,
@@ -35,7 +35,8 @@ pub(crate) fn network(name: &str) -> Network {
             options: BTreeMap::new(),
             labels: BTreeMap::from([("team".into(), "net".into())]),
         },
-    }
+    })
+    .unwrap()
 }
 
 fn view() -> NetworkView {
@@ -147,9 +148,10 @@ fn a_list_has_no_members() {
 
 #[test]
 fn a_configuration_network_has_neither_driver_nor_subnets() {
-    let mut network = network("conf");
+    let mut network = Network::clone(&network("conf"));
     network.spec.config_only = true;
     network.spec.ipam.subnets.clear();
+    let network = Driven::of(network).unwrap();
     let value = serde_json::to_value(summary(&network, ApiVersion::MAX)).unwrap();
     assert_eq!(value["Driver"], "null");
     assert_eq!(value["IPAM"]["Config"], serde_json::Value::Null);

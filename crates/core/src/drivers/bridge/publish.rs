@@ -8,12 +8,14 @@
 //! One interval map for all would cost ten times as much to fill, and overlaps would fail or depend
 //! on the order.
 
-use super::set;
-use crate::model::{InterfaceName, PortMapping, Protocol};
+use super::opens_directly;
+use super::options::BridgeOptions;
+use crate::model::{Facts, InterfaceName, LegacyLink, PortMapping, Protocol};
 use crate::nft::{Chain, Data, DataType, Datum, Field, Match, Rule, Set, Statement, Verdict};
 use crate::plan::{Effect, Key, Object, Plan};
+use crate::scopes::set;
 use std::collections::BTreeSet;
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 /// The names of the maps: by address, by port, by range; IPv4 then IPv6.
 pub const PUBLISH_SETS: [[&str; 3]; 2] = [
@@ -25,7 +27,7 @@ pub const PUBLISH_SETS: [[&str; 3]; 2] = [
 const RANGE: usize = 16;
 
 /// The maps.
-pub(super) fn publish_sets() -> Vec<Set> {
+pub(crate) fn publish_sets() -> Vec<Set> {
     use DataType::{Ipv4, Ipv6, Port, Protocol};
     let mut sets = Vec::new();
     for ([by_address, by_port, by_range], address) in PUBLISH_SETS.into_iter().zip([Ipv4, Ipv6]) {
@@ -48,7 +50,7 @@ pub(super) fn publish_sets() -> Vec<Set> {
 }
 
 /// The chain that translates what was sent to a published port of the host.
-pub(super) fn publish_chain() -> Chain {
+pub(crate) fn publish_chain() -> Chain {
     use Field::{DestinationPort, Ip4Destination, Ip6Destination, L4Proto};
     let mut rules = Vec::new();
     for (ipv6, destination) in [(false, Ip4Destination), (true, Ip6Destination)] {
@@ -106,9 +108,64 @@ fn link_local() -> ipnet::Ipv6Net {
     ipnet::Ipv6Net::new_assert(Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0, 0), 10)
 }
 
+/// What leads published ports to an address, as the network's gateway modes have it.
+pub(super) fn plan_ports(
+    options: &BridgeOptions,
+    ports: &[PortMapping],
+    target: IpAddr,
+    facts: &Facts,
+) -> Plan {
+    let mut plan = Plan::default();
+    let ipv6 = target.is_ipv6();
+    if options.mode(ipv6).translates() {
+        plan_publish(ports, target, &mut plan);
+        let set = if ipv6 { set::SELF6 } else { set::SELF4 };
+        let key = Key::Element(set.into(), vec![address(target), address(target)]);
+        plan.add(key, Object::Element(Data::None));
+    }
+    if opens_directly(options, facts, ipv6) {
+        plan_open(ports, &options.device, target, &mut plan);
+    }
+    plan.effect(Effect::ForgetAddress(target));
+    plan
+}
+
+/// What lets a container send by the bridge from addresses that it has elsewhere.
+pub(super) fn plan_elsewhere(device: &InterfaceName, addresses: &[IpAddr]) -> Plan {
+    let mut plan = Plan::default();
+    for ip in addresses {
+        let set = if ip.is_ipv4() {
+            set::ELSEWHERE4
+        } else {
+            set::ELSEWHERE6
+        };
+        let key = vec![Datum::Interface(device.clone()), address(*ip)];
+        plan.add(Key::Element(set.into(), key), Object::Element(Data::None));
+    }
+    plan
+}
+
+/// What opens the ports of a link to an endpoint. IPv4 only, as Docker has it.
+pub(super) fn plan_link(own: Ipv4Addr, link: &LegacyLink) -> Plan {
+    let mut plan = Plan::default();
+    for theirs in link.addresses.iter().filter(|ip| ip.is_ipv4()) {
+        for (protocol, port) in &link.ports {
+            let key = vec![
+                Datum::Ipv4(own),
+                address(*theirs),
+                Datum::Protocol(*protocol),
+                Datum::Port(*port),
+            ];
+            let key = Key::Element(set::LINKS4.into(), key);
+            plan.add(key, Object::Element(Data::None));
+        }
+    }
+    plan
+}
+
 /// Adds the elements that lead `mappings` to `target`, the address of the endpoint that has the
 /// gateway of one family.
-pub(super) fn plan_publish(mappings: &[PortMapping], target: IpAddr, plan: &mut Plan) {
+fn plan_publish(mappings: &[PortMapping], target: IpAddr, plan: &mut Plan) {
     let [by_address, by_port, by_range] = PUBLISH_SETS[usize::from(target.is_ipv6())];
     let (mut everywhere, elsewhere): (Vec<&PortMapping>, Vec<&PortMapping>) = mappings
         .iter()
@@ -219,7 +276,7 @@ fn inside(mappings: &[PortMapping], target: IpAddr) -> BTreeSet<PortMapping> {
 }
 
 /// The UDP ports among the mappings: a sender keeps its tracked connection alive for ever.
-pub(super) fn udp_ports(mappings: &[PortMapping]) -> impl Iterator<Item = u16> {
+pub(crate) fn udp_ports(mappings: &[PortMapping]) -> impl Iterator<Item = u16> {
     let udp = mappings
         .iter()
         .filter(|mapping| mapping.protocol == Protocol::Udp && mapping.is_translated());
@@ -227,7 +284,7 @@ pub(super) fn udp_ports(mappings: &[PortMapping]) -> impl Iterator<Item = u16> {
 }
 
 /// An address as a field of an element.
-pub(super) fn address(ip: IpAddr) -> Datum {
+pub(crate) fn address(ip: IpAddr) -> Datum {
     match ip {
         IpAddr::V4(ip) => Datum::Ipv4(ip),
         IpAddr::V6(ip) => Datum::Ipv6(ip),
