@@ -2,6 +2,7 @@
 
 mod api;
 mod images;
+mod names;
 mod netlink;
 mod runtime;
 mod settings;
@@ -13,6 +14,7 @@ pub fn all() -> Vec<Target> {
     [
         api::TARGETS,
         images::TARGETS,
+        names::TARGETS,
         netlink::TARGETS,
         runtime::TARGETS,
         settings::TARGETS,

@@ -38,7 +38,7 @@ pub use resolv_conf::{
 };
 pub use spelling::{Letters, Spelling};
 pub use view::{Forwarding, NetworkView, View};
-pub use wire::{Malformed, Reply};
+pub use wire::{Malformed, Reply, take_messages};
 pub use zone::{EndpointNames, Service, Zone, Zones};
 
 /// The address of the resolver in every sandbox that has one.

@@ -1,5 +1,6 @@
 //! Framed streams: DNS messages over TCP, each behind two bytes of length.
 
+use sealane_core::dns::take_messages;
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::TcpStream;
 
@@ -92,36 +93,5 @@ impl Framed {
         };
         self.unsent.drain(..sent);
         result
-    }
-}
-
-/// Takes the complete messages off the front.
-fn take_messages(received: &mut Vec<u8>) -> Vec<Vec<u8>> {
-    let mut messages = vec![];
-    let mut at = 0;
-    while let Some((length, rest)) = received[at..].split_first_chunk() {
-        let length = usize::from(u16::from_be_bytes(*length));
-        let Some(message) = rest.get(..length) else {
-            break;
-        };
-        messages.push(message.to_vec());
-        at += 2 + length;
-    }
-    received.drain(..at);
-    messages
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn messages_are_taken_when_they_are_whole() {
-        let mut received = vec![0, 3, b'a', b'b', b'c', 0, 0, 0, 2, b'd'];
-        assert_eq!(take_messages(&mut received), [b"abc".to_vec(), vec![]]);
-        assert_eq!(received, [0, 2, b'd']);
-        received.push(b'e');
-        assert_eq!(take_messages(&mut received), [b"de"]);
-        assert!(received.is_empty());
     }
 }
