@@ -152,7 +152,7 @@ fn stray_packets(world: &World, reach: &Reach) -> Vec<String> {
         (format!("{}:1234", reach.v4), "10.99.0.100:4321"),
         (format!("[{}]:1234", reach.v6), "[fd99::64]:4321"),
     ];
-    let arriving = Capture::start(world.peer(), "eth0", "port 4321 and not icmp6");
+    let arriving = Capture::start(world.peer(), "eth0", "dst port 4321 and not icmp6");
     world.sandbox("web").in_netns(|| {
         for (from, to) in &pairs {
             let from = from.parse().expect("an address and a port");
