@@ -106,8 +106,11 @@ impl<'a> Ruleset<'a> {
         };
         let mut elements: BTreeMap<&str, BTreeMap<&[Datum], &Data>> = BTreeMap::new();
         for (key, object) in plan.objects() {
-            if let (Key::Element(set, fields), Object::Element(data)) = (key, object) {
-                elements.entry(set).or_default().insert(fields, data);
+            if let (Key::Element(set, fields), Object::Element(data)) = (key, object)
+                && set.is_of_host_table()
+            {
+                let known = elements.entry(set.name.as_str()).or_default();
+                known.insert(fields, data);
             }
         }
         Some(Self { table, elements })

@@ -1,7 +1,7 @@
 //! A network stack's addresses and routes: which way a packet goes, and with which source.
 
 use super::host::{HostFacts, HostRoute};
-use crate::plan::{Key, Netns, Object, Plan};
+use crate::plan::{Key, Netns, Object, Plan, Route};
 use ipnet::IpNet;
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -26,9 +26,12 @@ impl Stack {
                 let stack = all.entry(*netns).or_default();
                 stack.add_address(link.as_str(), *address);
             }
-            if let (Key::Route(netns, to), Object::Route(route)) = (key, object) {
+            if let (Key::Route(netns, id), Object::Route(Route::Unicast { interface, via, .. })) =
+                (key, object)
+                && id.is_main()
+            {
                 let stack = all.entry(*netns).or_default();
-                stack.add_route(*to, route.via, route.interface.as_str());
+                stack.add_route(id.to, *via, interface.as_str());
             }
         }
         all

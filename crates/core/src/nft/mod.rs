@@ -15,7 +15,7 @@ use crate::model::{InterfaceName, Mac, Mark, Protocol};
 
 /// The name of a table.
 pub type TableName = String;
-/// The name of a set or map of our host table.
+/// The name of a set or map.
 pub type SetName = String;
 
 /// A table and what is in it, but for the elements of its sets.
@@ -36,7 +36,7 @@ pub struct Table {
 }
 
 /// The address family of a table (linux/netfilter.h).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum Family {
     /// IPv4 only.
     Ip,

@@ -1,6 +1,6 @@
 //! A lint of a plan, before anything is claimed or written.
 
-use super::{Key, Netns, Object, Plan};
+use super::{Key, Netns, Object, Plan, SetId};
 use crate::model::InterfaceName;
 use crate::nft::{Data, DataType, Datum, Table, Verdict};
 use std::collections::BTreeSet;
@@ -34,11 +34,26 @@ pub fn check(plan: &Plan, table: &Table) -> Vec<Fault> {
         .iter()
         .filter_map(|(key, object)| match (key, object) {
             (Key::Element(set, fields), Object::Element(data)) => {
-                element_fault(key, table, set, fields, data)
+                match table_of(plan, table, set) {
+                    Some(table) => element_fault(key, table, &set.name, fields, data),
+                    None => Some(Fault::NoSet(key.clone())),
+                }
             }
             _ => hanging(key, object, &links),
         });
     clashes.chain(faults).collect()
+}
+
+/// The table that a set is of: the host's, or one that the plan makes.
+fn table_of<'a>(plan: &'a Plan, table: &'a Table, set: &SetId) -> Option<&'a Table> {
+    if set.is_of_host_table() {
+        return Some(table);
+    }
+    let key = Key::Table(set.netns(), set.table().to_owned());
+    match plan.objects().get(&key) {
+        Some(Object::Table(own)) if own.family == set.family() => Some(own),
+        Some(_) | None => None,
+    }
 }
 
 /// The links that the plan makes inside sandboxes.
@@ -61,8 +76,14 @@ fn sandbox_links(plan: &Plan) -> BTreeSet<(Netns, &InterfaceName)> {
 /// another scope's plan.
 fn hanging(key: &Key, object: &Object, links: &BTreeSet<(Netns, &InterfaceName)>) -> Option<Fault> {
     let interface = match (key, object) {
-        (Key::Address(_, name, _) | Key::Up(_, name) | Key::Neighbor(_, name, _), _) => name,
-        (Key::Route(..), Object::Route(route)) => &route.interface,
+        (
+            Key::Address(_, name, _)
+            | Key::Up(_, name)
+            | Key::Neighbor(_, name, _)
+            | Key::Forwarding(_, name, _),
+            _,
+        ) => name,
+        (Key::Route(..), Object::Route(route)) => route.interface()?,
         _ => return None,
     };
     let missing = key.netns() != Netns::Host && !links.contains(&(key.netns(), interface));

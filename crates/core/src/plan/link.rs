@@ -14,6 +14,8 @@ pub struct Link {
     pub mac: Option<Mac>,
     /// The port of a bridge that it is; `None` for a link that is none.
     pub port: Option<BridgePort>,
+    /// Whether it was found down although its kind is born up. Never wanted.
+    pub down: bool,
     /// What kind of link.
     pub kind: LinkKind,
 }
@@ -85,6 +87,7 @@ impl Link {
             mtu: None,
             mac: None,
             port: None,
+            down: false,
             kind,
         }
     }
@@ -93,7 +96,7 @@ impl Link {
     /// count: a container may rename it.
     pub(super) fn satisfied_by(&self, found: &Link) -> bool {
         self.kind.resembles(&found.kind)
-            && self.port == found.port
+            && (&self.port, self.down) == (&found.port, found.down)
             && (self.mtu.is_none() || self.mtu == found.mtu)
             && (self.mac.is_none() || self.mac == found.mac)
     }

@@ -6,17 +6,21 @@
 
 mod check;
 mod diff;
+mod extent;
 mod key;
 mod link;
 mod object;
 mod render;
+mod route;
 mod upper;
 
 pub use check::{Fault, check};
-pub use diff::{Change, birth, diff};
-pub use key::{Key, Netns, Phase};
+pub use diff::{Change, Links, birth, diff, replaced};
+pub use extent::Part;
+pub use key::{HOST_TABLE, Key, Netns, Phase, SetId};
 pub use link::{BridgePort, Link, LinkKind, Vxlan};
-pub use object::{Effect, Object, Repeat, Route, Step};
+pub use object::{Effect, Forwarding, Object, Repeat, Step};
+pub use route::{Route, RouteId};
 pub use upper::{IpvlanFlag, IpvlanMode, MacvlanMode, Upper};
 
 use std::collections::BTreeMap;
@@ -27,6 +31,7 @@ pub struct Plan {
     objects: BTreeMap<Key, Object>,
     effects: Vec<Effect>,
     clashes: Vec<Key>,
+    open: Vec<Part>,
 }
 
 impl Plan {
@@ -52,6 +57,14 @@ impl Plan {
         self
     }
 
+    /// The namespaces that are left open as a whole.
+    pub fn open_namespaces(&self) -> impl Iterator<Item = Netns> {
+        self.open.iter().filter_map(|part| match part {
+            Part::Namespace(netns) => Some(*netns),
+            Part::OnLink(..) | Part::Set(_) => None,
+        })
+    }
+
     /// Takes all effects out, for an operation that knows better what is to be done once.
     pub fn without_effects(mut self) -> Self {
         self.effects.clear();
@@ -74,6 +87,17 @@ impl Plan {
         }
         self.effects.extend(other.effects);
         self.clashes.extend(other.clashes);
+        self.open.extend(other.open);
+    }
+
+    /// Says that this plan does not know all of a part: what it lacks there is not left over.
+    pub fn leave_open(&mut self, part: Part) {
+        self.open.push(part);
+    }
+
+    /// Whether an object that is there and not in this plan is left over: no part left open has it.
+    pub fn is_unwanted(&self, key: &Key, object: &Object) -> bool {
+        !self.objects.contains_key(key) && !self.open.iter().any(|part| part.has(key, object))
     }
 
     /// The objects, by key.

@@ -2,7 +2,7 @@
 
 use crate::model::{InterfaceName, Mac, PortMapping, Protocol};
 use crate::nft::{Data, Table};
-use crate::plan::{Link, Netns};
+use crate::plan::{Link, Netns, Route};
 use serde::{Deserialize, Serialize};
 use std::net::IpAddr;
 
@@ -25,24 +25,55 @@ pub enum Object {
     Neighbor(Mac),
     /// Where a route leads.
     Route(Route),
+    /// Where frames to a hardware address go, until it is said otherwise.
+    Forwarding(Forwarding),
 }
 
-/// Where a route leads.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Route {
-    /// The link to leave by.
-    pub interface: InterfaceName,
-    /// The next hop; `None` where the destination is on the link.
-    pub via: Option<IpAddr>,
+/// Where frames to a hardware address go from a link.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Forwarding {
+    /// From a tunnel: to the tunnel end at this address.
+    Tunnel(IpAddr),
+    /// From a bridge: by the port that the link is.
+    Port,
 }
 
 impl Object {
+    /// What leads from an object as it is to this one: the one place that decides it.
+    pub fn step_from(&self, present: &Object) -> Step {
+        match (self, present) {
+            (Self::Link(wanted), Self::Link(present)) => wanted.step_from(present),
+            _ if self == present => Step::Keep,
+            // Others keep them, so that one does not give way to the other.
+            (Self::Forwarding(Forwarding::Tunnel(_)), Self::Forwarding(Forwarding::Port))
+            | (Self::Forwarding(Forwarding::Port), Self::Forwarding(Forwarding::Tunnel(_))) => {
+                Step::Replace
+            }
+            _ => Step::Change,
+        }
+    }
+
+    /// The other end of a veth pair.
+    pub fn peer(&self) -> Option<&(Netns, InterfaceName)> {
+        match self {
+            Self::Link(link) => link.kind.peer(),
+            Self::Present
+            | Self::Setting(_)
+            | Self::Table(_)
+            | Self::Element(_)
+            | Self::Neighbor(_)
+            | Self::Route(_)
+            | Self::Forwarding(_) => None,
+        }
+    }
+
     /// Whether an object as it was found is good enough for this wanted one. Only what we ask for
     /// counts: the kernel and others may have added to it.
     pub fn satisfied_by(&self, found: &Object) -> bool {
         match (self, found) {
             (Self::Link(wanted), Self::Link(found)) => wanted.satisfied_by(found),
             (Self::Neighbor(Mac::NONE), Self::Neighbor(_)) => true,
+            (Self::Route(wanted), Self::Route(found)) => wanted.satisfied_by(found),
             _ => self == found,
         }
     }

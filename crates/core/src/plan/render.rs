@@ -1,6 +1,8 @@
 //! A plan as an operator reads it: one object a line, in the order it is made.
 
-use super::{BridgePort, Change, Effect, Key, Link, LinkKind, Netns, Object, Plan, Vxlan};
+use super::{
+    BridgePort, Change, Effect, Forwarding, Key, Link, LinkKind, Netns, Object, Plan, SetId, Vxlan,
+};
 use crate::model::Mac;
 use std::fmt;
 
@@ -9,6 +11,8 @@ impl fmt::Display for Netns {
         match self {
             Self::Host => f.write_str("host"),
             Self::Sandbox(id) => f.write_str(&id.short(12)),
+            Self::Network(id) => write!(f, "net-{}", id.short(12)),
+            Self::Path(id) => write!(f, "path-{}", id.short(12)),
         }
     }
 }
@@ -17,11 +21,12 @@ impl fmt::Display for Key {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Namespace(id) => write!(f, "netns  {}", id.short(12)),
+            Self::NetworkNamespace(id) => write!(f, "netns  net-{}", id.short(12)),
             Self::Link(netns, name) => write!(f, "link   {netns}/{name}"),
             Self::Setting(netns, path) => write!(f, "sysctl {netns}/{path}"),
             Self::Table(netns, name) => write!(f, "table  {netns}/{name}"),
             Self::Element(set, key) => {
-                write!(f, "nft    host/{set} ")?;
+                write!(f, "nft    {set} ")?;
                 for (index, field) in key.iter().enumerate() {
                     let dot = if index == 0 { "" } else { " . " };
                     write!(f, "{dot}{field}")?;
@@ -35,11 +40,18 @@ impl fmt::Display for Key {
             Self::Address(netns, name, address) => write!(f, "addr   {netns}/{name} {address}"),
             Self::Up(netns, name) => write!(f, "up     {netns}/{name}"),
             Self::Neighbor(netns, name, address) => write!(f, "neigh  {netns}/{name} {address}"),
-            Self::Route(netns, to) if to.prefix_len() == 0 => {
-                let family = if to.addr().is_ipv6() { " -6" } else { "" };
-                write!(f, "route  {netns}{family} default")
-            }
-            Self::Route(netns, to) => write!(f, "route  {netns} {to}"),
+            Self::Route(netns, route) => write!(f, "route  {netns} {route}"),
+            Self::Forwarding(netns, name, mac) => write!(f, "fdb    {netns}/{name} {mac}"),
+        }
+    }
+}
+
+impl fmt::Display for SetId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.is_of_host_table() {
+            write!(f, "host/{}", self.name)
+        } else {
+            write!(f, "{}/{}/{}", self.netns(), self.table(), self.name)
         }
     }
 }
@@ -63,10 +75,9 @@ impl fmt::Display for Object {
             Self::Element(data) => write!(f, " : {data}"),
             Self::Neighbor(Mac::NONE) => f.write_str(" is at its own"),
             Self::Neighbor(mac) => write!(f, " is at {mac}"),
-            Self::Route(route) => match route.via {
-                Some(via) => write!(f, " via {via} dev {}", route.interface),
-                None => write!(f, " dev {}", route.interface),
-            },
+            Self::Route(route) => write!(f, "{route}"),
+            Self::Forwarding(Forwarding::Port) => Ok(()),
+            Self::Forwarding(Forwarding::Tunnel(to)) => write!(f, " dst {to}"),
         }
     }
 }
@@ -156,6 +167,7 @@ impl fmt::Display for Change {
         match self {
             Self::Create(key, object) => write!(f, "+ {key}{object}"),
             Self::Alter(key, _, object) => write!(f, "~ {key}{object}"),
+            Self::Replace(key, _, object) => write!(f, "! {key}{object}"),
             Self::Delete(key, object) => write!(f, "- {key}{object}"),
         }
     }

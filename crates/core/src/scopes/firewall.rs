@@ -52,8 +52,11 @@ pub fn firewall_as_iptables(owned: &[(Key, Object)]) -> String {
 fn elements(owned: &[(Key, Object)]) -> Elements<'_> {
     let mut elements = Elements::new();
     for (key, object) in owned {
-        if let (Key::Element(set, fields), Object::Element(data)) = (key, object) {
-            elements.entry(set).or_default().push((fields, data));
+        if let (Key::Element(set, fields), Object::Element(data)) = (key, object)
+            && set.is_of_host_table()
+        {
+            let known = elements.entry(set.name.as_str()).or_default();
+            known.push((fields, data));
         }
     }
     elements

@@ -15,7 +15,7 @@ use crate::nft::{
 use crate::plan::{Key, Netns, Object, Plan};
 
 /// The name of the host table, of family inet.
-pub const TABLE: &str = "sealane";
+pub const TABLE: &str = crate::plan::HOST_TABLE;
 
 /// Returns the kernel objects of the host itself.
 ///

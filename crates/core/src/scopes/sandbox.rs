@@ -154,11 +154,8 @@ fn plan_default_routes(
         let network = networks.get(&endpoint.network);
         let way = network.and_then(|network| way_out(endpoint, network, to.addr().is_ipv6()));
         let Some(via) = way else { continue };
-        let route = Route {
-            interface: endpoint.interface.clone(),
-            via,
-        };
-        plan.add(Key::Route(inside, to), Object::Route(route));
+        let route = Route::by(endpoint.interface.clone(), via);
+        plan.add(Key::Route(inside, to.into()), Object::Route(route));
     }
 }
 

@@ -44,13 +44,10 @@ impl Engine {
         key: &Key,
         from: &Plan,
     ) -> Result<Option<Route>, EngineError> {
-        let Key::Route(netns, to) = key else {
+        let Key::Route(netns, id) = key else {
             return Ok(None);
         };
-        let found = self
-            .executor
-            .kernel()
-            .default_route(*netns, to.addr().is_ipv6());
+        let found = self.executor.kernel().default_route(*netns, id.is_ipv6());
         let found = found.map_err(|error| {
             let text = format!("cannot read the routes of container {}", sandbox.name);
             EngineError::failed(text, error)
@@ -89,8 +86,8 @@ fn new_default_routes<'a>(from: &'a Plan, to: &'a Plan) -> Vec<(&'a Key, &'a Rou
         .objects()
         .iter()
         .filter_map(|(key, object)| match (key, object) {
-            (Key::Route(Netns::Sandbox(_), prefix), Object::Route(route))
-                if prefix.prefix_len() == 0 =>
+            (Key::Route(Netns::Sandbox(_), id), Object::Route(route))
+                if id.to.prefix_len() == 0 =>
             {
                 Some((key, route))
             }
@@ -120,7 +117,7 @@ fn refused_route(error: &EngineError) -> Option<Key> {
 }
 
 fn is_default_route(key: &Key) -> bool {
-    matches!(key, Key::Route(Netns::Sandbox(_), to) if to.prefix_len() == 0)
+    matches!(key, Key::Route(Netns::Sandbox(_), id) if id.to.prefix_len() == 0)
 }
 
 /// The last of the causes: what the kernel said.
@@ -133,7 +130,7 @@ fn reason(error: &EngineError) -> String {
 }
 
 fn in_the_way(sandbox: &Sandbox, key: &Key, own: &Route) -> EngineError {
-    let ipv6 = matches!(key, Key::Route(_, to) if to.addr().is_ipv6());
+    let ipv6 = matches!(key, Key::Route(_, id) if id.is_ipv6());
     let family = if ipv6 { "IPv6 " } else { "" };
     EngineError::Failed {
         message: format!(
@@ -147,8 +144,13 @@ fn in_the_way(sandbox: &Sandbox, key: &Key, own: &Route) -> EngineError {
 }
 
 fn words(route: &Route) -> String {
-    match route.via {
-        Some(via) => format!("via {via} on {}", route.interface),
-        None => format!("on {}", route.interface),
+    match route {
+        Route::Unicast {
+            interface,
+            via: Some(via),
+            ..
+        } => format!("via {via} on {interface}"),
+        Route::Unicast { interface, .. } => format!("on {interface}"),
+        Route::Blackhole | Route::Unreachable | Route::Prohibit => "to nowhere".into(),
     }
 }

@@ -178,7 +178,8 @@ fn still_there(remaining: Vec<Refused>) -> ApplyError {
     )
 }
 
-/// Whether an object has to be claimed: it is on the host, where elements stand in a table that is
+/// Whether an object has to be claimed: it is on the host or in another namespace that we look after
+/// or do not own, where elements stand in a table that is
 /// ours as a whole and settings are never taken back; or it is a link of its own in a sandbox that
 /// lives on, where nothing on the host would tell of it.
 fn is_claimed(key: &Key) -> bool {
@@ -186,11 +187,13 @@ fn is_claimed(key: &Key) -> bool {
         Key::Element(..) | Key::Setting(..) => false,
         Key::Link(..) => true,
         Key::Namespace(_)
+        | Key::NetworkNamespace(_)
         | Key::Table(..)
         | Key::Passage(..)
         | Key::Address(..)
         | Key::Up(..)
         | Key::Neighbor(..)
-        | Key::Route(..) => key.netns() == Netns::Host,
+        | Key::Route(..)
+        | Key::Forwarding(..) => !matches!(key.netns(), Netns::Sandbox(_)),
     }
 }

@@ -1,7 +1,7 @@
 //! The order of one operation's changes, without those that follow from others.
 
 use crate::is_claimed;
-use sealane_core::model::{InterfaceName, SandboxId};
+use sealane_core::model::InterfaceName;
 use sealane_core::plan::{Change, Key, Netns, Object, Phase, Plan, diff};
 use sealane_kernel::write::Refused;
 use std::collections::BTreeSet;
@@ -106,18 +106,18 @@ fn without_implied(
     changes: Vec<Change>,
     dropped: impl Fn(Implied) -> bool,
 ) -> (Vec<Change>, Vec<Key>) {
-    let mut namespaces: BTreeSet<SandboxId> = BTreeSet::new();
+    let mut namespaces: BTreeSet<Netns> = BTreeSet::new();
     let mut links: BTreeSet<(Netns, InterfaceName)> = BTreeSet::new();
     for change in &changes {
         match change {
-            Change::Delete(Key::Namespace(id), _) => {
-                namespaces.insert(*id);
+            Change::Delete(key, _) if key.as_namespace().is_some() => {
+                namespaces.extend(key.as_namespace());
             }
             Change::Delete(Key::Link(netns, name), object) => {
                 links.insert((*netns, name.clone()));
-                links.extend(peer(object));
+                links.extend(object.peer().cloned());
             }
-            Change::Create(..) | Change::Alter(..) | Change::Delete(..) => {}
+            Change::Create(..) | Change::Alter(..) | Change::Replace(..) | Change::Delete(..) => {}
         }
     }
     let goes_along = |change: &Change| {
@@ -125,7 +125,7 @@ fn without_implied(
             return false;
         };
         let follows = follows(key, object, &namespaces, &links);
-        let link_of_host = matches!(key, Key::Link(Netns::Host, _));
+        let link_of_host = matches!(key, Key::Link(netns, _) if !namespaces.contains(netns));
         dropped(Implied {
             of_host: follows && link_of_host,
             of_sandbox: follows && !link_of_host,
@@ -139,39 +139,20 @@ fn without_implied(
 fn follows(
     key: &Key,
     object: &Object,
-    namespaces: &BTreeSet<SandboxId>,
+    namespaces: &BTreeSet<Netns>,
     links: &BTreeSet<(Netns, InterfaceName)>,
 ) -> bool {
-    let gone = |netns: Netns| match netns {
-        Netns::Host => false,
-        Netns::Sandbox(id) => namespaces.contains(&id),
-    };
+    let gone = |netns: Netns| namespaces.contains(&netns);
     match key {
-        Key::Namespace(_) | Key::Element(..) | Key::Passage(..) => false,
-        Key::Link(netns, _) => gone(*netns) || peer(object).is_some_and(|(netns, _)| gone(netns)),
+        Key::Namespace(_) | Key::NetworkNamespace(_) | Key::Passage(..) => false,
+        Key::Link(netns, _) => gone(*netns) || object.peer().is_some_and(|(netns, _)| gone(*netns)),
+        // Settings of a link are not worth a message, but neither are they taken back.
         Key::Setting(netns, _) | Key::Table(netns, _) => gone(*netns),
-        Key::Address(netns, name, _) | Key::Up(netns, name) | Key::Neighbor(netns, name, _) => {
-            gone(*netns) || links.contains(&(*netns, name.clone()))
-        }
-        Key::Route(netns, _) => {
-            let by = |object: &Object| match object {
-                Object::Route(route) => links.contains(&(*netns, route.interface.clone())),
-                Object::Present
-                | Object::Link(_)
-                | Object::Setting(_)
-                | Object::Table(_)
-                | Object::Element(_)
-                | Object::Neighbor(_) => false,
-            };
-            gone(*netns) || by(object)
-        }
+        Key::Element(set, _) => gone(set.netns()),
+        Key::Address(netns, ..)
+        | Key::Up(netns, _)
+        | Key::Neighbor(netns, ..)
+        | Key::Forwarding(netns, ..)
+        | Key::Route(netns, _) => gone(*netns) || key.is_on_any(object, links),
     }
-}
-
-/// The other end of a veth pair.
-pub(crate) fn peer(object: &Object) -> Option<(Netns, InterfaceName)> {
-    let Object::Link(link) = object else {
-        return None;
-    };
-    link.kind.peer().cloned()
 }

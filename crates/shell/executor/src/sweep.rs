@@ -4,10 +4,9 @@
 //! died together with a link of the host is repaired: a container may change its own addresses and
 //! routes, and keeps them.
 
-use crate::schedule::peer;
 use crate::{ApplyError, Executor};
 use sealane_core::model::InterfaceName;
-use sealane_core::plan::{Change, Key, Netns, Object, Phase, Plan, birth};
+use sealane_core::plan::{Change, Key, Links, Netns, Object, Phase, Plan, birth, replaced};
 use sealane_kernel::Kernel;
 use sealane_kernel::read::Observe;
 use sealane_kernel::write::{Write, remove_namespace_file};
@@ -157,7 +156,7 @@ impl<K: Write + Observe + Send + Sync + 'static> Executor<K> {
         let uppers: Vec<&Key> = wanted
             .objects()
             .iter()
-            .filter(|(key, object)| key.netns() != Netns::Host && sits_on(object).is_some())
+            .filter(|(key, object)| !key.netns().is_kept() && sits_on(object).is_some())
             .map(|(key, _)| key)
             .collect();
         found.extend(self.kernel.observe(&uppers).map_err(ApplyError::Observe)?);
@@ -165,7 +164,7 @@ impl<K: Write + Observe + Send + Sync + 'static> Executor<K> {
         let of_host = wanted
             .objects()
             .iter()
-            .filter(|(key, _)| key.netns() == Netns::Host);
+            .filter(|(key, _)| key.netns().is_kept());
         let open =
             |(key, _): &(&Key, &Object)| matches!(key, Key::Table(..)) || !found.contains_key(*key);
         let look: Vec<(&Key, &Object)> = of_host.filter(open).collect();
@@ -184,9 +183,10 @@ impl<K: Write + Observe + Send + Sync + 'static> Executor<K> {
     /// Ends the claims of what is no longer wanted: it is gone now.
     fn forget_unwanted(&self, wanted: &Plan) -> Result<(), ApplyError> {
         let claimed = self.journal.load().map_err(ApplyError::Journal)?;
+        // Of a part that is left open it is not known, and stays claimed.
         let ended = claimed
             .iter()
-            .filter(|key| !wanted.objects().contains_key(*key));
+            .filter(|key| wanted.is_unwanted(key, &Object::Present));
         self.journal.release(ended).map_err(ApplyError::Journal)
     }
 }
@@ -196,10 +196,9 @@ impl Executor<Kernel> {
     /// claims in it. Call it after [`Executor::sweep`].
     pub fn sweep_namespaces(&self, wanted: &Plan) -> Result<(), ApplyError> {
         let mut known: BTreeSet<PathBuf> = BTreeSet::new();
-        for key in wanted.objects().keys() {
-            if let Key::Namespace(id) = key {
-                known.insert(self.kernel.namespace_path(id));
-            }
+        let wanted_ones = wanted.objects().keys().filter_map(Key::as_namespace);
+        for netns in wanted_ones.chain(wanted.open_namespaces()) {
+            known.extend(self.kernel.bound_to(netns));
         }
         for (name, path) in self.kernel.namespace_files().map_err(ApplyError::Observe)? {
             if !known.contains(&path) {
@@ -221,7 +220,7 @@ fn is_disruptive(change: &Change) -> bool {
 fn unwanted(wanted: &Plan, found: &BTreeMap<Key, Object>) -> Vec<Change> {
     let unwanted = found
         .iter()
-        .filter(|(key, _)| !wanted.objects().contains_key(*key));
+        .filter(|(key, object)| wanted.is_unwanted(key, object));
     let mut removals: Vec<Change> = unwanted
         .filter(|(key, _)| !matches!(key.phase(), Phase::Caution | Phase::Setting))
         .map(|(key, object)| Change::Delete(key.clone(), object.clone()))
@@ -233,27 +232,39 @@ fn unwanted(wanted: &Plan, found: &BTreeMap<Key, Object>) -> Vec<Change> {
 
 /// What is wanted and not found, or found otherwise, in phase order.
 fn missing(wanted: &Plan, found: &BTreeMap<Key, Object>) -> Vec<Change> {
-    let lost = lost_links(wanted, found);
+    let mut lost = lost_links(wanted, found);
     let bereft = bereft(wanted, found);
-    let change = |(key, object): (&Key, &Object)| match (key.netns(), found.get(key)) {
-        (netns @ Netns::Sandbox(_), _) if is_route(key) && bereft.contains(&netns) => {
-            Some(Change::Create(key.clone(), object.clone()))
-        }
-        (Netns::Sandbox(_), _) if !hangs_on(key, object, &lost) => None,
-        (Netns::Host, _) if matches!(key, Key::Namespace(_)) => None, // it cannot be made again
-        (Netns::Host, Some(present)) if object.satisfied_by(present) => None,
-        (Netns::Host, Some(present)) => {
-            Some(Change::Alter(key.clone(), present.clone(), object.clone()))
-        }
-        (Netns::Host | Netns::Sandbox(_), _) => Some(Change::Create(key.clone(), object.clone())),
+    let differing = wanted.objects().iter().filter_map(|(key, object)| {
+        let present = found.get(key).filter(|_| key.netns().is_kept())?;
+        step(key, present, object)
+    });
+    let mut missing: Vec<Change> = differing.collect();
+    lost.extend(replaced(&missing));
+    let absent = |(key, object): &(&Key, &Object)| {
+        let kept = key.netns().is_kept();
+        let gone = kept && !found.contains_key(*key);
+        let lost = || !(kept && is_link(key)) && key.is_on_any(object, &lost);
+        let in_doubt = || is_route(key) && bereft.contains(&key.netns());
+        let cannot_be_made_again = matches!(key, Key::Namespace(_));
+        !cannot_be_made_again && (gone || in_doubt() || lost())
     };
-    let mut missing: Vec<Change> = wanted.objects().iter().filter_map(change).collect();
+    let absent = wanted.objects().iter().filter(absent);
+    missing.extend(absent.map(|(key, object)| Change::Create(key.clone(), object.clone())));
     missing.sort_by_cached_key(|change| (change.key().phase(), birth(change)));
     missing
 }
 
+/// What leads from what was found to what is wanted; `None` if it is good enough. A container may
+/// rename its end of a veth, or give it another address: that alone is no reason.
+fn step(key: &Key, present: &Object, wanted: &Object) -> Option<Change> {
+    if wanted.satisfied_by(present) {
+        return None;
+    }
+    Change::between(key, present, wanted)
+}
+
 /// The links in sandboxes that are gone: the ends of veth pairs, and what sat on a link of the host.
-fn lost_links(wanted: &Plan, found: &BTreeMap<Key, Object>) -> BTreeSet<(Netns, InterfaceName)> {
+fn lost_links(wanted: &Plan, found: &BTreeMap<Key, Object>) -> Links {
     let gone = wanted
         .objects()
         .iter()
@@ -263,7 +274,10 @@ fn lost_links(wanted: &Plan, found: &BTreeMap<Key, Object>) -> BTreeSet<(Netns, 
             let there = found.contains_key(&Key::Namespace(*id));
             return there.then(|| (*netns, name.clone()));
         }
-        peer(object)
+        if let Key::Link(Netns::Path(_), _) = key {
+            return None; // who made the namespace says when it is there
+        }
+        object.peer().cloned()
     };
     gone.filter_map(link).collect()
 }
@@ -278,23 +292,17 @@ fn sits_on(object: &Object) -> Option<&InterfaceName> {
 
 /// The parent of a link that a change makes.
 fn parent(change: &Change) -> Option<InterfaceName> {
-    match change {
-        Change::Create(_, object) | Change::Alter(_, _, object) => sits_on(object).cloned(),
-        Change::Delete(..) => None,
-    }
+    change
+        .made()
+        .and_then(|(_, object)| sits_on(object))
+        .cloned()
 }
 
 /// Whether a change is about something on one of these links.
-fn is_on(change: &Change, links: &BTreeSet<(Netns, InterfaceName)>) -> bool {
-    match change {
-        Change::Create(Key::Setting(netns, path), _)
-        | Change::Alter(Key::Setting(netns, path), ..) => links
-            .iter()
-            .any(|(at, name)| at == netns && path.split('/').any(|part| part == name.as_str())),
-        Change::Create(key, object)
-        | Change::Alter(key, _, object)
-        | Change::Delete(key, object) => hangs_on(key, object, links),
-    }
+fn is_on(change: &Change, links: &Links) -> bool {
+    change
+        .made()
+        .is_some_and(|(key, object)| key.is_on_any(object, links))
 }
 
 /// The sandboxes that lose an unwanted link, as after a crash in the middle of a change: a
@@ -302,11 +310,12 @@ fn is_on(change: &Change, links: &BTreeSet<(Netns, InterfaceName)>) -> bool {
 fn bereft(wanted: &Plan, found: &BTreeMap<Key, Object>) -> BTreeSet<Netns> {
     let unwanted = found
         .iter()
-        .filter(|(key, _)| !wanted.objects().contains_key(*key));
+        .filter(|(key, object)| wanted.is_unwanted(key, object));
     let bereft = |(key, object): (&Key, &Object)| match key {
-        Key::Link(netns @ Netns::Sandbox(_), _) => Some(*netns),
-        Key::Link(Netns::Host, _) => peer(object).map(|(netns, _)| netns),
+        Key::Link(netns @ (Netns::Sandbox(_) | Netns::Path(_)), _) => Some(*netns),
+        Key::Link(Netns::Host | Netns::Network(_), _) => object.peer().map(|(netns, _)| *netns),
         Key::Namespace(_)
+        | Key::NetworkNamespace(_)
         | Key::Setting(..)
         | Key::Table(..)
         | Key::Element(..)
@@ -314,25 +323,16 @@ fn bereft(wanted: &Plan, found: &BTreeMap<Key, Object>) -> BTreeSet<Netns> {
         | Key::Address(..)
         | Key::Up(..)
         | Key::Neighbor(..)
-        | Key::Route(..) => None,
+        | Key::Route(..)
+        | Key::Forwarding(..) => None,
     };
     unwanted.filter_map(bereft).collect()
 }
 
-fn is_route(key: &Key) -> bool {
-    matches!(key, Key::Route(..))
+fn is_link(key: &Key) -> bool {
+    matches!(key, Key::Link(..))
 }
 
-/// Whether an object in a sandbox went with one of these links.
-fn hangs_on(key: &Key, object: &Object, lost: &BTreeSet<(Netns, InterfaceName)>) -> bool {
-    let on = |netns: &Netns, name: &InterfaceName| lost.contains(&(*netns, name.clone()));
-    match (key, object) {
-        (
-            Key::Address(netns, name, _) | Key::Up(netns, name) | Key::Neighbor(netns, name, _),
-            _,
-        ) => on(netns, name),
-        (Key::Link(netns, name), _) => on(netns, name),
-        (Key::Route(netns, _), Object::Route(route)) => on(netns, &route.interface),
-        _ => false,
-    }
+fn is_route(key: &Key) -> bool {
+    matches!(key, Key::Route(..))
 }

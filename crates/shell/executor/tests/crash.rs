@@ -8,7 +8,7 @@ use sealane_core::model::{
     DriverName, Endpoint, EndpointSpec, Facts, InterfaceName, IpamSpec, Mac, Network, NetworkSpec,
     Policy, Scope, SubnetSpec, derive_id,
 };
-use sealane_core::plan::{Change, Key, Netns, Object, Plan};
+use sealane_core::plan::{Change, Forwarding, Key, Link, LinkKind, Netns, Object, Part, Plan};
 use sealane_core::scopes::plan_network;
 use sealane_executor::{ApplyError, Executor};
 use sealane_kernel::fake::FakeKernel;
@@ -229,4 +229,73 @@ fn removing_a_sandbox_releases_its_namespace_and_deletes_no_link() {
             .iter()
             .any(|change| matches!(change, Change::Delete(Key::Namespace(_), _)))
     );
+}
+
+/// The plan's only bridge.
+fn bridge_of(plan: &Plan) -> Key {
+    let bridge = |key: &&Key| matches!(key, Key::Link(_, name) if name.as_str() == "br-blue");
+    plan.objects().keys().find(bridge).unwrap().clone()
+}
+
+#[test]
+fn a_sweep_puts_back_what_others_set_and_keeps_the_link() {
+    let folder = tempfile::tempdir().unwrap();
+    let (executor, kernel) = executor(FakeKernel::new(), folder.path());
+    let plan = plan();
+    executor.apply(&Plan::default(), &plan).unwrap();
+    let key = bridge_of(&plan);
+    let Object::Link(link) = plan.objects()[&key].clone() else {
+        panic!("a bridge is a link");
+    };
+    let drifted = Link {
+        mtu: Some(1280),
+        ..link.clone()
+    };
+    kernel.put(key.clone(), Object::Link(drifted.clone()));
+    let alter = Change::Alter(key, Object::Link(drifted), Object::Link(link));
+    let alter = [alter];
+    assert_eq!(executor.drift(&plan).unwrap(), alter);
+    assert_eq!(executor.sweep(&plan).unwrap().changes, alter);
+    assert_eq!(executor.sweep(&plan).unwrap().changes, []);
+}
+
+#[test]
+fn a_sweep_replaces_a_link_of_another_kind_and_makes_again_what_stood_on_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let (executor, kernel) = executor(FakeKernel::new(), folder.path());
+    let plan = plan();
+    executor.apply(&Plan::default(), &plan).unwrap();
+    let key = bridge_of(&plan);
+    kernel.put(key.clone(), Object::Link(Link::of(LinkKind::Dummy)));
+    let changes = executor.sweep(&plan).unwrap().changes;
+    assert!(
+        matches!(&changes[0], Change::Replace(at, ..) if *at == key),
+        "{changes:?}"
+    );
+    let made = |wanted: &dyn Fn(&Key) -> bool| changes[1..].iter().any(|c| wanted(c.key()));
+    assert!(made(&|key| matches!(key, Key::Address(Netns::Host, ..))));
+    assert!(made(&|key| matches!(key, Key::Up(Netns::Host, _))));
+    assert_eq!(executor.sweep(&plan).unwrap().changes, []);
+}
+
+#[test]
+fn what_is_not_loaded_yet_is_not_swept() {
+    let folder = tempfile::tempdir().unwrap();
+    let (executor, kernel) = executor(FakeKernel::new(), folder.path());
+    let Key::Link(netns, bridge) = bridge_of(&plan()) else {
+        panic!("a bridge is a link");
+    };
+    let mac = Mac([2, 0, 0, 0, 0, 9]);
+    let peer = Key::Forwarding(netns, bridge.clone(), mac);
+    let mut complete = plan();
+    complete.add(peer.clone(), Object::Forwarding(Forwarding::Port));
+    executor.apply(&Plan::default(), &complete).unwrap();
+
+    let mut early = plan();
+    early.leave_open(Part::OnLink(netns, bridge));
+    assert_eq!(executor.sweep(&early).unwrap().changes, []);
+    assert!(kernel.objects().contains_key(&peer));
+    // It stays claimed, so that it is found when all is known.
+    executor.sweep(&plan()).unwrap();
+    assert!(!kernel.objects().contains_key(&peer));
 }

@@ -6,7 +6,7 @@
 
 use crate::read::{Observe, meets};
 use crate::write::{Refused, Write};
-use sealane_core::plan::{Change, Effect, Key, Netns, Object};
+use sealane_core::plan::{Change, Effect, Key, Links, Netns, Object};
 use std::collections::BTreeMap;
 use std::io;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -167,6 +167,10 @@ impl State {
             Change::Create(key, object) | Change::Alter(key, _, object) => {
                 self.objects.insert(key.clone(), object.clone());
             }
+            Change::Replace(key, _, object) => {
+                self.remove(key);
+                self.objects.insert(key.clone(), object.clone());
+            }
             Change::Delete(key, _) => self.remove(key),
         }
         self.changes.push(change.clone());
@@ -198,22 +202,23 @@ impl State {
 /// Whether an object goes when the one with `key` does, a veth to `peer` if it is one.
 fn goes_along(key: &Key, peer: Option<&Key>, other: &Key, settings: &Object) -> bool {
     match key {
-        Key::Namespace(id) => {
-            let inside = |key: &Key| key.netns() == Netns::Sandbox(*id);
+        Key::Namespace(_) | Key::NetworkNamespace(_) => {
+            let inside = |other: &Key| Some(other.netns()) == key.as_namespace();
             inside(other) || veth_peer(settings).is_some_and(|peer| inside(&peer))
         }
         Key::Link(..) => {
             on_link(key, other, settings) || peer.is_some_and(|peer| on_link(peer, other, settings))
         }
-        Key::Table(Netns::Host, _) => matches!(other, Key::Element(..)),
-        Key::Table(Netns::Sandbox(_), _)
-        | Key::Setting(..)
+        Key::Table(netns, table) => matches!(other, Key::Element(set, _)
+            if (set.netns(), set.table()) == (*netns, table.as_str())),
+        Key::Setting(..)
         | Key::Element(..)
         | Key::Passage(..)
         | Key::Address(..)
         | Key::Up(..)
         | Key::Neighbor(..)
-        | Key::Route(..) => false,
+        | Key::Route(..)
+        | Key::Forwarding(..) => false,
     }
 }
 
@@ -222,29 +227,14 @@ fn on_link(link: &Key, other: &Key, settings: &Object) -> bool {
     let Key::Link(netns, name) = link else {
         return false;
     };
-    match (other, settings) {
-        (Key::Address(at, on, _) | Key::Up(at, on) | Key::Neighbor(at, on, _), _) => {
-            (at, on) == (netns, name)
-        }
-        (Key::Route(at, _), Object::Route(route)) => (at, &route.interface) == (netns, name),
-        (_, _) => false,
-    }
+    let link = Links::from([(*netns, name.clone())]);
+    !matches!(other, Key::Link(..)) && other.is_on_any(settings, &link)
 }
 
 /// The key of a veth's other end.
 fn veth_peer(object: &Object) -> Option<Key> {
-    match object {
-        Object::Link(link) => link
-            .kind
-            .peer()
-            .map(|(netns, name)| Key::Link(*netns, name.clone())),
-        Object::Present
-        | Object::Setting(_)
-        | Object::Table(_)
-        | Object::Element(_)
-        | Object::Neighbor(_)
-        | Object::Route(_) => None,
-    }
+    let (netns, name) = object.peer()?;
+    Some(Key::Link(*netns, name.clone()))
 }
 
 /// The real kernel cannot tell the contents of a table either.
@@ -256,24 +246,24 @@ fn reported(object: &Object) -> Object {
         | Object::Setting(_)
         | Object::Element(_)
         | Object::Neighbor(_)
-        | Object::Route(_) => object.clone(),
+        | Object::Route(_)
+        | Object::Forwarding(_) => object.clone(),
     }
 }
 
 fn bears_our_mark(key: &Key) -> bool {
     match key {
-        Key::Link(Netns::Host, _)
-        | Key::Table(Netns::Host, _)
-        | Key::Element(..)
-        | Key::Passage(..) => true,
+        Key::Link(..) | Key::Table(..) => key.netns() == Netns::Host,
+        Key::Passage(..) => true,
+        Key::Element(set, _) => set.is_of_host_table(),
         Key::Namespace(_)
-        | Key::Link(Netns::Sandbox(_), _)
-        | Key::Table(Netns::Sandbox(_), _)
+        | Key::NetworkNamespace(_)
         | Key::Setting(..)
         | Key::Address(..)
         | Key::Up(..)
         | Key::Neighbor(..)
-        | Key::Route(..) => false,
+        | Key::Route(..)
+        | Key::Forwarding(..) => false,
     }
 }
 

@@ -23,7 +23,9 @@ pub struct Kernel {
     marks: Marks,
     namespaces: PathBuf,
     host: Arc<Channel>,
-    sandboxes: Mutex<HashMap<SandboxId, Arc<Channel>>>,
+    channels: Mutex<HashMap<Netns, Arc<Channel>>>,
+    /// Where the namespaces are that others made.
+    given: Mutex<HashMap<Netns, PathBuf>>,
 }
 
 impl Kernel {
@@ -43,7 +45,8 @@ impl Kernel {
             marks: Marks::of(Owner::default()),
             namespaces,
             host,
-            sandboxes: Mutex::default(),
+            channels: Mutex::default(),
+            given: Mutex::default(),
         })
     }
 
@@ -89,33 +92,73 @@ impl Kernel {
         &self.namespaces
     }
 
+    /// The namespace that others made and bound to a path; it is opened there whenever it is used.
+    pub fn given(&self, path: &Path) -> Netns {
+        let netns = Netns::at(path);
+        let mut given = self.given.lock().unwrap_or_else(PoisonError::into_inner);
+        given.insert(netns, path.to_owned());
+        netns
+    }
+
+    /// The file that a namespace is bound to, if it is known; the host's needs none.
+    pub fn bound_to(&self, netns: Netns) -> Option<PathBuf> {
+        match netns {
+            Netns::Host => None,
+            Netns::Sandbox(id) => Some(self.namespace_path(&id)),
+            Netns::Network(id) => {
+                let file = format!("net-{}", id.short(DIGITS));
+                Some(self.namespaces.join(self.marks.namespace_file(file)))
+            }
+            Netns::Path(_) => {
+                let given = self.given.lock().unwrap_or_else(PoisonError::into_inner);
+                given.get(&netns).cloned()
+            }
+        }
+    }
+
+    /// Opens a namespace that is not the host's.
+    pub(crate) fn open_namespace(&self, netns: Netns) -> io::Result<Handle> {
+        let Some(path) = self.bound_to(netns) else {
+            let why = format!("it is not known where the namespace {netns} is");
+            return Err(io::Error::new(io::ErrorKind::NotFound, why));
+        };
+        Handle::open(&path)
+    }
+
     /// The sockets into a namespace, opened through its bind mount if they are not at hand, as
     /// after a restart.
     pub(crate) fn channel(&self, netns: Netns) -> io::Result<Arc<Channel>> {
-        let Netns::Sandbox(id) = netns else {
+        if netns == Netns::Host {
             return Ok(Arc::clone(&self.host));
-        };
-        if let Some(channel) = self.sandboxes().get(&id) {
-            return Ok(Arc::clone(channel));
         }
-        let handle = Handle::open(&self.namespace_path(&id))?;
+        let known = self.channels().get(&netns).cloned();
+        match (known, netns) {
+            // By now another one may be bound there.
+            (Some(channel), Netns::Path(_)) => {
+                if self.open_namespace(netns)?.same(channel.handle())? {
+                    return Ok(channel);
+                }
+                self.forget(netns);
+            }
+            (Some(channel), _) => return Ok(channel),
+            (None, _) => {}
+        }
+        let handle = self.open_namespace(netns)?;
         let channel = Arc::new(handle.visit(Channel::here)?);
-        Ok(Arc::clone(self.sandboxes().entry(id).or_insert(channel)))
+        Ok(Arc::clone(self.channels().entry(netns).or_insert(channel)))
     }
 
     /// Keeps the sockets of a namespace that was just made.
-    pub(crate) fn adopt(&self, sandbox: SandboxId, channel: Channel) {
-        self.sandboxes().insert(sandbox, Arc::new(channel));
+    pub(crate) fn adopt(&self, netns: Netns, channel: Channel) {
+        self.channels().insert(netns, Arc::new(channel));
     }
 
     /// Drops the sockets of a namespace, which otherwise keep it alive.
-    pub(crate) fn forget(&self, sandbox: &SandboxId) {
-        self.sandboxes().remove(sandbox);
+    pub(crate) fn forget(&self, netns: Netns) {
+        self.channels().remove(&netns);
     }
 
-    fn sandboxes(&self) -> MutexGuard<'_, HashMap<SandboxId, Arc<Channel>>> {
-        self.sandboxes
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
+    fn channels(&self) -> MutexGuard<'_, HashMap<Netns, Arc<Channel>>> {
+        self.channels.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -4,7 +4,7 @@
 //! The usual owner's marks are as they were before there were owners. A plan names tables without
 //! their owner; that is added and taken off here, at the border.
 
-use sealane_core::model::{InterfaceName, Owner, SandboxId};
+use sealane_core::model::{Id, InterfaceName, Owner};
 use sealane_core::nft::Table;
 use sealane_core::plan::Netns;
 use std::borrow::Cow;
@@ -106,6 +106,8 @@ impl Marks {
         match peer {
             Some((Netns::Sandbox(id), name)) => format!("{own} {id}/{name}"),
             Some((Netns::Host, name)) => format!("{own} host/{name}"),
+            Some((Netns::Network(id), name)) => format!("{own} net:{id}/{name}"),
+            Some((Netns::Path(id), name)) => format!("{own} path:{id}/{name}"),
             None => own,
         }
     }
@@ -132,9 +134,12 @@ pub(crate) fn is_passage_chain(name: &str) -> bool {
 pub(crate) fn peer_of_alias(alias: &str) -> Option<(Netns, InterfaceName)> {
     owner_of_alias(alias)?;
     let (netns, name) = alias.split_once(' ')?.1.split_once('/')?;
-    let netns = match netns {
-        "host" => Netns::Host,
-        id => Netns::Sandbox(SandboxId::try_from(id).ok()?),
+    let netns = match netns.split_once(':') {
+        None if netns == "host" => Netns::Host,
+        None => Netns::Sandbox(Id::try_from(netns).ok()?),
+        Some(("net", id)) => Netns::Network(Id::try_from(id).ok()?),
+        Some(("path", id)) => Netns::Path(Id::try_from(id).ok()?),
+        Some(_) => return None,
     };
     Some((netns, InterfaceName::try_from(name).ok()?))
 }
@@ -182,7 +187,16 @@ mod tests {
     fn an_alias_says_where_the_other_end_is() {
         let sandbox = Netns::Sandbox(derive_id(&[b"web"]));
         let name = InterfaceName::try_from("eth0").unwrap();
-        for (netns, owner) in [(sandbox, "sealane"), (Netns::Host, "twelve-bytes")] {
+        let (network, path) = (
+            Netns::Network(derive_id(&[b"blue"])),
+            Netns::at("/run/netns/x".as_ref()),
+        );
+        for (netns, owner) in [
+            (sandbox, "sealane"),
+            (Netns::Host, "twelve-bytes"),
+            (network, "sealane"),
+            (path, "twelve-bytes"),
+        ] {
             let alias = marks(owner).alias(Some(&(netns, name.clone())));
             assert_eq!(peer_of_alias(&alias), Some((netns, name.clone())));
             assert!(alias.len() < 256, "IFALIASZ");

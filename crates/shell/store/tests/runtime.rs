@@ -197,7 +197,7 @@ fn a_journal_does_not_grow_for_ever() {
 
 #[test]
 fn keys_of_a_plan_survive() {
-    use sealane_core::plan::{Key, Netns};
+    use sealane_core::plan::{Key, Netns, RouteId};
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("claims");
     let id = Id::from_bytes([7; 32]);
@@ -208,7 +208,14 @@ fn keys_of_a_plan_survive() {
         Key::Setting(Netns::Sandbox(id), "ipv4/ip_forward".into()),
         Key::Address(Netns::Host, name.clone(), "10.0.0.1/24".parse().unwrap()),
         Key::Neighbor(Netns::Host, name, "fd00::1".parse().unwrap()),
-        Key::Route(Netns::Sandbox(id), "0.0.0.0/0".parse().unwrap()),
+        Key::Route(
+            Netns::Sandbox(id),
+            RouteId {
+                to: "0.0.0.0/0".parse().unwrap(),
+                table: RouteId::MAIN,
+                metric: 0,
+            },
+        ),
     ]
     .into();
     let (journal, _) = Journal::open(&path, boot()).unwrap();

@@ -77,12 +77,9 @@ fn plan_device(network: &Network, options: &BridgeOptions, plan: &mut Plan) {
     let routed = gateway_addresses(network, options);
     for address in routed.filter(|net| net.prefix_len() < net.max_prefix_len()) {
         // The kernel adds it with the address; it is planned so that a lost one comes back.
-        let route = Route {
-            interface: bridge.clone(),
-            via: None,
-        };
+        let route = Route::by(bridge.clone(), None);
         plan.add(
-            Key::Route(Netns::Host, address.trunc()),
+            Key::Route(Netns::Host, address.trunc().into()),
             Object::Route(route),
         );
     }
@@ -339,12 +336,9 @@ fn plan_alias(options: &BridgeOptions, endpoint: &Endpoint, plan: &mut Plan) {
     element(set::OVERLAPPING4, own.addr(), Data::None);
     element(set::ALIAS4, own.addr(), Data::Address(alias.into()));
     element(set::REAL4, alias, Data::Address(own.addr().into()));
-    let route = Route {
-        interface: options.device.clone(),
-        via: None,
-    };
+    let route = Route::by(options.device.clone(), None);
     plan.add(
-        Key::Route(Netns::Host, IpNet::from(IpAddr::V4(alias))),
+        Key::Route(Netns::Host, IpNet::from(IpAddr::V4(alias)).into()),
         Object::Route(route),
     );
 }

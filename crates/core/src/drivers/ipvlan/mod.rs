@@ -173,12 +173,9 @@ fn plan_host_access(
             let key = Key::Neighbor(Netns::Host, shim.clone(), address);
             plan.add(key, Object::Neighbor(Mac::NONE));
         }
-        let route = Route {
-            interface: shim.clone(),
-            via: None,
-        };
+        let route = Route::by(shim.clone(), None);
         plan.add(
-            Key::Route(Netns::Host, IpNet::from(address)),
+            Key::Route(Netns::Host, IpNet::from(address).into()),
             Object::Route(route),
         );
     }

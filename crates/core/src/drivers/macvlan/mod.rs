@@ -180,12 +180,9 @@ fn plan_host_access(shim: &InterfaceName, endpoint: &Endpoint, plan: &mut Plan) 
             Key::Neighbor(Netns::Host, shim.clone(), address),
             Object::Neighbor(endpoint.mac),
         );
-        let route = Route {
-            interface: shim.clone(),
-            via: None,
-        };
+        let route = Route::by(shim.clone(), None);
         plan.add(
-            Key::Route(Netns::Host, IpNet::from(address)),
+            Key::Route(Netns::Host, IpNet::from(address).into()),
             Object::Route(route),
         );
     }

@@ -57,6 +57,10 @@ impl Walk<'_, '_> {
         }
         match to.netns {
             Netns::Host => self.enter_host(to.link, None),
+            Netns::Network(_) | Netns::Path(_) => {
+                let text = format!("{what}, in a namespace whose further ways are not known here");
+                lost(Verdict::Depends, text)
+            }
             Netns::Sandbox(id) => {
                 let text = format!(
                     "the wire of {} leads to {}",
@@ -82,7 +86,7 @@ impl Walk<'_, '_> {
                     .is_some_and(|own| own.has(upper.link, to))
                     .then_some(id)
             }
-            Netns::Host => None,
+            Netns::Host | Netns::Network(_) | Netns::Path(_) => None,
         });
         found.map(|id| self.enter_sandbox(id))
     }
@@ -143,6 +147,7 @@ fn has(scene: &Scene<'_>, upper: &UpperLink<'_>, address: IpAddr) -> bool {
         (Netns::Sandbox(id), IpAddr::V6(_)) => scene
             .stack(id)
             .is_some_and(|stack| stack.has(upper.link, address)),
+        (Netns::Network(_) | Netns::Path(_), _) => false,
     }
 }
 

@@ -73,7 +73,7 @@ fn painted(plan: &str) -> String {
     let line = |line: &str| match line.chars().next() {
         Some('+') => paint.paint(Colour::Green, line),
         Some('-') => paint.paint(Colour::Red, line),
-        Some('~') => paint.paint(Colour::Yellow, line),
+        Some('~' | '!') => paint.paint(Colour::Yellow, line),
         Some(_) | None => line.to_owned(),
     };
     plan.lines().map(line).collect::<Vec<_>>().join("\n")
@@ -92,6 +92,7 @@ fn as_json(operation: &str, plan: &str) -> Value {
             "+" => "make",
             "-" => "remove",
             "~" => "alter",
+            "!" => "replace",
             _ => {
                 effects.push(Value::from(rest.trim()));
                 continue;

@@ -177,28 +177,36 @@ pub(crate) fn leaves_by(message: &RouteMessage) -> Option<u32> {
     })
 }
 
+/// The next hop of a route, and the source that it names.
+pub(crate) fn next_hop(message: &RouteMessage) -> (Option<IpAddr>, Option<IpAddr>) {
+    let (mut via, mut source) = (None, None);
+    for attribute in &message.attributes {
+        if let RouteAttribute::Gateway(address) = attribute {
+            via = of_route(address);
+        } else if let RouteAttribute::PrefSource(address) = attribute {
+            source = of_route(address);
+        }
+    }
+    (via, source)
+}
+
 /// The route that a message is about, if it is one of the main table and leads somewhere.
 pub(crate) fn route(message: &RouteMessage, ipv6: bool) -> Option<Found> {
     let header = &message.header;
     if header.kind != RouteType::Unicast || header.table != RouteHeader::RT_TABLE_MAIN {
         return None;
     }
-    let (mut link, mut via, mut source, mut metric) = (None, None, None, 0);
+    let (via, source) = next_hop(message);
+    let mut metric = 0;
     for attribute in &message.attributes {
-        if let RouteAttribute::Gateway(address) = attribute {
-            via = of_route(address);
-        } else if let RouteAttribute::Oif(index) = attribute {
-            link = Some(*index);
-        } else if let RouteAttribute::PrefSource(address) = attribute {
-            source = of_route(address);
-        } else if let RouteAttribute::Priority(priority) = attribute {
+        if let RouteAttribute::Priority(priority) = attribute {
             metric = *priority;
         }
     }
     let on_link = via.is_none() && (ipv6 || header.scope == RouteScope::Link);
     Some(Found {
         to: destination(message)?,
-        link: link?,
+        link: leaves_by(message)?,
         via,
         on_link,
         advertised: header.protocol == RouteProtocol::Ra,

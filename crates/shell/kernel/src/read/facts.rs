@@ -214,10 +214,7 @@ impl Kernel {
             return Ok(None);
         };
         let interface = link::name_of(&channel, found.link)?;
-        Ok(interface.map(|interface| Route {
-            interface,
-            via: found.via,
-        }))
+        Ok(interface.map(|interface| Route::by(interface, found.via)))
     }
 
     /// The name of a link of the host, by its number; `None` if there is none.

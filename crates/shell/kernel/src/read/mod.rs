@@ -6,6 +6,7 @@
 pub(crate) mod address;
 pub(crate) mod counters;
 pub(crate) mod facts;
+mod forwarding;
 mod inventory;
 pub(crate) mod link;
 pub(crate) mod listening;
@@ -13,6 +14,7 @@ pub(crate) mod observe;
 pub(crate) mod owned;
 pub(crate) mod passage;
 mod processes;
+mod routes;
 mod surroundings;
 pub(crate) mod table;
 

@@ -1,12 +1,10 @@
 //! Looking at objects by their keys.
 
 use super::address::{self, Found as FoundRoute};
-use super::{link, passage, table};
+use super::{forwarding, link, passage, routes, table};
 use crate::ack::errno;
 use crate::channel::Channel;
 use crate::kernel::Kernel;
-use crate::mark::TABLE;
-use crate::netns::Handle;
 use crate::nft::table::Ownership;
 use crate::nft::{number, table as tables};
 use crate::sysctl;
@@ -46,8 +44,8 @@ pub(super) fn differing(kernel: &Kernel, wanted: &[(&Key, &Object)]) -> io::Resu
     let (mut differing, mut routes) = (Vec::new(), Routes::default());
     for (key, object) in wanted {
         let same = match (key, object) {
-            (Key::Route(netns, to), _) => match channel(kernel, *netns)? {
-                Some(channel) => routes.meets(&channel, *netns, *to, object)?,
+            (Key::Route(netns, id), _) if *id == id.to.into() => match channel(kernel, *netns)? {
+                Some(channel) => routes.meets(&channel, *netns, id.to, object)?,
                 None => false,
             },
             (Key::Table(netns, _), Object::Table(wanted)) => match channel(kernel, *netns)? {
@@ -76,8 +74,8 @@ fn same_table(channel: &Channel, wanted: &sealane_core::nft::Table) -> io::Resul
 
 fn one(kernel: &Kernel, key: &Key) -> io::Result<Option<Object>> {
     let present = |there: bool| there.then_some(Object::Present);
-    if let Key::Namespace(id) = key {
-        return match Handle::open(&kernel.namespace_path(id)) {
+    if let Some(netns) = key.as_namespace() {
+        return match kernel.open_namespace(netns) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
             other => other.map(|_| Some(Object::Present)),
         };
@@ -86,7 +84,7 @@ fn one(kernel: &Kernel, key: &Key) -> io::Result<Option<Object>> {
         return Ok(None);
     };
     match key {
-        Key::Namespace(_) => Ok(None), // answered above
+        Key::Namespace(_) | Key::NetworkNamespace(_) => Ok(None), // answered above
         Key::Link(netns, name) => Ok(observe_link(kernel, &channel, *netns, name)?),
         Key::Setting(_, setting) => {
             let value = channel.handle().visit(|| sysctl::read(setting))?;
@@ -94,8 +92,9 @@ fn one(kernel: &Kernel, key: &Key) -> io::Result<Option<Object>> {
         }
         Key::Table(_, name) => Ok(present(any_table(&channel, &kernel.marks().table(name))?)),
         Key::Element(set, key) => {
-            let table = kernel.marks().table(TABLE);
-            let found = table::element(&mut channel.netfilter(), (&table, set), key)?;
+            let table = kernel.marks().table(set.table());
+            let of = (number(set.family()), &*table, set.name.as_str());
+            let found = table::element(&mut channel.netfilter(), of, key)?;
             Ok(found.map(Object::Element))
         }
         Key::Passage(bridge, ipv6) => {
@@ -116,7 +115,18 @@ fn one(kernel: &Kernel, key: &Key) -> io::Result<Option<Object>> {
             Some(link) => Ok(address::neighbor(&channel, link, *to)?.map(Object::Neighbor)),
             None => Ok(None),
         },
-        Key::Route(_, to) => observe_route(&channel, *to),
+        Key::Route(_, id) if *id == id.to.into() => {
+            match observe_route(&channel, id.to)? {
+                // It may lead nowhere.
+                None => routes::look(&channel, id),
+                found => Ok(found),
+            }
+        }
+        Key::Route(_, id) => routes::look(&channel, id),
+        Key::Forwarding(_, name, mac) => match index(&channel, name)? {
+            Some(link) => Ok(forwarding::look(&channel, link, *mac)?.map(Object::Forwarding)),
+            None => Ok(None),
+        },
     }
 }
 
@@ -176,8 +186,14 @@ pub(crate) fn observe_route_over(
 }
 
 fn described(channel: &Channel, route: &FoundRoute) -> io::Result<Option<Object>> {
-    let (interface, via) = (link::name_of(channel, route.link)?, route.via);
-    Ok(interface.map(|interface| Object::Route(Route { interface, via })))
+    let interface = link::name_of(channel, route.link)?;
+    Ok(interface.map(|interface| {
+        Object::Route(Route::Unicast {
+            interface,
+            via: route.via,
+            source: route.source,
+        })
+    }))
 }
 
 /// Routes, listed once for each namespace and family: among thousands, asking for each would take
@@ -195,7 +211,8 @@ impl Routes {
         wanted: &Object,
     ) -> io::Result<bool> {
         let Some(found) = self.find(channel, netns, to)? else {
-            return Ok(false);
+            let nowhere = routes::look(channel, &to.into())?;
+            return Ok(nowhere.is_some_and(|found| meets(wanted, &found)));
         };
         let described = described(channel, found)?;
         Ok(described.is_some_and(|found| meets(wanted, &found)))

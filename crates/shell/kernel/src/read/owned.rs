@@ -80,11 +80,12 @@ fn elements(socket: &mut Socket, own: &str) -> io::Result<Vec<(Key, Object)>> {
     for set in present.sets {
         let elements = table::elements(socket, family, own, &set.name)?;
         let readable = read_elements(set.shape, &elements);
-        owned.extend(
-            readable
-                .into_iter()
-                .map(|(key, data)| (Key::Element(set.name.clone(), key), Object::Element(data))),
-        );
+        owned.extend(readable.into_iter().map(|(key, data)| {
+            (
+                Key::Element(set.name.clone().into(), key),
+                Object::Element(data),
+            )
+        }));
     }
     Ok(owned)
 }

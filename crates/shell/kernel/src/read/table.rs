@@ -2,11 +2,10 @@
 
 use crate::ack::errno;
 use crate::nft::decode::{self, Chain, Element, Found, Set};
-use crate::nft::number;
 use crate::nft::set::{self, Deed};
 use crate::nft::table::{self, Present};
 use crate::socket::Socket;
-use sealane_core::nft::{Data, Datum, Family, Verdict};
+use sealane_core::nft::{Data, Datum, Verdict};
 use std::io;
 
 /// Looks at a table; `None` if it is not there. Elements are not looked at.
@@ -69,13 +68,12 @@ pub(crate) fn elements(
         .collect())
 }
 
-/// The data of an element of an inet table; `None` if there is no element of exactly this key.
+/// The data of an element of a table; `None` if there is no element of exactly this key.
 pub(crate) fn element(
     socket: &mut Socket,
-    (table, set): (&str, &str),
+    (family, table, set): (u8, &str, &str),
     key: &[Datum],
 ) -> io::Result<Option<Data>> {
-    let family = number(Family::Inet);
     let elements = match key {
         // Asked for an interval, the kernel reports any that has its first port.
         [Datum::Ports(..)] => elements(socket, family, table, set),

@@ -1,17 +1,18 @@
-//! Messages for addresses, neighbors and routes.
+//! Messages for addresses, neighbors, routes and forwarding entries.
 
 use crate::message::Message;
 use ipnet::IpNet;
 use netlink_packet_core::{NLM_F_CREATE, NLM_F_EXCL, NLM_F_REPLACE};
 use netlink_packet_route::address::{AddressAttribute, AddressFlags, AddressMessage};
 use netlink_packet_route::neighbour::{
-    NeighbourAddress, NeighbourAttribute, NeighbourMessage, NeighbourState,
+    NeighbourAddress, NeighbourAttribute, NeighbourFlags, NeighbourMessage, NeighbourState,
 };
 use netlink_packet_route::route::{
-    RouteAddress, RouteAttribute, RouteHeader, RouteMessage, RouteProtocol, RouteScope, RouteType,
+    RouteAddress, RouteAttribute, RouteMessage, RouteProtocol, RouteScope, RouteType,
 };
 use netlink_packet_route::{AddressFamily, RouteNetlinkMessage};
 use sealane_core::model::Mac;
+use sealane_core::plan::{Forwarding, Route, RouteId};
 use std::net::IpAddr;
 
 /// Adds an address to a link.
@@ -57,11 +58,48 @@ pub(super) fn remove_neighbor(link: u32, address: IpAddr) -> Message {
     )
 }
 
-/// Makes a route, in place of another to the same prefix.
-pub(super) fn add_route(link: u32, to: IpNet, via: Option<IpAddr>) -> Message {
-    let mut message = route(link, to, via);
-    message.header.kind = RouteType::Unicast;
-    if via.is_none() && matches!(to, IpNet::V4(_)) {
+/// Makes known where frames to a hardware address go, for good.
+pub(super) fn add_forwarding(link: u32, mac: Mac, to: &Forwarding) -> Message {
+    let mut message = forwarding(link, mac, to);
+    message.header.state = match to {
+        Forwarding::Tunnel(_) => NeighbourState::Permanent,
+        // Permanent is what a bridge calls its own addresses.
+        Forwarding::Port => NeighbourState::Noarp,
+    };
+    if let Forwarding::Tunnel(to) = to {
+        let to = NeighbourAttribute::Destination(of_neighbor(*to));
+        message.attributes.push(to);
+    }
+    Message::route(
+        RouteNetlinkMessage::NewNeighbour(message),
+        NLM_F_CREATE | NLM_F_REPLACE,
+    )
+}
+
+/// Forgets where frames to a hardware address go.
+pub(super) fn remove_forwarding(link: u32, mac: Mac, to: &Forwarding) -> Message {
+    let message = forwarding(link, mac, to);
+    Message::route(RouteNetlinkMessage::DelNeighbour(message), 0)
+}
+
+fn forwarding(link: u32, mac: Mac, to: &Forwarding) -> NeighbourMessage {
+    let mut message = NeighbourMessage::default();
+    message.header.family = AddressFamily::Bridge;
+    message.header.ifindex = link;
+    message.header.flags = match to {
+        Forwarding::Tunnel(_) => NeighbourFlags::Own,
+        Forwarding::Port => NeighbourFlags::Controller,
+    };
+    let address = NeighbourAttribute::LinkLayerAddress(mac.0.to_vec());
+    message.attributes.push(address);
+    message
+}
+
+/// Makes a route by a link if it leads anywhere, in place of another with the same identity.
+pub(super) fn add_route(link: Option<u32>, id: &RouteId, to: &Route) -> Message {
+    let mut message = route(link, id, to);
+    let onwards = matches!(to, Route::Unicast { via: None, .. });
+    if onwards && !id.is_ipv6() {
         message.header.scope = RouteScope::Link;
     }
     Message::route(
@@ -71,8 +109,8 @@ pub(super) fn add_route(link: u32, to: IpNet, via: Option<IpAddr>) -> Message {
 }
 
 /// Removes a route of ours.
-pub(super) fn remove_route(link: u32, to: IpNet, via: Option<IpAddr>) -> Message {
-    let mut message = route(link, to, via);
+pub(super) fn remove_route(link: Option<u32>, id: &RouteId, to: &Route) -> Message {
+    let mut message = route(link, id, to);
     message.header.scope = RouteScope::NoWhere; // any
     Message::route(RouteNetlinkMessage::DelRoute(message), 0)
 }
@@ -104,28 +142,42 @@ fn neighbor(link: u32, address: IpAddr) -> NeighbourMessage {
     message.header.ifindex = link;
     message
         .attributes
-        .push(NeighbourAttribute::Destination(match address {
-            IpAddr::V4(address) => NeighbourAddress::Inet(address),
-            IpAddr::V6(address) => NeighbourAddress::Inet6(address),
-        }));
+        .push(NeighbourAttribute::Destination(of_neighbor(address)));
     message
 }
 
-fn route(link: u32, to: IpNet, via: Option<IpAddr>) -> RouteMessage {
-    let mut message = RouteMessage::default();
-    message.header.address_family = family(to.addr());
-    message.header.destination_prefix_length = to.prefix_len();
-    message.header.table = RouteHeader::RT_TABLE_MAIN;
-    message.header.protocol = RouteProtocol::Boot;
-    if to.prefix_len() > 0 {
-        message
-            .attributes
-            .push(RouteAttribute::Destination(of_route(to.network())));
+fn of_neighbor(address: IpAddr) -> NeighbourAddress {
+    match address {
+        IpAddr::V4(address) => NeighbourAddress::Inet(address),
+        IpAddr::V6(address) => NeighbourAddress::Inet6(address),
     }
-    message.attributes.push(RouteAttribute::Oif(link));
-    message
-        .attributes
-        .extend(via.map(|via| RouteAttribute::Gateway(of_route(via))));
+}
+
+fn route(link: Option<u32>, id: &RouteId, to: &Route) -> RouteMessage {
+    let mut message = RouteMessage::default();
+    message.header.address_family = family(id.to.addr());
+    message.header.destination_prefix_length = id.to.prefix_len();
+    message.header.protocol = RouteProtocol::Boot;
+    message.header.kind = match to {
+        Route::Unicast { .. } => RouteType::Unicast,
+        Route::Blackhole => RouteType::BlackHole,
+        Route::Unreachable => RouteType::Unreachable,
+        Route::Prohibit => RouteType::Prohibit,
+    };
+    let attributes = &mut message.attributes;
+    // Numbers above 255 do not fit the header.
+    attributes.push(RouteAttribute::Table(id.table));
+    if id.to.prefix_len() > 0 {
+        attributes.push(RouteAttribute::Destination(of_route(id.to.network())));
+    }
+    if id.metric > 0 {
+        attributes.push(RouteAttribute::Priority(id.metric));
+    }
+    attributes.extend(link.map(RouteAttribute::Oif));
+    if let Route::Unicast { via, source, .. } = to {
+        attributes.extend(via.map(|via| RouteAttribute::Gateway(of_route(via))));
+        attributes.extend(source.map(|source| RouteAttribute::PrefSource(of_route(source))));
+    }
     message
 }
 

@@ -9,7 +9,7 @@ use super::{Failures, Step, mismatch, without_namespace};
 use crate::ack::errno;
 use crate::fault;
 use crate::kernel::Kernel;
-use crate::mark::{Marks, TABLE};
+use crate::mark::Marks;
 use crate::message::{Message, NFTABLES};
 use crate::nft::set::{self, Deed};
 use crate::nft::table::{Ownership, Present};
@@ -17,7 +17,7 @@ use crate::nft::{number, table};
 use crate::read::table as reading;
 use crate::socket::Socket;
 use sealane_core::nft::{Data, Datum, Family, Table};
-use sealane_core::plan::{Change, Key, Netns, Object};
+use sealane_core::plan::{Change, Key, Netns, Object, SetId};
 use std::io;
 
 /// Each attempt takes out every message that was minded, so that few are needed.
@@ -79,7 +79,11 @@ impl<'a> Orders<'a> {
     fn add(&mut self, socket: &mut Socket, index: usize, change: &Change) -> io::Result<()> {
         match (change.key(), change) {
             (Key::Table(..), Change::Create(_, Object::Table(wanted)))
-            | (Key::Table(..), Change::Alter(_, _, Object::Table(wanted))) => {
+            | (
+                Key::Table(..),
+                Change::Alter(_, _, Object::Table(wanted))
+                | Change::Replace(_, _, Object::Table(wanted)),
+            ) => {
                 for message in make_table(socket, &self.marks.named(wanted))? {
                     self.push(index, message, IfMinded::Refuse);
                 }
@@ -92,7 +96,8 @@ impl<'a> Orders<'a> {
                     | Object::Setting(_)
                     | Object::Element(_)
                     | Object::Neighbor(_)
-                    | Object::Route(_) => return Err(mismatch(change)),
+                    | Object::Route(_)
+                    | Object::Forwarding(_) => return Err(mismatch(change)),
                 };
                 self.push(
                     index,
@@ -101,13 +106,20 @@ impl<'a> Orders<'a> {
                 );
             }
             (Key::Element(set, key), Change::Create(_, Object::Element(data)))
-            | (Key::Element(set, key), Change::Alter(_, _, Object::Element(data))) => {
+            | (
+                Key::Element(set, key),
+                Change::Alter(_, _, Object::Element(data))
+                | Change::Replace(_, _, Object::Element(data)),
+            ) => {
                 self.make_element(socket, index, (set, key), data)?;
             }
             (Key::Element(set, key), Change::Delete(..)) => {
                 self.remove_element(socket, index, (set, key))?;
             }
-            (Key::Passage(bridge, ipv6), Change::Create(..) | Change::Alter(..)) => {
+            (
+                Key::Passage(bridge, ipv6),
+                Change::Create(..) | Change::Alter(..) | Change::Replace(..),
+            ) => {
                 for message in self.passages.open(socket, bridge, *ipv6)? {
                     self.push(index, message, IfMinded::Refuse);
                 }
@@ -126,7 +138,7 @@ impl<'a> Orders<'a> {
         &mut self,
         socket: &mut Socket,
         index: usize,
-        (set, key): (&str, &[Datum]),
+        (set, key): (&SetId, &[Datum]),
         data: &Data,
     ) -> io::Result<()> {
         let creation = self.element(Deed::Create, set, key, data);
@@ -146,10 +158,11 @@ impl<'a> Orders<'a> {
         &mut self,
         socket: &mut Socket,
         index: usize,
-        (set, key): (&str, &[Datum]),
+        (set, key): (&SetId, &[Datum]),
     ) -> io::Result<()> {
-        let table = self.marks.table(TABLE);
-        if is_interval(key) && reading::element(socket, (&table, set), key)?.is_none() {
+        let table = self.marks.table(set.table());
+        let of = (number(set.family()), &*table, set.name.as_str());
+        if is_interval(key) && reading::element(socket, of, key)?.is_none() {
             return Ok(());
         }
         let removal = self.element(Deed::Delete, set, key, &Data::None);
@@ -157,9 +170,9 @@ impl<'a> Orders<'a> {
         Ok(())
     }
 
-    fn element(&self, deed: Deed, set: &str, key: &[Datum], data: &Data) -> Message {
-        let table = self.marks.table(TABLE);
-        set::element(deed, (number(Family::Inet), &table, set), key, data)
+    fn element(&self, deed: Deed, set: &SetId, key: &[Datum], data: &Data) -> Message {
+        let table = self.marks.table(set.table());
+        set::element(deed, (number(set.family()), &table, &set.name), key, data)
     }
 
     fn push(&mut self, index: usize, message: Message, if_minded: IfMinded) {

@@ -172,10 +172,15 @@ fn carry_out_namespaces(kernel: &Kernel, run: &[Step], stop: bool) -> Failures {
     let mut failures = Failures::new();
     for (index, change) in run {
         let done = match change {
-            Change::Create(Key::Namespace(id), _) => namespace::create(kernel, id),
-            Change::Delete(Key::Namespace(id), _) => namespace::remove(kernel, id),
-            Change::Alter(..) => Ok(()),
-            Change::Create(..) | Change::Delete(..) => Err(mismatch(change)),
+            Change::Create(key, _) => match key.as_namespace() {
+                Some(netns) => namespace::create(kernel, netns),
+                None => Err(mismatch(change)),
+            },
+            Change::Delete(key, _) => match key.as_namespace() {
+                Some(netns) => namespace::remove(kernel, netns),
+                None => Err(mismatch(change)),
+            },
+            Change::Alter(..) | Change::Replace(..) => Ok(()),
         };
         failures.extend(done.err().map(|error| (*index, error)));
         if stop && !failures.is_empty() {

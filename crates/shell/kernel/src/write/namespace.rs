@@ -1,4 +1,4 @@
-//! Making and removing the network namespaces of sandboxes.
+//! Making and removing network namespaces, of sandboxes and of networks.
 
 use super::link;
 use super::settle::{is_absence, refuse};
@@ -10,11 +10,11 @@ use crate::read::link::{self as reading, Kind};
 use crate::sysctl;
 use rustix::mount::{UnmountFlags, mount_bind, unmount};
 use rustix::thread::UnshareFlags;
-use sealane_core::model::{InterfaceName, SandboxId};
+use sealane_core::model::InterfaceName;
 use sealane_core::plan::Netns;
 use std::fs::{self, File};
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// What a new namespace starts with. IPv6 is silent on links until they get an IPv6 address, but
 /// the loopback keeps `::1`; addresses are assigned, so that nobody has to be asked for them;
@@ -30,10 +30,10 @@ const DEFAULTS: [(&str, &str); 8] = [
     ("ipv6/conf/lo/disable_ipv6", "0"),
 ];
 
-/// Makes a sandbox's namespace, unless it is there. The bind mount comes last: a namespace that
-/// can be found is complete.
-pub(super) fn create(kernel: &Kernel, sandbox: &SandboxId) -> io::Result<()> {
-    let path = kernel.namespace_path(sandbox);
+/// Makes a namespace of ours, unless it is there. The bind mount comes last: a namespace that can be
+/// found is complete.
+pub(super) fn create(kernel: &Kernel, netns: Netns) -> io::Result<()> {
+    let path = file(kernel, netns)?;
     match Handle::open(&path) {
         Ok(_) => return Ok(()),
         Err(error) if error.kind() == io::ErrorKind::NotFound => {}
@@ -48,23 +48,34 @@ pub(super) fn create(kernel: &Kernel, sandbox: &SandboxId) -> io::Result<()> {
         mount_bind("/proc/thread-self/ns/net", &path)?;
         Ok(channel)
     })?;
-    kernel.adopt(*sandbox, channel);
+    kernel.adopt(netns, channel);
     Ok(())
 }
 
-/// Removes a sandbox's namespace. Once the last process in it ends, the kernel removes its links,
-/// and with them the host ends of its veth pairs.
-pub(super) fn remove(kernel: &Kernel, sandbox: &SandboxId) -> io::Result<()> {
-    remove_uppers(kernel, sandbox)?;
-    fault::point("namespace remove");
-    kernel.forget(sandbox);
-    unbind(&kernel.namespace_path(sandbox))
+/// The file that a namespace of ours is bound to. One that others made is theirs to remove.
+fn file(kernel: &Kernel, netns: Netns) -> io::Result<PathBuf> {
+    let ours = matches!(netns, Netns::Sandbox(_) | Netns::Network(_));
+    let path = kernel.bound_to(netns).filter(|_| ours);
+    path.ok_or_else(|| {
+        let why = format!("the namespace {netns} is not one that Sealane makes");
+        io::Error::new(io::ErrorKind::InvalidInput, why)
+    })
 }
 
-/// Removes the links of ours that sit on the host's. The kernel would do it some time after the
-/// namespace is released, and until then nobody else could have their addresses.
-fn remove_uppers(kernel: &Kernel, sandbox: &SandboxId) -> io::Result<()> {
-    let channel = match kernel.channel(Netns::Sandbox(*sandbox)) {
+/// Removes a namespace of ours. Once the last process in it ends, the kernel removes its links,
+/// and with them the host ends of its veth pairs.
+pub(super) fn remove(kernel: &Kernel, netns: Netns) -> io::Result<()> {
+    let path = file(kernel, netns)?;
+    remove_from_underlay(kernel, netns)?;
+    fault::point("namespace remove");
+    kernel.forget(netns);
+    unbind(&path)
+}
+
+/// Removes the links of ours that hold something of the host's. The kernel would do it some time
+/// after the namespace is released, and until then no other could have their addresses and ports.
+fn remove_from_underlay(kernel: &Kernel, netns: Netns) -> io::Result<()> {
+    let channel = match kernel.channel(netns) {
         Ok(channel) => channel,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
         Err(error) => return Err(error),
@@ -75,7 +86,11 @@ fn remove_uppers(kernel: &Kernel, sandbox: &SandboxId) -> io::Result<()> {
         let Ok(name) = InterfaceName::try_from(found.name.as_str()) else {
             continue; // a name that its container gave it
         };
-        if found.bears(kernel.marks()) && matches!(found.kind, Kind::Upper(_)) {
+        let held = matches!(
+            found.kind,
+            Kind::Upper(_) | Kind::Vxlan(_) | Kind::WireGuard
+        );
+        if held && found.bears(kernel.marks()) {
             fault::point("rtnetlink link delete in a sandbox");
             match refuse(&channel, &[link::delete(&name)]) {
                 Err(error) if !is_absence(&error) => return Err(error),

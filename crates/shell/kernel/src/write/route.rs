@@ -85,11 +85,12 @@ impl<'a> Run<'a> {
         self.stop && !self.failures.is_empty()
     }
 
-    /// Links of a sandbox that get an IPv6 address must be allowed to have one.
+    /// Links elsewhere than on the host that get an IPv6 address must be allowed to have one.
     fn allow_ipv6(&self, steps: &[Step]) -> Result<(), (usize, io::Error)> {
-        let Netns::Sandbox(sandbox) = self.place.netns else {
+        let netns = self.place.netns;
+        if netns == Netns::Host {
             return Ok(());
-        };
+        }
         let mut links = BTreeSet::new();
         let mut first = None;
         for (index, change) in steps {
@@ -102,7 +103,7 @@ impl<'a> Run<'a> {
             return Ok(());
         };
         let links: Vec<&InterfaceName> = links.into_iter().collect();
-        setting::allow_ipv6(self.place.kernel, sandbox, &links).map_err(|error| (first, error))
+        setting::allow_ipv6(self.place.kernel, netns, &links).map_err(|error| (first, error))
     }
 
     fn gather(&mut self, step: Step<'a>) -> io::Result<()> {
@@ -128,22 +129,26 @@ impl<'a> Run<'a> {
     /// Whether the kernel made a wanted route by itself, with an address of the link: then it knows
     /// it better than we do.
     fn comes_with_address(&mut self, change: &Change) -> io::Result<bool> {
-        let Change::Create(Key::Route(_, to), wanted) = change else {
+        let Change::Create(Key::Route(_, id), wanted) = change else {
             return Ok(false);
         };
-        let Object::Route(Route {
+        let Object::Route(Route::Unicast {
             interface,
             via: None,
+            source: None,
         }) = wanted
         else {
             return Ok(false);
         };
+        if *id != id.to.into() {
+            return Ok(false);
+        }
         self.flush();
         let Ok(link) = self.place.index(interface) else {
             return Ok(false); // making the route will say why
         };
-        let found = observe_route_over(&self.place.channel, link, *to)?;
-        Ok(found.as_ref() == Some(wanted))
+        let found = observe_route_over(&self.place.channel, link, id.to)?;
+        Ok(found.is_some_and(|found| wanted.satisfied_by(&found)))
     }
 
     fn encode(&mut self, step: Step<'a>) -> io::Result<()> {
@@ -172,11 +177,29 @@ impl<'a> Run<'a> {
                 self.flush();
                 return self.place.settle_link(name, link);
             }
-            Change::Create(Key::Up(_, name), _) | Change::Alter(Key::Up(_, name), ..) => {
+            Change::Replace(Key::Link(_, name), _, Object::Link(link)) => {
+                self.flush();
+                return self.place.replace_link(name, link);
+            }
+            Change::Replace(key @ Key::Forwarding(..), old, _) => {
+                self.flush();
+                let gone = Change::Delete(key.clone(), old.clone());
+                let removal = self.addressed(&gone)?;
+                match self.place.send("forwarding remove", &[removal]) {
+                    Err(error) if !is_absence(&error) => return Err(error),
+                    _ => vec![self.addressed(step.1)?],
+                }
+            }
+            Change::Create(Key::Up(_, name), _)
+            | Change::Alter(Key::Up(_, name), ..)
+            | Change::Replace(Key::Up(_, name), ..) => {
                 vec![link::set_up(name, true)]
             }
             Change::Delete(Key::Up(_, name), _) => vec![link::set_up(name, false)],
-            change @ (Change::Create(..) | Change::Alter(..) | Change::Delete(..)) => {
+            change @ (Change::Create(..)
+            | Change::Alter(..)
+            | Change::Replace(..)
+            | Change::Delete(..)) => {
                 vec![self.addressed(change)?]
             }
         };
@@ -191,7 +214,9 @@ impl<'a> Run<'a> {
     /// The message for an address, neighbor or route.
     fn addressed(&self, change: &Change) -> io::Result<Message> {
         let (key, object, made) = match change {
-            Change::Create(key, object) | Change::Alter(key, _, object) => (key, object, true),
+            Change::Create(key, object)
+            | Change::Alter(key, _, object)
+            | Change::Replace(key, _, object) => (key, object, true),
             Change::Delete(key, object) => (key, object, false),
         };
         Ok(match (key, object) {
@@ -204,11 +229,22 @@ impl<'a> Run<'a> {
             (Key::Neighbor(_, link, to), _) if !made => {
                 address::remove_neighbor(self.place.index(link)?, *to)
             }
-            (Key::Route(_, to), Object::Route(route)) if made => {
-                address::add_route(self.place.index(&route.interface)?, *to, route.via)
+            (Key::Route(_, id), Object::Route(route)) => {
+                let link = route.interface().map(|name| self.place.index(name));
+                let link = link.transpose()?;
+                if made {
+                    address::add_route(link, id, route)
+                } else {
+                    address::remove_route(link, id, route)
+                }
             }
-            (Key::Route(_, to), Object::Route(route)) => {
-                address::remove_route(self.place.index(&route.interface)?, *to, route.via)
+            (Key::Forwarding(_, link, mac), Object::Forwarding(to)) => {
+                let link = self.place.index(link)?;
+                if made {
+                    address::add_forwarding(link, *mac, to)
+                } else {
+                    address::remove_forwarding(link, *mac, to)
+                }
             }
             (_, _) => return Err(mismatch(change)),
         })
@@ -291,7 +327,7 @@ fn not_ours(name: &InterfaceName) -> io::Error {
 fn removed_link(change: &Change) -> Option<&InterfaceName> {
     match change {
         Change::Delete(Key::Link(_, name), _) => Some(name),
-        Change::Delete(..) | Change::Create(..) | Change::Alter(..) => None,
+        Change::Delete(..) | Change::Create(..) | Change::Alter(..) | Change::Replace(..) => None,
     }
 }
 

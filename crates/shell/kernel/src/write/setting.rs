@@ -4,7 +4,7 @@ use super::{Failures, Step};
 use crate::fault;
 use crate::kernel::Kernel;
 use crate::sysctl;
-use sealane_core::model::{InterfaceName, SandboxId};
+use sealane_core::model::InterfaceName;
 use sealane_core::plan::{Change, Key, Netns, Object};
 use std::io;
 
@@ -26,21 +26,24 @@ pub(super) fn carry_out(kernel: &Kernel, steps: &[Step], stop: bool) -> Failures
 fn one(kernel: &Kernel, change: &Change) -> io::Result<()> {
     match change {
         Change::Create(Key::Setting(netns, setting), Object::Setting(value))
-        | Change::Alter(Key::Setting(netns, setting), _, Object::Setting(value)) => {
+        | Change::Alter(Key::Setting(netns, setting), _, Object::Setting(value))
+        | Change::Replace(Key::Setting(netns, setting), _, Object::Setting(value)) => {
             kernel.in_namespace(*netns, || write(setting, value))
         }
         Change::Delete(..) => Ok(()),
-        Change::Create(..) | Change::Alter(..) => Err(super::mismatch(change)),
+        Change::Create(..) | Change::Alter(..) | Change::Replace(..) => {
+            Err(super::mismatch(change))
+        }
     }
 }
 
 /// Lets links of a sandbox have IPv6, which is silent on them at first.
 pub(super) fn allow_ipv6(
     kernel: &Kernel,
-    sandbox: SandboxId,
+    netns: Netns,
     links: &[&InterfaceName],
 ) -> io::Result<()> {
-    kernel.in_namespace(Netns::Sandbox(sandbox), || {
+    kernel.in_namespace(netns, || {
         for link in links {
             match write(&format!("ipv6/conf/{link}/disable_ipv6"), "0") {
                 // No such link, or no IPv6 at all: the address will be refused, and say so.

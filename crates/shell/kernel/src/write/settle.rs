@@ -38,7 +38,9 @@ impl Place<'_> {
             Change::Create(Key::Address(_, link, net), _) if exists => {
                 self.settle_address(link, *net)
             }
-            Change::Create(..) | Change::Alter(..) | Change::Delete(..) => Err(refusal),
+            Change::Create(..) | Change::Alter(..) | Change::Replace(..) | Change::Delete(..) => {
+                Err(refusal)
+            }
         }
     }
 
@@ -92,6 +94,14 @@ impl Place<'_> {
         }
         let altered = link::alter(self.marks(), name, link, self.master(link)?, here);
         self.send("link alter", &altered)
+    }
+
+    /// Makes a link in place of the one that is there, if that is ours.
+    pub(super) fn replace_link(&self, name: &InterfaceName, link: &Link) -> io::Result<()> {
+        match reading::look(&self.channel, name)? {
+            Some(found) if found.bears(self.marks()) => self.remake_link(name, link),
+            Some(_) | None => self.settle_link(name, link),
+        }
     }
 
     fn remake_link(&self, name: &InterfaceName, link: &Link) -> io::Result<()> {

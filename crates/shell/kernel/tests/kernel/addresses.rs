@@ -29,7 +29,10 @@ fn addresses_have_broadcasts_and_need_no_detection() {
 #[test]
 fn a_link_without_an_ipv6_address_is_silent() {
     private(|kernel| {
-        let v6 = |key: &Key| matches!(key, Key::Address(.., net) | Key::Route(_, net) if net.addr().is_ipv6());
+        let v6 = |key: &Key| {
+            matches!(key, Key::Address(.., net) if net.addr().is_ipv6())
+                || matches!(key, Key::Route(_, id) if id.is_ipv6())
+        };
         let objects = attached("web", 2)
             .into_iter()
             .filter(|(key, _)| !v6(key))
@@ -72,11 +75,8 @@ fn a_route_takes_the_place_of_another() {
     private(|kernel| {
         make(kernel, attached("web", 2));
         for (to, via) in [("0.0.0.0/0", "10.9.0.77"), ("::/0", "fd09::77")] {
-            let route = Route {
-                interface: name("eth0"),
-                via: via.parse().ok(),
-            };
-            let key = Key::Route(inside("web"), to.parse().unwrap());
+            let route = Route::by(name("eth0"), via.parse().ok());
+            let key = Key::Route(inside("web"), to.parse::<ipnet::IpNet>().unwrap().into());
             make(kernel, vec![(key.clone(), Object::Route(route))]);
             let version = if to.contains(':') { "-6" } else { "-4" };
             let routes = ip_in(
@@ -88,10 +88,7 @@ fn a_route_takes_the_place_of_another() {
             assert_eq!(routes[0]["gateway"], via);
             let change = Change::Delete(
                 key,
-                Object::Route(Route {
-                    interface: name("eth0"),
-                    via: via.parse().ok(),
-                }),
+                Object::Route(Route::by(name("eth0"), via.parse().ok())),
             );
             kernel.write(&[change.clone(), change]).unwrap();
             let routes = ip_in(
@@ -109,11 +106,11 @@ fn routes_to_prefixes_on_the_link_are_made() {
     private(|kernel| {
         let mut objects = attached("web", 2);
         for to in ["192.0.2.0/25", "2001:db8::/64"] {
-            let route = Object::Route(Route {
-                interface: name("eth0"),
-                via: None,
-            });
-            objects.push((Key::Route(inside("web"), to.parse().unwrap()), route));
+            let route = Object::Route(Route::by(name("eth0"), None));
+            objects.push((
+                Key::Route(inside("web"), to.parse::<ipnet::IpNet>().unwrap().into()),
+                route,
+            ));
         }
         make(kernel, objects.clone());
         let found = &ip_in(kernel, &sandbox("web"), &["route", "show", "192.0.2.0/25"])[0];

@@ -3,7 +3,7 @@
 use crate::support::*;
 use sealane_core::model::Protocol::{Sctp, Tcp, Udp};
 use sealane_core::nft::*;
-use sealane_core::plan::{Change, Key, Netns, Object};
+use sealane_core::plan::{Change, Key, Netns, Object, SetId};
 use sealane_kernel::Kernel;
 use sealane_kernel::read::Observe;
 use sealane_kernel::write::Write;
@@ -184,7 +184,7 @@ fn table() -> Table {
 
 fn object(set: &Set, (key, data): &(Vec<Datum>, Data)) -> (Key, Object) {
     (
-        Key::Element(set.name.clone(), key.clone()),
+        Key::Element(set.name.clone().into(), key.clone()),
         Object::Element(data.clone()),
     )
 }
@@ -360,5 +360,54 @@ fn thousands_of_removals_of_what_is_absent_are_fine() {
             })
             .collect();
         kernel.write(&removals(elements)).unwrap();
+    });
+}
+
+#[test]
+fn a_set_may_be_of_any_table_of_any_namespace() {
+    private(|kernel| {
+        let netns = inside("web");
+        let table = Table {
+            family: Family::Ip,
+            name: "sealane-ways".into(),
+            sets: vec![Set {
+                name: "ways".into(),
+                key: vec![DataType::Ipv4],
+                data: vec![DataType::Ipv4],
+                interval: false,
+            }],
+            chains: vec![],
+            owned: false,
+        };
+        let set = SetId::of(netns, Family::Ip, table.name.clone(), "ways".into());
+        let address = |last| Ipv4Addr::new(192, 0, 2, last);
+        let element = |last, to: u8| {
+            let key = Key::Element(set.clone(), vec![Datum::Ipv4(address(last))]);
+            (key, Object::Element(Data::Address(address(to).into())))
+        };
+        let objects = vec![
+            (Key::Namespace(sandbox("web")), Object::Present),
+            (
+                Key::Table(netns, table.name.clone()),
+                Object::Table(table.clone()),
+            ),
+            element(1, 11),
+            element(2, 12),
+        ];
+        make(kernel, objects.clone());
+        assert!(differing(kernel, &objects).is_empty());
+        let listed = || {
+            let list = ["nft", "list", "map", "ip", "sealane-ways", "ways"];
+            squeezed(&run_in(kernel, &sandbox("web"), &list))
+        };
+        assert!(listed().contains("192.0.2.1 : 192.0.2.11"), "{}", listed());
+        let (key, other) = element(1, 13);
+        make(kernel, vec![(key, other)]);
+        assert!(listed().contains("192.0.2.1 : 192.0.2.13"), "{}", listed());
+        kernel
+            .write(&removals(vec![element(1, 13), element(2, 12)]))
+            .unwrap();
+        assert!(!listed().contains("elements"), "{}", listed());
+        assert_eq!(differing(kernel, &objects).len(), 2);
     });
 }

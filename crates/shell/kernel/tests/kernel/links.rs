@@ -244,3 +244,31 @@ fn everything_of_ours_is_found_by_its_mark() {
         assert!(veth("web", 2).satisfied_by(&owned[1].1), "{:?}", owned[1].1);
     });
 }
+
+#[test]
+fn a_veth_that_was_set_down_is_seen_and_mended() {
+    private(|kernel| {
+        let objects = attached("web", 2);
+        make(kernel, objects.clone());
+        run("ip", &["link", "set", "veth-web", "down"]);
+        assert!(differing(kernel, &objects).contains(&key("veth-web")));
+        make(kernel, objects.clone());
+        let flags = ip(&["link", "show", "veth-web"])[0]["flags"].clone();
+        assert!(flags.as_array().unwrap().contains(&"UP".into()), "{flags}");
+        assert!(!differing(kernel, &objects).contains(&key("veth-web")));
+    });
+}
+
+#[test]
+fn a_replaced_link_is_another_one() {
+    private(|kernel| {
+        make(kernel, bridged());
+        let index = ip(&["link", "show", "br0"])[0]["ifindex"].clone();
+        let bridge = bridged()[0].1.clone();
+        let change = Change::Replace(key("br0"), bridge.clone(), bridge);
+        kernel.write(&[change]).unwrap();
+        assert_ne!(ip(&["link", "show", "br0"])[0]["ifindex"], index);
+        let addresses = &ip(&["address", "show", "br0"])[0]["addr_info"];
+        assert_eq!(addresses.as_array().unwrap().len(), 0, "{addresses}");
+    });
+}

@@ -14,6 +14,7 @@ mod links;
 mod namespaces;
 mod passages;
 mod refusals;
+mod routes;
 mod support;
 mod surroundings;
 mod tables;

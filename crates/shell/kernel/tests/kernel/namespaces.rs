@@ -1,7 +1,8 @@
 //! Namespaces of sandboxes.
 
 use crate::support::*;
-use sealane_core::plan::{Change, Key, Netns, Object};
+use sealane_core::model::derive_id;
+use sealane_core::plan::{BridgePort, Change, Key, Link, LinkKind, Netns, Object};
 use sealane_kernel::Kernel;
 use sealane_kernel::read::Observe;
 use sealane_kernel::write::{Write, remove_namespace_file};
@@ -142,5 +143,91 @@ fn a_setting_that_does_not_exist_is_refused_with_its_path() {
         assert_eq!(refused.key, key);
         let why = refused.source.to_string();
         assert!(why.contains("/proc/sys/net/ipv4/no_such"), "{why}");
+    });
+}
+
+/// A bridge with addresses, in a namespace.
+fn bridge_in(netns: Netns) -> Vec<(Key, Object)> {
+    let br0 = || name("br0");
+    let net = |text: &str| Key::Address(netns, br0(), text.parse().unwrap());
+    let bridge = Link::of(LinkKind::Bridge);
+    vec![
+        (Key::Link(netns, br0()), Object::Link(bridge)),
+        (net("10.9.0.1/24"), Object::Present),
+        (net("fd09::1/64"), Object::Present),
+        (Key::Up(netns, br0()), Object::Present),
+    ]
+}
+
+#[test]
+fn a_network_has_a_namespace_of_its_own_that_its_sandboxes_join() {
+    private(|kernel| {
+        let id = derive_id(&[b"blue"]);
+        let own = Netns::Network(id);
+        let mut objects = vec![
+            (Key::NetworkNamespace(id), Object::Present),
+            (Key::Namespace(sandbox("web")), Object::Present),
+        ];
+        objects.extend(bridge_in(own));
+        let link = Object::Link(Link {
+            port: Some(BridgePort::of(name("br0"))),
+            ..Link::of(LinkKind::Veth {
+                peer: (inside("web"), name("eth0")),
+                peer_mac: mac(2),
+            })
+        });
+        let veth = Key::Link(own, name("v0"));
+        objects.push((veth.clone(), link.clone()));
+        make(kernel, objects.clone());
+        assert!(differing(kernel, &objects).is_empty());
+        let found = &kernel.observe(&[&veth]).unwrap()[&veth];
+        assert!(link.satisfied_by(found), "{found:?}");
+        let path = kernel.bound_to(own).unwrap();
+        let netns = format!("--net={}", path.display());
+        let show = ["ip", "-j", "link", "show", "master", "br0"];
+        let seen = run("nsenter", &[&[netns.as_str()], &show[..]].concat());
+        assert!(seen.contains("\"v0\""), "{seen}");
+        let here = ip(&["link", "show", "type", "bridge"]);
+        assert!(here.is_empty(), "not on the host: {here:?}");
+        let removal = Change::Delete(Key::NetworkNamespace(id), Object::Present);
+        kernel.write(std::slice::from_ref(&removal)).unwrap();
+        assert!(!path.exists());
+        kernel.write(&[removal]).unwrap();
+        assert_eq!(differing(kernel, &objects).len(), objects.len() - 1);
+    });
+}
+
+#[test]
+fn a_namespace_given_by_its_path_is_worked_in_and_never_removed() {
+    private(|kernel| {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("theirs");
+        std::fs::write(&path, "").unwrap();
+        let netns = format!("--net={}", path.display());
+        let enter =
+            |program: &str, rest: &[&str]| run(program, &[&[netns.as_str()], rest].concat());
+        enter("unshare", &["true"]);
+        let theirs = kernel.given(&path);
+        make(kernel, bridge_in(theirs));
+        assert!(differing(kernel, &bridge_in(theirs)).is_empty());
+        let seen = enter("nsenter", &["ip", "-j", "address", "show", "br0"]);
+        assert!(
+            seen.contains("10.9.0.1") && seen.contains("fd09::1"),
+            "{seen}"
+        );
+        assert!(kernel.write_all(&removals(bridge_in(theirs))).is_empty());
+        let seen = enter("nsenter", &["ip", "-j", "link"]);
+        assert!(seen.contains("\"lo\"") && !seen.contains("br0"), "{seen}");
+
+        // Another one is bound to the path, as when a pod is made anew.
+        run("umount", &[path.to_str().unwrap()]);
+        enter("unshare", &["true"]);
+        assert_eq!(differing(kernel, &bridge_in(theirs)).len(), 4);
+        make(kernel, bridge_in(theirs));
+        assert!(differing(kernel, &bridge_in(theirs)).is_empty());
+        run("umount", &[path.to_str().unwrap()]);
+        assert_eq!(differing(kernel, &bridge_in(theirs)).len(), 4);
+        let refused = kernel.write_all(&removals(bridge_in(theirs)));
+        assert!(refused.is_empty(), "it is gone with all that was in it");
     });
 }

@@ -10,15 +10,12 @@ fn address(link: &str, net: &str) -> Key {
 }
 
 fn unreachable_route() -> (Key, Object) {
-    let key = Key::Route(inside("web"), "192.0.2.0/24".parse().unwrap());
+    let key = Key::Route(
+        inside("web"),
+        "192.0.2.0/24".parse::<ipnet::IpNet>().unwrap().into(),
+    );
     let via = "203.0.113.9".parse().ok();
-    (
-        key,
-        Object::Route(Route {
-            interface: name("eth0"),
-            via,
-        }),
-    )
+    (key, Object::Route(Route::by(name("eth0"), via)))
 }
 
 #[test]

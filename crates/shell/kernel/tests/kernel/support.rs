@@ -103,12 +103,7 @@ pub(crate) fn removals(objects: Vec<(Key, Object)>) -> Vec<Change> {
 pub(crate) fn attached(text: &str, last: u8) -> Vec<(Key, Object)> {
     let eth0 = || name("eth0");
     let net = |text: String| text.parse().unwrap();
-    let route = |via: &str| {
-        Object::Route(Route {
-            interface: eth0(),
-            via: via.parse().ok(),
-        })
-    };
+    let route = |via: &str| Object::Route(Route::by(eth0(), via.parse().ok()));
     let address4 = net(format!("10.9.0.{last}/24"));
     let address6 = net(format!("fd09::{last:x}/64"));
     let mut objects = vec![(Key::Namespace(sandbox(text)), Object::Present)];
@@ -136,11 +131,11 @@ pub(crate) fn attached(text: &str, last: u8) -> Vec<(Key, Object)> {
             Object::Neighbor(mac(1)),
         ),
         (
-            Key::Route(inside(text), net("0.0.0.0/0".into())),
+            Key::Route(inside(text), net("0.0.0.0/0".into()).into()),
             route("10.9.0.1"),
         ),
         (
-            Key::Route(inside(text), net("::/0".into())),
+            Key::Route(inside(text), net("::/0".into()).into()),
             route("fd09::1"),
         ),
     ]);
