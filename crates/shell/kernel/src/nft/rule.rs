@@ -65,7 +65,7 @@ impl Compiler {
             Match::Invalid => self.has_bit(Ct::State, INVALID),
             Match::FromItsRoute => {
                 self.done.push(Expression::FromItsRoute(Register::FIRST));
-                self.compare(true, vec![1]);
+                self.compare(true, 1_u32.to_ne_bytes().to_vec());
             }
             Match::ForOne => {
                 self.done

@@ -329,8 +329,8 @@ fn describe_port(kernel: &Kernel, netns: Netns, found: &Found) -> io::Result<Opt
     let (Some(index), Some(flags)) = (found.master, found.port) else {
         return Ok(None);
     };
-    if !found.up {
-        return Ok(None); // it carries nothing, as if it were none
+    if found.kind == Kind::Veth && !found.up {
+        return Ok(None); // made up, and down it carries nothing: as if it were none
     }
     let bridge = name_of(&*kernel.channel(netns)?, index)?;
     Ok(bridge.map(|bridge| BridgePort {
