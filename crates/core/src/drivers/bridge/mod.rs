@@ -9,6 +9,7 @@ mod descriptor;
 pub mod options;
 mod publish;
 mod segments;
+pub mod table;
 
 pub use descriptor::Bridge;
 pub use publish::{PUBLISH_SETS, forget_changed};
@@ -17,13 +18,11 @@ pub(crate) use publish::{address, publish_chain, publish_sets, udp_ports};
 
 use options::{BridgeOptions, GatewayMode};
 use segments::{PORTS, segment_bridge};
+use table::{ALIASED, APART, HANDED_OVER, PUBLISHED_DIRECT, PUBLISHED_ONLY, ROUTED, SOURCES, set};
 
 use crate::model::{Endpoint, Facts, InterfaceName, Mac, Network, SandboxId, UsersDevice};
 use crate::nft::{Data, Datum, Verdict};
 use crate::plan::{BridgePort, Effect, Key, Link, LinkKind, Netns, Object, Plan, Route};
-use crate::scopes::{
-    ALIASED, APART, HANDED_OVER, PUBLISHED_DIRECT, PUBLISHED_ONLY, ROUTED, SOURCES, set,
-};
 use ipnet::IpNet;
 use std::net::{IpAddr, Ipv4Addr};
 

@@ -10,10 +10,10 @@
 
 use super::opens_directly;
 use super::options::BridgeOptions;
+use super::table::set;
 use crate::model::{Facts, InterfaceName, LegacyLink, PortMapping, Protocol};
 use crate::nft::{Chain, Data, DataType, Datum, Field, Match, Rule, Set, Statement, Verdict};
 use crate::plan::{Effect, Key, Object, Plan};
-use crate::scopes::set;
 use std::collections::BTreeSet;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 

@@ -5,10 +5,10 @@
 
 use super::options::BridgeOptions;
 use super::plan_passage;
+use super::table::{UNTRACKED, set};
 use crate::model::{Facts, InterfaceName, Mac, Network, derive_id};
 use crate::nft::{Data, Datum, Verdict};
 use crate::plan::{BridgePort, Key, Link, LinkKind, Netns, Object, Plan};
-use crate::scopes::{UNTRACKED, set};
 
 /// How many endpoints the first bridge takes: the rest of its ports is for the others.
 pub(super) const PORTS: u16 = 960;
