@@ -1,5 +1,6 @@
 //! Which crate may use which, and who may write to the kernel.
 
+use crate::rooms;
 use cargo_metadata::{DependencyKind, Metadata, Package};
 use std::path::{Path, PathBuf};
 use std::{fs, io};
@@ -10,6 +11,8 @@ use thiserror::Error;
 pub(crate) enum DirectionError {
     #[error("the direction is front -> shell -> core, but:\n{}", .0.join("\n"))]
     Backwards(Vec<String>),
+    #[error("the rooms of core point one way, but:\n{}", .0.join("\n"))]
+    Rooms(Vec<String>),
     #[error("only the executor may write to the kernel, but:\n{}", .0.join("\n"))]
     Writers(Vec<String>),
     #[error("{path} cannot be read")]
@@ -25,6 +28,10 @@ pub(crate) fn check(metadata: &Metadata) -> Result<(), DirectionError> {
         .collect();
     if !faults.is_empty() {
         return Err(DirectionError::Backwards(faults));
+    }
+    let rooms = in_core(metadata)?;
+    if !rooms.is_empty() {
+        return Err(DirectionError::Rooms(rooms));
     }
     let mut writers = Vec::new();
     for package in metadata.workspace_packages() {
@@ -133,6 +140,32 @@ fn edges(package: &Package) -> Vec<String> {
         against.then(|| format!("  {user} ({from:?}) uses {name} ({to:?})"))
     })
     .collect()
+}
+
+/// The faults between the rooms inside the core.
+fn in_core(metadata: &Metadata) -> Result<Vec<String>, DirectionError> {
+    let root = metadata
+        .workspace_root
+        .join("crates/core/src")
+        .into_std_path_buf();
+    let unreadable = |path: &Path, source| DirectionError::Unreadable {
+        path: path.to_path_buf(),
+        source,
+    };
+    let folder = root.join("drivers");
+    let mut drivers = Vec::new();
+    for entry in fs::read_dir(&folder).map_err(|error| unreadable(&folder, error))? {
+        let path = entry.map_err(|error| unreadable(&folder, error))?.path();
+        let name = path.file_name().and_then(|name| name.to_str());
+        drivers.extend(name.filter(|_| path.is_dir()).map(str::to_owned));
+    }
+    let mut faults = Vec::new();
+    for path in sources(&root)? {
+        let source = fs::read_to_string(&path).map_err(|error| unreadable(&path, error))?;
+        let shown = path.strip_prefix(&root).unwrap_or(&path);
+        faults.extend(rooms::faults(shown, &source, &drivers));
+    }
+    Ok(faults)
 }
 
 /// The sources of a crate, other than the two that may, that name the kernel's writing functions.

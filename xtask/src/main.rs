@@ -6,6 +6,7 @@
 mod conformance;
 mod direction;
 mod licences;
+mod rooms;
 mod words;
 
 use cargo_metadata::{Metadata, MetadataCommand};
@@ -14,7 +15,8 @@ use thiserror::Error;
 
 const USAGE: &str = "\
 usage: cargo run -p xtask -- COMMAND
-  direction            front uses shell uses core, and only the executor writes to the kernel
+  direction            front uses shell uses core, so do the rooms inside core, and only the
+                       executor writes to the kernel
   licences             every dependency's licence is one that deny.toml allows, and none is banned
   words                comments name what they mean, in the terms of the field
   conformance RUN      joins docs/spec-rows.md with the output of a test run, as Markdown";
