@@ -8,6 +8,7 @@
 pub mod bridge;
 mod descriptor;
 mod driven;
+pub mod dummy;
 pub mod host;
 pub mod ipvlan;
 pub mod macvlan;
@@ -24,6 +25,8 @@ use crate::model::DriverName;
 /// All drivers.
 const ALL: &[&dyn Driver] = &[
     &bridge::Bridge,
+    #[cfg(debug_assertions)]
+    &dummy::Dummy,
     &host::Host,
     &ipvlan::Ipvlan,
     &macvlan::Macvlan,
