@@ -166,3 +166,60 @@ fn b6_6_a_purge_leaves_firewalld_as_it_was() {
         ""
     );
 }
+
+const PROCESS: &str = "$(pgrep -f '[u]sr/sbin/firewalld')";
+
+/// What goes on while firewalld does not answer: other networks and their containers, all of it.
+fn others_go_on(world: &World, round: usize) {
+    let (net, name) = (format!("other{round}"), format!("c{round}"));
+    world.docker("rm -f db").ok();
+    world.idle("--network blue --name db");
+    world.network(&net);
+    world.idle(&format!("--network blue --name {name}"));
+    world.docker(&format!("network connect {net} {name}")).ok();
+    world.sealane("plan network-rm blue").ok();
+    world.docker(&format!("rm -f {name}")).ok();
+}
+
+#[test]
+fn b6_6_a_firewalld_that_hangs_is_waited_for_by_none_but_its_own_network() {
+    let lab = Lab::new();
+    let host = lab.host(0).clone();
+    let _firewalld = firewalld(&host);
+    let world = World::of(lab, DaemonOptions::default());
+    populate(&world);
+    passes(&world);
+    let mut overtaken = false;
+    for round in 0..5 {
+        host.sh(&format!("kill -STOP {PROCESS}")).ok();
+        let ended = std::sync::atomic::AtomicBool::new(false);
+        let order = std::sync::atomic::Ordering::SeqCst;
+        std::thread::scope(|scope| {
+            let slow = scope.spawn(|| {
+                world.network(&format!(
+                    "-o com.docker.network.bridge.name=slow{round} slow{round}"
+                ));
+                ended.store(true, order);
+            });
+            // It is in the kernel, and waits for firewalld to know it.
+            eventually(Duration::from_secs(20), || {
+                let made = host.sh(&format!("ip -o link show slow{round}")).succeeded();
+                made.then_some(())
+            });
+            others_go_on(&world, round);
+            overtaken = !ended.load(order);
+            slow.join().unwrap();
+        });
+        host.sh(&format!("kill -CONT {PROCESS}")).ok();
+        // Everything that it was not told of it is told now.
+        eventually(Duration::from_secs(60), || {
+            interfaces(&host)
+                .contains(&format!("slow{round}"))
+                .then_some(())
+        });
+        if overtaken {
+            return passes(&world);
+        }
+    }
+    panic!("the network that waits for firewalld always was first");
+}

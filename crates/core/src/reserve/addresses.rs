@@ -1,8 +1,9 @@
 //! An endpoint's addresses: which one of a network's pools it gets.
 
 use super::{NetworkState, Refusal};
+use crate::drivers::{Driven, WayOut};
 use crate::ipam::ReserveError;
-use crate::model::{EndpointSpec, Network, Sandbox};
+use crate::model::{EndpointSpec, Sandbox};
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 use std::net::IpAddr;
 use std::time::Duration;
@@ -15,7 +16,7 @@ pub(super) fn reserve_addresses(
     now: Duration,
 ) -> Result<(Option<IpNet>, Option<IpNet>), Refusal> {
     let v4 = reserve_address(found, sandbox, spec.ipv4.map(IpAddr::V4), false, now)?;
-    if sandbox.ipv6_disabled {
+    if sandbox.ipv6_disabled || spec.disables_ipv6() {
         return Ok((v4, None));
     }
     let v6 = reserve_address(found, sandbox, spec.ipv6.map(IpAddr::V6), true, now)?;
@@ -70,10 +71,11 @@ pub(super) fn reserve_address(
     }
 }
 
-/// The gateway of a family, for an endpoint that routes through one: where the subnet that the
-/// address is in has one of its own, that.
-pub(super) fn gateway(network: &Network, address: Option<IpNet>) -> Option<IpAddr> {
-    let address = address?.addr();
+/// The gateway of a family, unless the network leads nowhere: where the subnet that the address is in
+/// has one of its own, that.
+pub(super) fn gateway(network: &Driven, address: Option<IpNet>) -> Option<IpAddr> {
+    let by_gateway = network.settings().way_out(network) == WayOut::Gateway;
+    let address = address.filter(|_| by_gateway)?.addr();
     let mut subnets = network.subnets(address.is_ipv6());
     let several = network.subnets(address.is_ipv6()).nth(1).is_some();
     let own = subnets.find(|subnet| several && subnet.subnet.contains(&address));

@@ -1,7 +1,7 @@
 //! A network changed in place, and what follows for the endpoints on it.
 
 use super::addresses::{gateway, only_v4, only_v6, reserve_address};
-use super::{NetworkState, Refusal, Snapshot, driver};
+use super::{NetworkState, Refusal, Snapshot};
 use crate::drivers::Driven;
 use crate::ipam::Pool;
 use crate::model::{Endpoint, Network, NetworkId, Sandbox};
@@ -114,17 +114,14 @@ fn conform(
                 *net = Ipv6Net::new(net.addr(), length).unwrap_or(*net);
             }
         }
-        None if !sandbox.ipv6_disabled => {
+        None if !sandbox.ipv6_disabled && !endpoint.spec.disables_ipv6() => {
             let asked = endpoint.spec.ipv6.map(IpAddr::V6);
             let reserved = reserve_address(found, sandbox, asked, true, now)?;
             endpoint.ipv6 = reserved.and_then(only_v6);
         }
         None => {}
     }
-    let has_gateway = driver::has_gateway(&found.network);
-    let routes = |address: Option<IpNet>| {
-        gateway(&found.network, address.filter(|_| has_gateway)).map(IpNet::from)
-    };
+    let routes = |address| gateway(&found.network, address).map(IpNet::from);
     let gateway4 = routes(endpoint.ipv4.map(IpNet::V4)).and_then(only_v4);
     let gateway6 = routes(endpoint.ipv6.map(IpNet::V6)).and_then(only_v6);
     endpoint.gateway4 = gateway4.map(|net| net.addr());

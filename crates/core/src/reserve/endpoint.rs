@@ -1,8 +1,7 @@
 //! An endpoint with everything that it has: chosen before anything is planned.
 
 use super::addresses::{gateway, only_v4, only_v6, reserve_addresses};
-use super::driver::{has_gateway, per_device};
-use super::{Refusal, Snapshot};
+use super::{Phase, Refusal, Snapshot};
 use crate::drivers::Driven;
 use crate::ipam::ReserveError;
 use crate::model::{
@@ -41,13 +40,20 @@ impl Snapshot {
         let Joining { sandbox, spec, .. } = *joining;
         let network = self.find_settled(joining.network)?.network.clone();
         check_joining(sandbox, &network, spec)?;
-        let interface = interface(sandbox, &network, spec)?;
+        let settings = network.settings();
+        settings.check_endpoint(spec)?;
+        let mut spec = spec.clone();
+        if spec.disables_ipv6() {
+            spec.link_local.retain(IpAddr::is_ipv4);
+        }
+        let interface = interface(sandbox, &network, &spec)?;
         let id = Endpoint::id_of(&sandbox.id, &network.id);
         let Some(found) = self.contents(&network.id) else {
             return Err(Refusal::NoNetwork(joining.network.into()));
         };
-        let (v4, v6) = reserve_addresses(found, sandbox, spec, now)?;
-        let segment = per_device(&network).map_or(0, |ports| found.segment(ports).0);
+        let (v4, v6) = reserve_addresses(found, sandbox, &spec, now)?;
+        let capacity = settings.capacity();
+        let segment = capacity.map_or(0, |capacity| found.segment(capacity.endpoints).0);
         let own_mac = found.own_mac(&sandbox.name);
         let own_mac = own_mac.filter(|mac| !found.has_mac(*mac));
         let mac = match network.driver().has_macs() {
@@ -55,14 +61,11 @@ impl Snapshot {
             false => Mac::NONE,
         };
         found.enter(sandbox.id, mac, segment);
-        let alias = match network.settings().aliases() && v4.is_some() {
+        let alias = match settings.aliases() && v4.is_some() {
             true => self.take_alias(id),
             false => None,
         };
-        let routes = |address: Option<IpNet>| {
-            let address = address.filter(|_| has_gateway(&network));
-            gateway(&network, address).map(IpNet::from)
-        };
+        let routes = |address| gateway(&network, address).map(IpNet::from);
         let endpoint = Endpoint {
             id,
             network: network.id,
@@ -79,7 +82,7 @@ impl Snapshot {
                 None => vec![],
             },
             alias,
-            spec: spec.clone(),
+            spec,
         };
         Ok((network, endpoint))
     }
@@ -143,12 +146,19 @@ impl Snapshot {
         found.map_or_else(|_| vec![], |found| endpoint_faults(&found.network, spec))
     }
 
-    /// Whether a network's devices have no room for one more endpoint, and it could have another.
+    /// Whether a network's devices have no room for one more endpoint, and it could have another
+    /// device.
     pub fn lacks_room(&self, network: &NetworkId) -> bool {
         let Some(found) = self.network(network) else {
             return false;
         };
-        per_device(&found.network).is_some_and(|ports| !found.segment(ports).1)
+        let network = &found.network;
+        let can_grow = !network.spec.config_only && found.phase == Phase::Settled;
+        let own = network.users_device.is_none();
+        let capacity = network.settings().capacity().filter(|_| can_grow && own);
+        capacity.is_some_and(|capacity| {
+            network.segments < capacity.segments && !found.segment(capacity.endpoints).1
+        })
     }
 }
 

@@ -3,7 +3,7 @@
 //! Follows from the networks: [`Index::add`] and [`Index::remove`] take the same network in and out.
 
 use super::NetworkState;
-use super::driver;
+use crate::drivers::Driven;
 use crate::model::{InterfaceName, NetworkId};
 use imbl::{OrdMap, OrdSet};
 use ipnet::IpNet;
@@ -37,10 +37,10 @@ impl Index {
         if !state.phase.is_there() {
             return;
         }
-        if driver::uses_the_hosts_links(network) {
+        if uses_the_hosts_links(network) {
             self.on_the_hosts.insert(network.id);
         }
-        for (count, forwards) in self.forwarding.iter_mut().zip(driver::forwards(network)) {
+        for (count, forwards) in self.forwarding.iter_mut().zip(forwards(network)) {
             *count += usize::from(forwards);
         }
     }
@@ -60,7 +60,7 @@ impl Index {
             return;
         }
         self.on_the_hosts.remove(&network.id);
-        for (count, forwards) in self.forwarding.iter_mut().zip(driver::forwards(network)) {
+        for (count, forwards) in self.forwarding.iter_mut().zip(forwards(network)) {
             *count -= usize::from(forwards);
         }
     }
@@ -109,6 +109,16 @@ impl Index {
     pub(super) fn forwarding(&self) -> [usize; 2] {
         self.forwarding
     }
+}
+
+/// Whether a network sits on a link of the host, or has adopted one.
+fn uses_the_hosts_links(network: &Driven) -> bool {
+    network.users_device.is_some() || network.settings().parent().is_some()
+}
+
+/// For IPv4 and IPv6: whether the host forwards for a network.
+fn forwards(network: &Driven) -> [bool; 2] {
+    [false, true].map(|ipv6| network.settings().forwards(network, ipv6))
 }
 
 fn ends() -> (NetworkId, NetworkId) {

@@ -11,7 +11,6 @@
 mod addresses;
 mod aliases;
 mod conform;
-mod driver;
 mod endpoint;
 mod expected;
 mod index;

@@ -12,27 +12,39 @@ use std::sync::Arc;
 /// Addresses remembered for sandboxes that are gone, so that a restarted one gets its own back.
 const REMEMBERED: usize = 4096;
 
-/// How far a network is.
+/// How far a network is. All phases but one are an operation under way, which is the only one that
+/// the network has: others wait for its end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Phase {
-    /// It is not in the kernel and the store yet. Its name and subnets are taken; those who want to
-    /// join or remove it wait.
+    /// Its name and subnets are taken, and nothing of it is in the kernel.
     Making,
+    /// It is in the kernel, or about to be, and not stored yet.
+    Arriving,
     /// It is there.
     Settled,
-    /// It is there, and being changed: those who want to join or remove it wait.
+    /// It is there, and being changed.
     Changing,
-    /// It is not stored any more, and about to leave the kernel: to be found by none, and its name,
-    /// device and subnets are taken until it has left.
+    /// It is about to go, and to be found by none any more.
     Leaving,
+    /// It is gone from the store and about to go from the kernel. Its name, device and subnets are
+    /// taken until it has.
+    Gone,
 }
 
 impl Phase {
-    /// Whether it is in the kernel, and is to stay.
+    /// Whether it is to be in the kernel.
     pub fn is_there(self) -> bool {
         match self {
-            Self::Settled | Self::Changing => true,
-            Self::Making | Self::Leaving => false,
+            Self::Arriving | Self::Settled | Self::Changing | Self::Leaving => true,
+            Self::Making | Self::Gone => false,
+        }
+    }
+
+    /// Whether it is found by its name.
+    pub fn is_found(self) -> bool {
+        match self {
+            Self::Making | Self::Arriving | Self::Settled | Self::Changing => true,
+            Self::Leaving | Self::Gone => false,
         }
     }
 }

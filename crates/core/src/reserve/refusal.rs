@@ -85,7 +85,7 @@ pub enum Refusal {
     /// A link cannot have this name.
     #[error("{0}")]
     Interface(InvalidInterfaceName),
-    /// A driver does not take it.
+    /// The driver does not take it.
     #[error(transparent)]
     Driver(#[from] drivers::Refusal),
     /// No subnet of the network has the address.

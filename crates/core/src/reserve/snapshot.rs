@@ -3,9 +3,10 @@
 use super::index::Index;
 use super::{NetworkState, Phase, Refusal};
 use crate::drivers::{Driven, Networks};
-use crate::model::{EndpointId, InterfaceName, NetworkId, Sandbox, SandboxId};
+use crate::model::{Endpoint, EndpointId, InterfaceName, NetworkId, Sandbox, SandboxId};
 use imbl::OrdMap;
 use ipnet::IpNet;
+use std::collections::BTreeSet;
 use std::net::Ipv4Addr;
 use std::sync::Arc;
 
@@ -71,7 +72,7 @@ impl Snapshot {
         let by_id = NetworkId::try_from(reference)
             .ok()
             .and_then(|id| self.network(&id))
-            .filter(|found| found.phase != Phase::Leaving);
+            .filter(|found| found.phase.is_found());
         if let Some(found) = by_id.or_else(|| self.named(reference)) {
             return Ok(found);
         }
@@ -91,7 +92,7 @@ impl Snapshot {
         let found = self.find(reference)?;
         match found.phase {
             Phase::Settled => Ok(found),
-            Phase::Making | Phase::Changing | Phase::Leaving => {
+            Phase::Making | Phase::Arriving | Phase::Changing | Phase::Leaving | Phase::Gone => {
                 Err(Refusal::Unsettled(found.network.spec.name.clone()))
             }
         }
@@ -110,13 +111,12 @@ impl Snapshot {
         ends.into_iter()
             .flat_map(|(first, last)| self.networks.range(first..=last))
             .map(|(_, found)| &**found)
-            .filter(|found| found.phase != Phase::Leaving)
+            .filter(|found| found.phase.is_found())
     }
 
     /// The network of this name; one that is leaving has none any more.
     pub fn named(&self, name: &str) -> Option<&NetworkState> {
-        self.holder_of(name)
-            .filter(|found| found.phase != Phase::Leaving)
+        self.holder_of(name).filter(|found| found.phase.is_found())
     }
 
     /// The network that has a name, one that is leaving too.
@@ -185,13 +185,50 @@ impl Snapshot {
         self.networks.get_mut(id).map(Arc::make_mut)
     }
 
-    /// A network whose subnet has an address in common with this one.
-    pub fn overlapped(&self, subnet: &IpNet) -> Option<IpNet> {
-        self.index.overlapped(subnet).next().map(|(own, _)| own)
+    /// The subnets of networks that have an address in common with this one.
+    pub fn overlapped(&self, subnet: &IpNet) -> impl Iterator<Item = IpNet> + use<'_> {
+        self.index.overlapped(subnet).map(|(own, _)| own)
+    }
+
+    /// Refuses for a while what a network on its way out still has: a name, links, a subnet.
+    pub fn check_free_soon<'a>(
+        &'a self,
+        mut having: impl Iterator<Item = &'a NetworkState>,
+    ) -> Result<(), Refusal> {
+        match having.find(|found| !found.phase.is_found()) {
+            Some(found) => Err(Refusal::Unsettled(found.network.spec.name.clone())),
+            None => Ok(()),
+        }
+    }
+
+    /// Refuses to remove a network that is in use, or the source of another's settings.
+    pub fn check_unused(&self, network: &Driven) -> Result<(), Refusal> {
+        let name = &network.spec.name;
+        let depends = |other: &NetworkState| other.network.spec.config_from.as_ref() == Some(name);
+        if network.spec.config_only && self.networks().any(depends) {
+            return Err(Refusal::ConfigInUse(name.clone()));
+        }
+        // One that is being made has no name here yet; the id of its container is as good.
+        let shown = |id: &SandboxId| {
+            let known = self.sandbox(id).map(|sandbox| sandbox.name.clone());
+            let name = known.unwrap_or_else(|| id.short(12));
+            let endpoint = Endpoint::id_of(id, &network.id).short(12);
+            format!("name:\"{name}\" id:\"{endpoint}\"")
+        };
+        let found = self.network(&network.id).into_iter();
+        let members = found.flat_map(|found| found.members.keys());
+        let endpoints: BTreeSet<String> = members.map(shown).collect();
+        if endpoints.is_empty() {
+            return Ok(());
+        }
+        Err(Refusal::Active {
+            network: name.clone(),
+            endpoints: Vec::from_iter(endpoints).join(", "),
+        })
     }
 
     /// The networks that have a subnet in common with this one.
-    pub fn overlapping(&self, subnet: &IpNet) -> impl Iterator<Item = &NetworkState> {
+    pub fn overlapping(&self, subnet: &IpNet) -> impl Iterator<Item = &NetworkState> + use<'_> {
         let overlapped = self.index.overlapped(subnet);
         overlapped.filter_map(|(_, id)| self.network(&id))
     }

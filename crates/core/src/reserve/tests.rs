@@ -1,9 +1,9 @@
 use super::*;
-use crate::drivers::Driven;
 use crate::drivers::bridge::options::{OVERLAPPING, PORTS_PER_BRIDGE};
+use crate::drivers::{DEFAULT, Driven};
 use crate::model::{
-    DriverName, Endpoint, EndpointSpec, IpamSpec, Lease, NameserverConfig, Network, NetworkId,
-    NetworkSpec, Sandbox, SandboxId, SubnetSpec, derive_id,
+    Endpoint, EndpointSpec, IpamSpec, Lease, NameserverConfig, Network, NetworkId, NetworkSpec,
+    Sandbox, SandboxId, SubnetSpec, derive_id,
 };
 use ipnet::IpNet;
 use proptest::prelude::*;
@@ -27,7 +27,7 @@ fn network(name: &str, subnet: &str) -> Network {
         created: String::new(),
         spec: NetworkSpec {
             name: name.into(),
-            driver: DriverName::known("bridge"),
+            driver: DEFAULT.name(),
             scope: Default::default(),
             internal: false,
             attachable: false,
@@ -54,14 +54,11 @@ fn with_option(mut network: Network, key: &str, value: &str) -> Network {
     network
 }
 
-fn driven(network: Network) -> Arc<Driven> {
-    Arc::new(Driven::of(network).unwrap())
-}
-
 fn put(snapshot: &mut Snapshot, network: Network) -> NetworkId {
     let id = network.id;
     let pools = open_pools(&network).unwrap();
-    snapshot.put_network(NetworkState::new(driven(network), pools, Phase::Settled));
+    let network = Arc::new(Driven::of(network).unwrap());
+    snapshot.put_network(NetworkState::new(network, pools, Phase::Settled));
     id
 }
 
@@ -171,7 +168,7 @@ fn networks_are_found_by_id_name_and_unique_prefix() {
 fn a_network_on_its_way_is_waited_for_and_one_that_leaves_is_gone_with_its_name_taken() {
     let mut snapshot = Snapshot::default();
     let id = put(&mut snapshot, network("blue", "10.1.0.0/24"));
-    for phase in [Phase::Making, Phase::Changing] {
+    for phase in [Phase::Making, Phase::Arriving, Phase::Changing] {
         snapshot.set_phase(&id, phase);
         let refused = join(&mut snapshot, "web", "blue", EndpointSpec::default());
         assert_eq!(refused, Err(Refusal::Unsettled("blue".into())));
@@ -180,10 +177,12 @@ fn a_network_on_its_way_is_waited_for_and_one_that_leaves_is_gone_with_its_name_
     let refused = snapshot.find(&id.to_string()).map(drop);
     assert_eq!(refused, Err(Refusal::NoNetwork(id.to_string())));
     assert_eq!(snapshot.holder_of("blue").map(|f| f.network.id), Some(id));
+    assert_eq!(snapshot.forwarding(), [1, 0]);
+    snapshot.set_phase(&id, Phase::Gone);
     assert_eq!(snapshot.forwarding(), [0, 0], "nothing is forwarded for it");
     let subnet = "10.1.0.0/16".parse().unwrap();
     assert!(
-        snapshot.overlapped(&subnet).is_some(),
+        snapshot.overlapped(&subnet).next().is_some(),
         "its subnet is taken"
     );
     snapshot.drop_network(&id);

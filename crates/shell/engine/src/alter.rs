@@ -5,7 +5,7 @@
 
 use crate::mtu::check_network_mtu;
 use crate::request::NetworkChange;
-use crate::specify::{Surroundings, choose_gateways, choose_subnet, parse_subnet, subnets_of_all};
+use crate::specify::{Surroundings, choose_gateways, choose_subnet, parse_subnet};
 use crate::{EngineError, RequestedSubnet};
 use ipnet::IpNet;
 use sealane_core::drivers::Driven;
@@ -95,10 +95,7 @@ fn alter_subnets(
             .iter()
             .any(|subnet| subnet.subnet == *own)
     };
-    let taken: Vec<IpNet> = subnets_of_all(around.state)
-        .into_iter()
-        .filter(others)
-        .collect();
+    let taken: Vec<IpNet> = around.state.subnets().filter(others).collect();
     for asked in asked {
         let asked = parse_subnet(asked)?;
         let ipv6 = asked.subnet.addr().is_ipv6();

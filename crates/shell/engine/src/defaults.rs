@@ -4,10 +4,8 @@ use crate::host::timestamp;
 use crate::inherited::{DOCKER0, is_link_local};
 use crate::locks::LockIgnoringPoison;
 use crate::mtu::check_mtu;
-use crate::networks::open_pools;
 use crate::routes::Avoid;
 use crate::specify::{Surroundings, specify};
-use crate::state::NetworkState;
 use crate::{CreateNetwork, Engine, EngineError, RequestedSubnet};
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 use sealane_core::drivers::bridge::options;
@@ -15,6 +13,7 @@ use sealane_core::drivers::{self, Driven};
 use sealane_core::model::{
     DriverName, InterfaceName, IpamSpec, Network, NetworkId, NetworkSpec, SandboxId, UsersDevice,
 };
+use sealane_core::reserve::{NetworkState, Phase, Snapshot, open_pools};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -52,9 +51,7 @@ impl Engine {
         } else if self.config.default_bridge.enabled {
             self.ensure_default_bridge()
         } else {
-            self.state()
-                .networks
-                .retain(|_, state| state.network.spec.name != "bridge");
+            self.known.change(drop_bridge);
             Ok(())
         }
     }
@@ -81,8 +78,8 @@ impl Engine {
         })?;
         let network = Driven::of(network)?;
         let pools = open_pools(&network)?;
-        let state = NetworkState::new(Arc::new(network), pools);
-        self.state().networks.insert(state.network.id, state);
+        let state = NetworkState::new(Arc::new(network), pools, Phase::Settled);
+        self.known.change(|draft| draft.put_network(state));
         Ok(())
     }
 
@@ -105,10 +102,8 @@ impl Engine {
         let asked = self.default_request(device.clone(), &left, before)?;
         let (avoid, nothing) = (self.prefixes_to_avoid()?, Avoid::default());
         let spec = {
-            let mut state = self.state();
-            state
-                .networks
-                .retain(|_, state| state.network.spec.name != "bridge");
+            self.known.change(drop_bridge);
+            let state = self.state();
             // The name is refused to users only; as its own request it goes under another.
             let around = Surroundings {
                 state: &state,
@@ -263,6 +258,14 @@ impl Engine {
         ]
         .map(|(key, value)| (key.to_owned(), value))
         .into()
+    }
+}
+
+/// Forgets the default bridge.
+fn drop_bridge(draft: &mut Snapshot) {
+    let bridge = draft.named("bridge").map(|found| found.network.id);
+    if let Some(bridge) = bridge {
+        draft.drop_network(&bridge);
     }
 }
 

@@ -1,7 +1,8 @@
 //! Why a network operation did not happen, in Docker's words.
 
-use sealane_core::drivers::Refusal;
+use sealane_core::drivers;
 use sealane_core::model::ErrorClass;
+use sealane_core::reserve::Refusal;
 use thiserror::Error;
 
 /// A refused or failed operation.
@@ -19,6 +20,9 @@ pub enum EngineError {
     /// The request is understood and refused.
     #[error("{0}")]
     Forbidden(String),
+    /// What was asked for cannot be reserved.
+    #[error(transparent)]
+    Refused(#[from] Refusal),
     /// Something on the host failed; the text says which object and what to do.
     #[error("{message}")]
     Failed {
@@ -37,6 +41,7 @@ impl EngineError {
             Self::Invalid(_) => ErrorClass::InvalidArgument,
             Self::Conflict(_) => ErrorClass::Conflict,
             Self::Forbidden(_) => ErrorClass::Forbidden,
+            Self::Refused(refusal) => refusal.class(),
             Self::Failed { .. } => ErrorClass::Internal,
         }
     }
@@ -54,8 +59,8 @@ impl EngineError {
 }
 
 /// What a driver does not take.
-impl From<Refusal> for EngineError {
-    fn from(Refusal { class, text }: Refusal) -> Self {
+impl From<drivers::Refusal> for EngineError {
+    fn from(drivers::Refusal { class, text }: drivers::Refusal) -> Self {
         match class {
             ErrorClass::NotFound => Self::NotFound(text),
             ErrorClass::InvalidArgument => Self::Invalid(text),

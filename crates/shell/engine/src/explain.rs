@@ -26,7 +26,11 @@ impl Engine {
         let (plan, facts) = (self.everything(), self.host_facts()?);
         let (sandboxes, networks) = {
             let state = self.state();
-            (state.sandboxes.clone(), state.made_networks())
+            let sandboxes = state.sandboxes();
+            let sandboxes: BTreeMap<SandboxId, Arc<Sandbox>> = sandboxes
+                .map(|sandbox| (sandbox.id, sandbox.clone()))
+                .collect();
+            (sandboxes, state.made_networks())
         };
         let sender = match from {
             Sender::Sandbox(id) => Some(self.existing(&id)?),

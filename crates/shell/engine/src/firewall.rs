@@ -6,7 +6,6 @@ use sealane_core::plan::{Change, Key, Netns, Object, Plan};
 use sealane_core::scopes::{TABLE, firewall_as_iptables, firewall_as_nft, host_table_of};
 use sealane_kernel::probe;
 use sealane_kernel::read::Observe;
-use std::sync::PoisonError;
 
 impl Engine {
     /// Whether the kernel keeps a table from others.
@@ -34,18 +33,20 @@ impl Engine {
     }
 
     /// First the chains alone, which is soon done and shuts what must not be open even for a
-    /// moment: the host's loopback. Then who may do what, once no operation runs.
+    /// moment: the host's loopback. Then who may do what, but for what operations are changing.
     fn restore_firewall(&self, key: Key) -> Result<Vec<Change>, EngineError> {
         let failed = |error| EngineError::failed("the firewall could not be made again", error);
         let mut chains = Plan::default();
         let table = host_table_of(&self.facts().policy);
         chains.add(key, Object::Table(table));
-        self.executor.restore_tables(&chains).map_err(failed)?;
-        let _alone = self
-            .operations
-            .write()
-            .unwrap_or_else(PoisonError::into_inner);
-        let restored = self.executor.restore_tables(&self.everything());
+        let chains = self.executor.restore_tables(&chains, &|keys| keys);
+        chains.map_err(failed)?;
+        let _host = self.lock_host_plan();
+        let window = self.flights.open();
+        let wanted = self.everything();
+        let restored = self
+            .executor
+            .restore_tables(&wanted, &|keys| window.admit(keys));
         restored.map_err(failed)
     }
 

@@ -3,9 +3,10 @@
 use crate::locks::LockIgnoringPoison;
 use crate::{Engine, EngineError};
 use sealane_core::drivers::Driven;
-use sealane_core::model::{Endpoint, Facts, InterfaceName, Network};
+use sealane_core::model::{Endpoint, Facts, Network};
 use sealane_core::nft::Table;
 use sealane_core::plan::{LinkKind, Object, Plan, Upper, check};
+use sealane_core::reserve::Snapshot;
 use sealane_core::scopes::host_table;
 use sealane_executor::ApplyError;
 use std::fs::File;
@@ -14,7 +15,6 @@ use std::net::IpAddr;
 use std::sync::{Arc, LazyLock, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use crate::state::State;
 use crate::{NetworkAction, NetworkEvent};
 
 /// The table that every element has to fit.
@@ -44,40 +44,9 @@ fn what_failed(wanted: &Plan, error: &ApplyError) -> String {
 }
 
 impl Engine {
-    /// The state. Held for moments only.
-    pub(crate) fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock_ignoring_poison()
-    }
-
-    /// The state, with the network of this id, name or unique id prefix in the kernel: one that is
-    /// being made is waited for.
-    pub(crate) fn state_with(
-        &self,
-        reference: &str,
-    ) -> Result<(MutexGuard<'_, State>, Arc<Driven>), EngineError> {
-        let mut state = self.state();
-        loop {
-            let found = state.find(reference)?;
-            if !found.in_making {
-                let network = found.network.clone();
-                return Ok((state, network));
-            }
-            state = self
-                .made
-                .wait(state)
-                .unwrap_or_else(PoisonError::into_inner);
-        }
-    }
-
-    /// Ends the making of a network: it is there, or it never was.
-    pub(crate) fn end_making(&self, network: &Network, made: bool) {
-        let mut state = self.state();
-        if !made {
-            state.networks.remove(&network.id);
-        } else if let Some(found) = state.networks.get_mut(&network.id) {
-            found.in_making = false;
-        }
-        self.made.notify_all();
+    /// What is known now.
+    pub(crate) fn state(&self) -> Arc<Snapshot> {
+        self.known.now()
     }
 
     /// The plan of the host as it was last applied. Held while it is applied, so that two networks
@@ -162,27 +131,17 @@ impl Engine {
     pub(crate) fn tell_of(&self, endpoint: &Endpoint, action: NetworkAction) {
         let network = self
             .state()
-            .networks
-            .get(&endpoint.network)
-            .map(|s| s.network.clone());
+            .network(&endpoint.network)
+            .map(|found| found.network.clone());
         if let Some(network) = network {
             self.tell(action, &network);
         }
     }
 
-    /// The links that networks have on the host.
-    pub(crate) fn network_links(&self) -> Vec<InterfaceName> {
-        let state = self.state();
-        let networks = state.networks.values().map(|found| &found.network);
-        networks
-            .flat_map(|network| network.settings().links(network))
-            .collect()
-    }
-
     /// The links by which the host routes to endpoints.
     pub(crate) fn bridges(&self) -> Vec<String> {
         let state = self.state();
-        let networks = state.networks.values();
+        let networks = state.networks();
         networks
             .flat_map(|found| bridges_of(&found.network))
             .collect()

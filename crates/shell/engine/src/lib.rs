@@ -5,7 +5,6 @@
 //! sandboxes. Start at [`Engine`], then `sandboxes`.
 
 mod adopt;
-mod aliases;
 mod alter;
 mod config;
 mod counters;
@@ -15,8 +14,10 @@ mod event;
 mod explain;
 mod files;
 mod firewall;
+mod flights;
 mod host;
 mod inherited;
+mod known;
 mod leases;
 mod links;
 mod locks;
@@ -37,7 +38,6 @@ mod room;
 mod routes;
 mod sandboxes;
 mod specify;
-mod state;
 mod update;
 mod view;
 mod watch;
@@ -58,6 +58,8 @@ pub use sealane_kernel::read::LinkCounters;
 pub use sealane_ports::Depot;
 pub use view::{NetworkView, SubnetUsage};
 
+use flights::Flights;
+use known::Known;
 use locks::Locks;
 use measure::Measures;
 use routes::KnownRoutes;
@@ -76,12 +78,11 @@ use sealane_kernel::Kernel;
 use sealane_nameserver::{HostWatch, Nameserver};
 use sealane_ports::Ports;
 use sealane_store::{Records, Store};
-use state::State;
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Condvar, Mutex, RwLock};
+use std::sync::{Arc, Mutex, RwLock};
 use std::time::Instant;
 use tracing::info_span;
 
@@ -97,9 +98,7 @@ pub struct Engine {
     ports: Ports,
     nameserver: Nameserver,
     pools: AddressPools,
-    state: Mutex<State>,
-    /// Rung when a network has been made, or could not be.
-    made: Condvar,
+    known: Known,
     /// The plan of the host as last applied.
     host_plan: Mutex<Plan>,
     facts: RwLock<Facts>,
@@ -109,15 +108,13 @@ pub struct Engine {
     saved: Mutex<BTreeMap<String, Sandbox>>,
     host_resolver: Mutex<ResolvConf>,
     resolver_watch: Mutex<Option<HostWatch>>,
-    /// Held for reading by operations, for writing by a sweep, which must see nothing half made.
-    operations: RwLock<()>,
+    /// What operations are about to change, which a sweep leaves alone.
+    flights: Flights,
     /// Bridges of the user's that networks use and that are not there.
     missing_devices: Mutex<BTreeSet<String>>,
     /// The routes of the host, and those that are in the way of networks.
     routes: Mutex<KnownRoutes>,
     conflicts: Mutex<BTreeSet<Conflict>>,
-    /// Held while a network gets another bridge.
-    growing: Mutex<()>,
     /// Held by the one prune that may run.
     pruning: Mutex<()>,
     /// The links without which a sweep could not make what sits on them.
@@ -186,19 +183,14 @@ impl Engine {
 
     /// One network by id, name or unique id prefix, without its endpoints.
     pub fn find_network(&self, reference: &str) -> Result<Arc<Driven>, EngineError> {
-        self.state()
-            .find(reference)
-            .map(|found| found.network.clone())
+        Ok(self.state().find(reference)?.network.clone())
     }
 
     /// All networks, without their endpoints, by creation.
     pub fn networks(&self) -> Vec<Arc<Driven>> {
         let state = self.state();
-        let mut networks: Vec<Arc<Driven>> = state
-            .networks
-            .values()
-            .map(|state| state.network.clone())
-            .collect();
+        let found = state.networks().filter(|found| found.phase.is_found());
+        let mut networks: Vec<Arc<Driven>> = found.map(|found| found.network.clone()).collect();
         networks.sort_by(|a, b| a.created.cmp(&b.created));
         networks
     }
@@ -206,15 +198,14 @@ impl Engine {
     /// Whether any sandbox has an endpoint on the network.
     pub fn in_use(&self, network: &NetworkId) -> bool {
         self.state()
-            .networks
-            .get(network)
-            .is_some_and(|state| !state.members.is_empty())
+            .network(network)
+            .is_some_and(|found| !found.members.is_empty())
     }
 
     /// Checks an endpoint against its network, as Docker does when a container is created. Each
     /// fault is one line; an unknown network is no fault yet.
     pub fn check_endpoint(&self, network: &str, spec: &EndpointSpec) -> Vec<String> {
-        reserve::check(&self.state(), network, spec)
+        self.state().endpoint_faults(network, spec)
     }
 
     /// Makes a sandbox with all its endpoints and ports, in one operation: its namespace, links,
@@ -238,7 +229,7 @@ impl Engine {
 
     /// A sandbox that exists.
     pub fn sandbox(&self, id: &SandboxId) -> Option<Arc<Sandbox>> {
-        self.state().sandboxes.get(id).cloned()
+        self.state().sandbox(id).cloned()
     }
 
     /// The endpoints of a sandbox that its default routes lead through: IPv4, IPv6.
@@ -353,7 +344,7 @@ impl Engine {
 
     /// All sandboxes.
     pub fn sandboxes(&self) -> Vec<Arc<Sandbox>> {
-        self.state().sandboxes.values().cloned().collect()
+        self.state().sandboxes().cloned().collect()
     }
 
     /// Everything that should be in the kernel because of us, one object a line.
@@ -405,11 +396,14 @@ impl Engine {
 
     /// Removes every object of ours from the host: networks, sandboxes, tables. For `purge`.
     pub fn purge(&self) -> Result<(), EngineError> {
-        let _alone = self.operations.write();
         let nothing = Plan::default();
-        let swept = self.executor.sweep(&nothing);
+        let window = self.flights.open();
+        let swept = self.executor.sweep(&nothing, &|keys| window.admit(keys));
         swept
-            .and_then(|_| self.executor.sweep_namespaces(&nothing))
+            .and_then(|_| {
+                self.executor
+                    .sweep_namespaces(&nothing, &|| window.spared())
+            })
             .map_err(|error| EngineError::failed("not everything could be removed", error))?;
         self.restore_settings()?;
         self.withdraw_from_firewalld()

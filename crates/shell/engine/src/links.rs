@@ -10,7 +10,7 @@ impl Engine {
     pub(crate) fn resolved(&self, links: &[LegacyLink]) -> Vec<LegacyLink> {
         let state = self.state();
         let addresses = |link: &LegacyLink| -> Vec<IpAddr> {
-            let target = state.sandboxes.get(&link.target);
+            let target = state.sandbox(&link.target);
             let endpoint = target.and_then(|target| target.endpoints.get(&link.network));
             endpoint.map_or_else(Vec::new, |endpoint| endpoint.addresses().collect())
         };
@@ -31,8 +31,7 @@ impl Engine {
             let linked =
                 |sandbox: &&Arc<Sandbox>| sandbox.links.iter().any(|link| link.target == *target);
             state
-                .sandboxes
-                .values()
+                .sandboxes()
                 .filter(linked)
                 .map(|sandbox| sandbox.id)
                 .collect()
@@ -79,10 +78,9 @@ impl Engine {
         id: &SandboxId,
         change: impl FnOnce(&[LegacyLink]) -> Vec<LegacyLink>,
     ) -> Result<(), EngineError> {
-        let _running = self.operations.read();
         let lock = self.locks.of(*id);
         let _own = lock.hold();
-        let Some(old) = self.state().sandboxes.get(id).cloned() else {
+        let Some(old) = self.state().sandbox(id).cloned() else {
             return Ok(());
         };
         let links = change(&old.links);

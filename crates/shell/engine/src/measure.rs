@@ -101,10 +101,10 @@ impl Engine {
     pub(crate) fn measure(&self) -> Measured {
         let durations = self.measures.actions.lock_ignoring_poison().clone();
         let state = self.state();
-        let sandboxes = || state.sandboxes.values();
+        let sandboxes = || state.sandboxes();
         Measured {
             actions: Action::ALL.into_iter().zip(durations).collect(),
-            networks: state.networks.len(),
+            networks: state.network_count(),
             sandboxes: sandboxes().count(),
             endpoints: sandboxes().map(|sandbox| sandbox.endpoints.len()).sum(),
             published_ports: sandboxes().map(|sandbox| sandbox.ports.len()).sum(),

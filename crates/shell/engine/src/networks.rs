@@ -1,22 +1,22 @@
 //! Networks: made, removed, shown.
 
 use crate::host::timestamp;
+use crate::leases::delete_expected;
 use crate::mtu::check_network_mtu;
-use crate::parents::{check_beside_others, is_parent_given};
-use crate::specify::{Surroundings, specify, subnets_of_all};
-use crate::state::{NetworkState, State};
+use crate::parents::{LinksThere, check_beside_others, is_parent_given};
+use crate::routes::Avoid;
+use crate::specify::{Surroundings, specify};
 use crate::{
     CreateNetwork, CreatedNetwork, Engine, EngineError, NetworkAction, NetworkView, SPANS,
     SubnetUsage,
 };
 use ipnet::IpNet;
 use sealane_core::drivers::Driven;
-use sealane_core::ipam::Pool;
-use sealane_core::model::{Endpoint, InterfaceName, Network, NetworkId, SandboxId, UsersDevice};
+use sealane_core::model::{InterfaceName, Network, NetworkId, SandboxId, UsersDevice};
 use sealane_core::plan::Plan;
+use sealane_core::reserve::{NetworkState, Phase, Refusal, Snapshot, open_pools};
 use sealane_core::scopes::{plan_host, plan_network, plan_shared};
 use sealane_store::{Batch, StoreError, Table};
-use std::collections::BTreeSet;
 use std::sync::Arc;
 use tracing::info_span;
 
@@ -45,8 +45,19 @@ impl<'a> Making<'a> {
 
 impl Drop for Making<'_> {
     fn drop(&mut self) {
-        self.engine.end_making(&self.network, self.done);
+        let (id, done) = (&self.network.id, self.done);
+        self.engine.known.settle(|draft| match done {
+            true => draft.set_phase(id, Phase::Settled),
+            false => drop(draft.drop_network(id)),
+        });
     }
+}
+
+/// What the host has to say about a new network.
+pub(crate) struct Seen {
+    id: NetworkId,
+    avoid: Avoid,
+    links: LinksThere,
 }
 
 /// Where networks are stored.
@@ -57,7 +68,6 @@ impl Engine {
         &self,
         request: &CreateNetwork,
     ) -> Result<CreatedNetwork, EngineError> {
-        let _running = self.operations.read();
         let making = self.reserve_network(request)?;
         let mut warning = self.warning_for(&making.network)?;
         self.realize_network(&making.network)?;
@@ -73,18 +83,36 @@ impl Engine {
     }
 
     /// Chooses what is open and holds it against others, until the making ends.
-    pub(crate) fn reserve_network(
-        &self,
-        request: &CreateNetwork,
-    ) -> Result<Making<'_>, EngineError> {
+    fn reserve_network(&self, request: &CreateNetwork) -> Result<Making<'_>, EngineError> {
         let _span = info_span!(target: SPANS, "reserve").entered();
-        let mut making = Making::of(self, self.hold_network(request)?);
-        making.network = self.adopt_device(&making.network)?;
+        let id = NetworkId::from_bytes(self.random_bytes()?);
+        let network = self.known.when_settled(|| {
+            let seen = self.look_around(request, id)?;
+            self.known
+                .decide(|draft| self.choose_network(draft, request, &seen))
+        })?;
+        let mut making = Making::of(self, network);
+        making.network = self.with_device(&making.network)?;
+        let network = making.network.clone();
+        self.known.change(|draft| draft.set_network(network));
         Ok(making)
     }
 
-    /// Takes over the device that the network names, if the user made it.
-    fn adopt_device(&self, network: &Arc<Driven>) -> Result<Arc<Driven>, EngineError> {
+    /// What the host has to say about a new network.
+    pub(crate) fn look_around(
+        &self,
+        request: &CreateNetwork,
+        id: NetworkId,
+    ) -> Result<Seen, EngineError> {
+        Ok(Seen {
+            id,
+            avoid: self.prefixes_to_avoid()?,
+            links: self.links_to_sit_on(request)?,
+        })
+    }
+
+    /// The network with the device that it names, if the user made that.
+    pub(crate) fn with_device(&self, network: &Arc<Driven>) -> Result<Arc<Driven>, EngineError> {
         let Some(device) = network.settings().adopts() else {
             return Ok(network.clone());
         };
@@ -92,55 +120,55 @@ impl Engine {
             return Ok(network.clone());
         };
         self.check_link_mtu(&network.spec, device)?;
-        let adopting = Arc::new(Driven::of(Network {
+        Ok(Arc::new(Driven::of(Network {
             users_device: Some(users_device),
             ..Network::clone(network)
-        })?);
-        if let Some(state) = self.state().networks.get_mut(&network.id) {
-            state.network = adopting.clone();
-        }
-        Ok(adopting)
+        })?))
     }
 
     /// Chooses what is open, but for the device.
-    fn hold_network(&self, request: &CreateNetwork) -> Result<Arc<Driven>, EngineError> {
-        let avoid = self.prefixes_to_avoid()?;
-        let id = NetworkId::from_bytes(self.random_bytes()?);
-        let links = self.links_to_sit_on(request)?;
-        let mut state = self.state();
+    pub(crate) fn choose_network(
+        &self,
+        draft: &mut Snapshot,
+        request: &CreateNetwork,
+        seen: &Seen,
+    ) -> Result<Arc<Driven>, EngineError> {
+        let Seen { id, avoid, links } = seen;
         let around = Surroundings {
-            state: &state,
+            state: draft,
             pools: &self.pools,
-            avoid: &avoid,
+            avoid,
             defaults: &self.config.default_network_options,
         };
         let spec = specify(request, &around)?;
         let network = Arc::new(Driven::of(Network {
-            id,
+            id: *id,
             created: timestamp(),
             segments: 0,
-            users_device: is_parent_given(&spec, &links, &state).then(UsersDevice::default),
+            users_device: is_parent_given(&spec, links, draft).then(UsersDevice::default),
             spec,
         })?);
         network.dns_servers().map_err(EngineError::Invalid)?;
         check_network_mtu(&network)?;
-        check_beside_others(&network, &links, &state)?;
+        for link in network.settings().links(&network) {
+            draft.check_free_soon(draft.with_link(&link))?;
+        }
+        check_beside_others(&network, links, draft)?;
         let pools = open_pools(&network)?;
-        let mut reserved = NetworkState::new(network.clone(), pools);
-        reserved.in_making = true;
-        state.networks.insert(id, reserved);
+        draft.put_network(NetworkState::new(network.clone(), pools, Phase::Making));
         Ok(network)
     }
 
     /// Makes a network in the kernel, then stores it: what is stored is always there, and what a
     /// crash leaves half made is swept.
     fn realize_network(&self, network: &Driven) -> Result<(), EngineError> {
-        let plan = self.plan_of(network);
-        let mut host = self.lock_host_plan();
-        self.apply_beside(&mut host, Some(network), &Plan::default(), &plan)?;
+        let (nothing, plan) = (Plan::default(), self.plan_of(network));
+        let _flight = self.flights.begin(&nothing, &plan);
+        self.apply_in_phase(&network.id, Phase::Arriving, &nothing, &plan)?;
         if let Err(error) = self.store_network(network) {
             let text = format!("network {} could not be stored", network.spec.name);
-            if let Err(error) = self.apply_beside(&mut host, None, &plan, &Plan::default()) {
+            let back = self.apply_in_phase(&network.id, Phase::Making, &plan, &nothing);
+            if let Err(error) = back {
                 tracing::warn!(%error, "cannot take back a network; the next sweep will");
             }
             return Err(EngineError::failed(text, error));
@@ -157,44 +185,44 @@ impl Engine {
     }
 
     pub(crate) fn delete_network(&self, reference: &str) -> Result<(), EngineError> {
-        let _running = self.operations.read();
-        let network = self.state_with(reference)?.1;
-        if network.is_predefined() {
-            return Err(EngineError::Forbidden(format!(
-                "{} is a pre-defined network and cannot be removed",
-                network.spec.name
-            )));
-        }
-        self.withdraw_network(&network)
+        self.known.when_settled(|| {
+            let network = self.state().find_settled(reference)?.network.clone();
+            if network.is_predefined() {
+                let name = network.spec.name.clone();
+                return Err(Refusal::Predefined(name).into());
+            }
+            self.withdraw_network(&network)
+        })
     }
 
-    /// Takes a network out of the store, then out of the kernel. It is gone from the state before
-    /// either, so that nobody joins meanwhile.
+    /// Takes a network out of the store, then out of the kernel. From before either it is found by
+    /// none, so that no sandbox joins meanwhile; what it has is free when it is gone.
     fn withdraw_network(&self, network: &Driven) -> Result<(), EngineError> {
-        // From before its name is free: who takes its device for another network comes after.
-        let mut host = self.lock_host_plan();
-        let removed = {
-            let mut state = self.state();
-            check_unused(network, &state)?;
-            state.networks.remove(&network.id)
-        };
-        let Some(removed) = removed else {
-            let name = &network.spec.name;
-            return Err(EngineError::NotFound(format!("network {name} not found")));
-        };
+        let leaving = self.known.decide(|draft| {
+            draft.find_settled(&network.id.to_string())?;
+            draft.check_unused(network)?;
+            draft.set_phase(&network.id, Phase::Leaving);
+            Ok::<_, Refusal>(draft.network(&network.id).cloned())
+        })?;
         let mut batch = Batch::default();
         batch.delete(NETWORKS, network.id);
-        removed.delete_expected(&mut batch);
+        if let Some(leaving) = &leaving {
+            delete_expected(leaving, &mut batch);
+        }
         if let Err(error) = self.store.commit(&batch) {
-            self.state().networks.insert(network.id, removed);
+            self.known
+                .settle(|draft| draft.set_phase(&network.id, Phase::Settled));
             let text = format!(
                 "the removal of network {} could not be stored",
                 network.spec.name
             );
             return Err(EngineError::failed(text, error));
         }
-        let old = self.plan_of(network);
-        let applied = self.apply_beside(&mut host, None, &old, &Plan::default());
+        let (old, nothing) = (self.plan_of(network), Plan::default());
+        let flight = self.flights.begin(&old, &nothing);
+        let applied = self.apply_in_phase(&network.id, Phase::Gone, &old, &nothing);
+        self.known.settle(|draft| draft.drop_network(&network.id));
+        drop(flight);
         self.forget_routes();
         self.end_passing(network);
         self.tell(NetworkAction::Destroy, network);
@@ -205,7 +233,6 @@ impl Engine {
         &self,
         chosen: &dyn Fn(&Network) -> bool,
     ) -> Result<Vec<String>, EngineError> {
-        let _running = self.operations.read();
         let Ok(_pruning) = self.pruning.try_lock() else {
             return Err(EngineError::Conflict(
                 "a prune operation is already running".into(),
@@ -213,11 +240,10 @@ impl Engine {
         };
         let candidates: Vec<Arc<Driven>> = {
             let state = self.state();
-            let unused = state
-                .networks
-                .values()
-                .filter(|state| state.members.is_empty() && !state.in_making);
-            unused.map(|state| state.network.clone()).collect()
+            let settled = |found: &&NetworkState| found.phase == Phase::Settled;
+            let unused = state.networks().filter(settled);
+            let unused = unused.filter(|found| found.members.is_empty());
+            unused.map(|found| found.network.clone()).collect()
         };
         let mut pruned = Vec::new();
         for network in candidates.iter().filter(|network| !network.is_predefined()) {
@@ -231,18 +257,34 @@ impl Engine {
 
     /// Applies a network's plan together with what it changes for the host.
     pub(crate) fn apply_with_host(&self, old: &Plan, new: &Plan) -> Result<(), EngineError> {
-        self.apply_beside(&mut self.lock_host_plan(), None, old, new)
+        let mut host = self.lock_host_plan();
+        self.apply_beside(&mut host, old, new)
     }
 
-    /// The same, `making` being a network that is not there for others yet.
-    fn apply_beside(
+    /// The same, the network being in another phase from then on: what the host needs for it comes
+    /// or goes with it. If that is refused, the network is in the phase that it was in.
+    fn apply_in_phase(
         &self,
-        host: &mut Plan,
-        making: Option<&Driven>,
+        id: &NetworkId,
+        phase: Phase,
         old: &Plan,
         new: &Plan,
     ) -> Result<(), EngineError> {
-        let wanted = self.host_plan(making);
+        let mut host = self.lock_host_plan();
+        let before = self.known.change(|draft| {
+            let before = draft.network(id).map(|found| found.phase);
+            draft.set_phase(id, phase);
+            before
+        });
+        let applied = self.apply_beside(&mut host, old, new);
+        if let (Err(_), Some(before)) = (&applied, before) {
+            self.known.change(|draft| draft.set_phase(id, before));
+        }
+        applied
+    }
+
+    fn apply_beside(&self, host: &mut Plan, old: &Plan, new: &Plan) -> Result<(), EngineError> {
+        let wanted = self.host_plan(&self.state());
         let (mut from, mut to) = (host.clone(), wanted.clone());
         from.merge(old.clone());
         to.merge(new.clone());
@@ -251,26 +293,10 @@ impl Engine {
         Ok(())
     }
 
-    /// What the host should be like, given the networks there are, and one that is being made.
-    pub(crate) fn host_plan(&self, making: Option<&Driven>) -> Plan {
-        self.host_plan_of(making, None)
-    }
-
-    /// The same once this network is gone.
-    pub(crate) fn host_plan_without(&self, gone: NetworkId) -> Plan {
-        self.host_plan_of(None, Some(gone))
-    }
-
-    fn host_plan_of(&self, making: Option<&Driven>, gone: Option<NetworkId>) -> Plan {
-        let state = self.state();
-        let networks = || {
-            let others = state.networks.values().filter(|state| !state.in_making);
-            let others = others.map(|state| &*state.network).chain(making);
-            others.filter(|network| Some(network.id) != gone)
-        };
-        let forwards = |ipv6| networks().any(|network| network.settings().forwards(network, ipv6));
-        let forward = (forwards(false), forwards(true));
+    /// What the host should be like, given the networks there are.
+    pub(crate) fn host_plan(&self, state: &Snapshot) -> Plan {
         let wanted = self.config.ip_forward;
+        let [forward4, forward6] = state.forwarding().map(|networks| networks > 0 && wanted);
         let mut facts = self.facts();
         if self.config.ip_forward_no_drop {
             // As if forwarding had been on before us.
@@ -278,14 +304,15 @@ impl Engine {
         }
         // What passes within an adopted bridge is for its network to say.
         let adopted = |bridge: &InterfaceName| {
-            networks().any(|network| {
+            state.on_the_hosts_links().any(|found| {
+                let network = &found.network;
                 network.users_device.is_some() && network.settings().device() == Some(bridge)
             })
         };
         facts.foreign_bridges.retain(|bridge| !adopted(bridge));
-        let mut plan = plan_host(&facts, (forward.0 && wanted, forward.1 && wanted));
-        for network in networks() {
-            plan.merge(plan_shared(network));
+        let mut plan = plan_host(&facts, (forward4, forward6));
+        for found in state.on_the_hosts_links() {
+            plan.merge(plan_shared(&found.network));
         }
         plan
     }
@@ -300,7 +327,7 @@ impl Engine {
         let state = self.state();
         let found = state.find(reference)?;
         let endpoint = |id: &SandboxId| {
-            let sandbox = state.sandboxes.get(id)?;
+            let sandbox = state.sandbox(id)?;
             let endpoint = sandbox.endpoints.get(&found.network.id)?;
             Some((*id, sandbox.name.clone(), endpoint.clone()))
         };
@@ -314,7 +341,7 @@ impl Engine {
         });
         Ok(NetworkView {
             network: found.network.clone(),
-            endpoints: found.members.iter().filter_map(endpoint).collect(),
+            endpoints: found.members.keys().filter_map(endpoint).collect(),
             usage: usage.collect(),
             conflicts: self.conflicts_of(&found.network.id),
         })
@@ -350,7 +377,7 @@ impl Engine {
             return String::new();
         };
         let ipv6 = subnet.addr().is_ipv6();
-        let taken = subnets_of_all(&self.state());
+        let taken: Vec<IpNet> = self.state().subnets().collect();
         let (total, left) = self.pools.room(ipv6, &taken, &[]);
         if left * 10 > total {
             return String::new();
@@ -363,44 +390,4 @@ impl Engine {
         self.tell(NetworkAction::Warn(text.clone()), network);
         text
     }
-}
-
-/// A pool for each subnet, its gateway and auxiliary addresses reserved.
-pub(crate) fn open_pools(network: &Network) -> Result<Vec<(IpNet, Pool)>, EngineError> {
-    if network.spec.config_only {
-        return Ok(vec![]);
-    }
-    let subnets = network.subnets(false).chain(network.subnets(true));
-    let open =
-        |spec: &_| Pool::open(spec).map_err(|error| EngineError::Forbidden(error.to_string()));
-    subnets.map(|spec| Ok((spec.subnet, open(spec)?))).collect()
-}
-
-fn check_unused(network: &Network, state: &State) -> Result<(), EngineError> {
-    let Some(found) = state.networks.get(&network.id) else {
-        return Ok(());
-    };
-    let name = &network.spec.name;
-    let depends = |other: &NetworkState| other.network.spec.config_from.as_ref() == Some(name);
-    if network.spec.config_only && state.networks.values().any(depends) {
-        return Err(EngineError::Forbidden(format!(
-            "configuration network \"{name}\" is in use"
-        )));
-    }
-    // One that is being made has no name here yet; the id of its container is as good.
-    let shown = |id: &SandboxId| {
-        let known = state.sandboxes.get(id).map(|sandbox| sandbox.name.clone());
-        let name = known.unwrap_or_else(|| id.short(12));
-        let endpoint = Endpoint::id_of(id, &network.id).short(12);
-        format!("name:\"{name}\" id:\"{endpoint}\"")
-    };
-    let active: BTreeSet<String> = found.members.iter().map(shown).collect();
-    if found.members.is_empty() {
-        return Ok(());
-    }
-    let active: Vec<String> = active.into_iter().collect();
-    Err(EngineError::Forbidden(format!(
-        "error while removing network: network {name} has active endpoints ({})",
-        active.join(", ")
-    )))
 }

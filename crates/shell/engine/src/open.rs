@@ -1,9 +1,10 @@
 //! Opening: every part of the engine put together, from what the disk says.
 
+use crate::flights::Flights;
+use crate::known::Known;
 use crate::locks::Locks;
 use crate::measure::Measures;
 use crate::passages;
-use crate::state::State;
 use crate::{Engine, EngineConfig, EngineError, EventSink};
 use sealane_core::dns::ResolvConf;
 use sealane_core::ipam::{AddressPool, AddressPools};
@@ -22,7 +23,7 @@ use std::io;
 use std::os::fd::OwnedFd;
 use std::path::Path;
 use std::sync::atomic::AtomicBool;
-use std::sync::{Arc, Condvar, Mutex, RwLock};
+use std::sync::{Arc, Mutex, RwLock};
 use std::time::Instant;
 
 /// The host before anything was read.
@@ -81,19 +82,17 @@ pub(crate) fn open(
         ports: Ports::open_with(config.userland_proxy, config.depot.clone())
             .map_err(because("cannot serve ports under", &exec_root))?,
         nameserver,
-        state: Mutex::new(State::default()),
-        made: Condvar::new(),
+        known: Known::default(),
         host_plan: Mutex::new(Plan::default()),
         facts: RwLock::new(UNREAD),
         first_facts: Mutex::new(first.records.into_values().next()),
         saved: Mutex::new(saved.records),
         host_resolver: Mutex::new(ResolvConf::parse(&resolver)),
         resolver_watch: Mutex::new(None),
-        operations: RwLock::new(()),
+        flights: Flights::default(),
         missing_devices: Mutex::default(),
         routes: Mutex::default(),
         conflicts: Mutex::default(),
-        growing: Mutex::new(()),
         pruning: Mutex::new(()),
         waiting: Mutex::default(),
         locks: Locks::default(),

@@ -3,11 +3,11 @@
 
 use crate::event::HOST;
 use crate::locks::LockIgnoringPoison;
-use crate::state::State;
 use crate::{CreateNetwork, Engine, EngineError, NetworkAction, NetworkEvent};
 use sealane_core::drivers::parent::Parent;
 use sealane_core::drivers::{self, Driven};
 use sealane_core::model::{InterfaceName, NetworkSpec, Sandbox};
+use sealane_core::reserve::Snapshot;
 use sealane_executor::WithoutParent;
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv6Addr};
@@ -153,7 +153,7 @@ impl Engine {
 }
 
 /// Whether the parent that a new network names is there and not made by us.
-pub(crate) fn is_parent_given(spec: &NetworkSpec, links: &LinksThere, state: &State) -> bool {
+pub(crate) fn is_parent_given(spec: &NetworkSpec, links: &LinksThere, state: &Snapshot) -> bool {
     let driver = drivers::find(spec.driver.as_str());
     let Some(name) = driver.and_then(|driver| driver.sits_on(&spec.options)) else {
         return false;
@@ -170,7 +170,7 @@ pub(crate) fn is_parent_given(spec: &NetworkSpec, links: &LinksThere, state: &St
 pub(crate) fn check_beside_others(
     network: &Driven,
     links: &LinksThere,
-    state: &State,
+    state: &Snapshot,
 ) -> Result<(), EngineError> {
     let settings = network.settings();
     let given = settings.parent().and_then(Parent::given);
@@ -179,7 +179,7 @@ pub(crate) fn check_beside_others(
             "-o parent interface was not found on the host: {missing}"
         )));
     }
-    let mut others = state.networks.values().map(|state| &*state.network);
+    let mut others = state.networks().map(|found| &*found.network);
     others.try_for_each(|other| Ok(settings.check_beside(network, other)?))
 }
 
@@ -190,8 +190,8 @@ fn links_named(options: &BTreeMap<String, String>) -> Vec<String> {
 }
 
 /// The networks that have a parent, with it.
-fn parents(state: &State) -> impl Iterator<Item = (&Driven, &Parent)> {
-    let networks = state.networks.values().map(|state| &*state.network);
+fn parents(state: &Snapshot) -> impl Iterator<Item = (&Driven, &Parent)> {
+    let networks = state.networks().map(|found| &*found.network);
     networks.filter_map(|network| Some((network, network.settings().parent()?)))
 }
 

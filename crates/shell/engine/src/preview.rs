@@ -1,88 +1,100 @@
-//! What an operation would change: the same reservations and the same plans, given back at once.
+//! What an operation would change: decided as the operation decides, on a clone of what is known.
+//!
+//! Touches nothing: the clone is dropped, no lock of an operation is taken, no port is bound, and the
+//! host is only read. So two dry runs at once say the same, and no other client sees either.
 
-use crate::{Engine, EngineError, PlannedOperation};
-use sealane_core::model::{Sandbox, SandboxId};
+use crate::{CreateNetwork, Engine, EngineError, PlannedOperation, SandboxSpec};
+use sealane_core::model::{EndpointSpec, NetworkId, PortRequest, Sandbox, SandboxId, derive_id};
 use sealane_core::plan::{Effect, Plan};
+use sealane_core::reserve::{Joining, Phase};
 use sealane_kernel::Kernel;
 
 type Executor = sealane_executor::Executor<Kernel>;
+type Plans = Result<(Plan, Plan), EngineError>;
 
 impl Engine {
     pub(crate) fn preview(&self, operation: &PlannedOperation) -> Result<String, EngineError> {
-        // To try the change of a network is to be alone.
-        let alone = matches!(operation, PlannedOperation::UpdateNetwork(..));
-        let _running = (!alone).then(|| self.operations.read());
-        // What is reserved here for a moment is not taken for what an operation has.
-        let lock = sandbox_of(operation).map(|id| self.locks.of(id));
-        let _own = lock.as_ref().map(|lock| lock.hold());
-        let (old, new) = match operation {
-            PlannedOperation::CreateNetwork(request) => self.preview_network(request)?,
-            PlannedOperation::RemoveNetwork(reference) => {
-                let network = self.state().find(reference)?.network.clone();
-                let mut old = self.lock_host_plan().clone();
-                old.merge(self.plan_of(&network));
-                (old, self.host_plan_without(network.id))
-            }
-            PlannedOperation::CreateSandbox(spec) => {
-                let sandbox = self.reserve_sandbox(spec)?;
-                let plan = self.plan_of_sandbox(&sandbox);
-                self.forget_sandbox(&sandbox, false);
-                (Plan::default(), plan)
-            }
+        let (old, new) = self.known.when_settled(|| self.plans(operation))?;
+        Ok(render(&old, &new))
+    }
+
+    fn plans(&self, operation: &PlannedOperation) -> Plans {
+        match operation {
+            PlannedOperation::CreateNetwork(request) => self.preview_network(request),
+            PlannedOperation::RemoveNetwork(reference) => self.preview_removal(reference),
+            PlannedOperation::CreateSandbox(spec) => self.preview_sandbox(spec),
             PlannedOperation::RemoveSandbox(id) => {
                 let sandbox = self.existing(id)?;
-                (self.plan_of_sandbox(&sandbox), Plan::default())
+                Ok((self.plan_of_sandbox(&sandbox), Plan::default()))
             }
             PlannedOperation::Attach(id, reference, spec) => {
-                let old = self.existing(id)?;
-                let (network, endpoint) = self.reserve_endpoint(&old, reference, spec.clone())?;
-                let mut new = Sandbox::clone(&old);
-                new.endpoints.insert(network.id, endpoint.clone());
-                if new.resolver_ports.is_none() && self.wants_resolver(&new) {
-                    new.resolver_ports = Some(self.free_resolver_ports(id));
-                }
-                let plans = (self.plan_of_sandbox(&old), self.plan_of_sandbox(&new));
-                self.release_endpoint(id, &endpoint, false);
-                plans
+                self.preview_endpoint(id, reference, spec)
             }
             PlannedOperation::Detach(id, reference) => {
                 let old = self.existing(id)?;
                 let network = self.state().find(reference)?.network.id;
                 let mut new = Sandbox::clone(&old);
                 new.endpoints.remove(&network);
-                (self.plan_of_sandbox(&old), self.plan_of_sandbox(&new))
+                Ok((self.plan_of_sandbox(&old), self.plan_of_sandbox(&new)))
             }
             PlannedOperation::Publish(id, requests, closing) => {
-                self.preview_ports(id, requests, closing)?
+                self.preview_ports(id, requests, closing)
             }
             PlannedOperation::UpdateNetwork(reference, change) => {
-                self.preview_alteration(reference, change)?
+                self.preview_alteration(reference, change)
             }
+        }
+    }
+
+    /// The id that the network will have is not known yet; the same request is given the same here.
+    fn preview_network(&self, request: &CreateNetwork) -> Plans {
+        let id: NetworkId = derive_id(&[b"dry run", request.name.as_bytes()]);
+        let seen = self.look_around(request, id)?;
+        let known = self.state();
+        let choose = |draft: &mut _| self.choose_network(draft, request, &seen);
+        let (mut draft, network) = known.decided(choose)?;
+        let network = self.with_device(&network)?;
+        draft.set_network(network.clone());
+        draft.set_phase(&network.id, Phase::Arriving);
+        let mut to = self.host_plan(&draft);
+        to.merge(self.plan_of(&network));
+        Ok((self.host_plan(&known), to))
+    }
+
+    fn preview_removal(&self, reference: &str) -> Plans {
+        let known = self.state();
+        let network = known.find(reference)?.network.clone();
+        let mut old = self.host_plan(&known);
+        old.merge(self.plan_of(&network));
+        let mut draft = known.as_ref().clone();
+        draft.drop_network(&network.id);
+        Ok((old, self.host_plan(&draft)))
+    }
+
+    fn preview_sandbox(&self, spec: &SandboxSpec) -> Plans {
+        let seen = self.look_beside_all(spec)?;
+        let choose = |draft: &mut _| self.choose_sandbox(draft, spec, &seen);
+        let (_, sandbox) = self.state().decided(choose)?;
+        let foresee = |requests: &[PortRequest]| self.ports.foresee(&[], requests, &spec.id, None);
+        let sandbox = self.with_published(sandbox, &spec.ports, &foresee)?;
+        Ok((Plan::default(), self.plan_of_sandbox(&sandbox)))
+    }
+
+    fn preview_endpoint(&self, id: &SandboxId, reference: &str, spec: &EndpointSpec) -> Plans {
+        let old = self.existing(id)?;
+        let known = self.state();
+        let host6 = self.look_beside(&known, &old, reference, spec)?;
+        let joining = Joining {
+            sandbox: &old,
+            network: reference,
+            spec,
+            host6: &host6,
         };
-        Ok(render(&old, &new))
-    }
-
-    fn preview_network(&self, request: &crate::CreateNetwork) -> Result<(Plan, Plan), EngineError> {
-        let making = self.reserve_network(request)?;
-        let plan = self.plan_of(&making.network);
-        let from = self.lock_host_plan().clone();
-        let mut to = self.host_plan(Some(&making.network));
-        to.merge(plan);
-        Ok((from, to))
-    }
-}
-
-/// The sandbox that an operation is about.
-fn sandbox_of(operation: &PlannedOperation) -> Option<SandboxId> {
-    match operation {
-        PlannedOperation::CreateNetwork(_)
-        | PlannedOperation::RemoveNetwork(_)
-        | PlannedOperation::UpdateNetwork(..) => None,
-        PlannedOperation::CreateSandbox(spec) => Some(spec.id),
-        PlannedOperation::RemoveSandbox(id)
-        | PlannedOperation::Attach(id, ..)
-        | PlannedOperation::Detach(id, _)
-        | PlannedOperation::Publish(id, ..) => Some(*id),
+        let now = self.uptime();
+        let reserved = known.decided(|draft| draft.reserve_endpoint(&joining, now));
+        let (_, (network, endpoint)) = reserved?;
+        let new = self.with_endpoint(&old, network.id, &endpoint);
+        Ok((self.plan_of_sandbox(&old), self.plan_of_sandbox(&new)))
     }
 }
 

@@ -25,6 +25,9 @@ pub(crate) struct WayOut {
     ways: (WayIn, WayIn),
 }
 
+/// Finds ports of the host in place of those that leave: for good, or to say which.
+type Take<'a> = &'a dyn Fn(&[PortMapping], &[PortRequest]) -> Result<Vec<PortMapping>, PortError>;
+
 impl WayOut {
     /// Which requests need a port of the host.
     pub(crate) fn split(&self, requests: &[PortRequest]) -> Split {
@@ -80,18 +83,26 @@ impl Engine {
         requests: &[PortRequest],
         closing: &[PortMapping],
     ) -> Result<Arc<Sandbox>, EngineError> {
-        let _running = self.operations.read();
         let lock = self.locks.of(*id);
         let _own = lock.hold();
         let old = self.existing(id)?;
-        let Some((new, kept)) = self.with_ports(&old, requests, closing)? else {
+        let exchange = |leaving: &[PortMapping], wanted: &[PortRequest]| {
+            let taken = self.ports.exchange(leaving, wanted, id, None);
+            taken.inspect_err(|_| {
+                // What stepped aside for the others is back.
+                self.ports.keep(id, &old.ports);
+                self.serve_ports(&old);
+            })
+        };
+        let Some((new, kept)) = self.with_ports(&old, requests, closing, &exchange)? else {
             return Ok(old);
         };
         let new = Arc::new(new);
         let changed = self.change_ports(&old, &new, kept);
         let settled = if changed.is_ok() { &new } else { &old };
         self.ports.keep(id, &settled.ports);
-        self.state().sandboxes.insert(*id, settled.clone());
+        self.known
+            .change(|draft| draft.put_sandbox(settled.clone()));
         // Those that stay may lead elsewhere now, and the new ones are still mute.
         self.serve_ports(settled);
         changed?;
@@ -106,8 +117,7 @@ impl Engine {
         }
     }
 
-    /// The plans before and after [`Engine::republish`]; nothing stays reserved. The sandbox's lock
-    /// is held by the caller.
+    /// The plans before and after [`Engine::republish`]; nothing is bound or reserved.
     pub(crate) fn preview_ports(
         &self,
         id: &SandboxId,
@@ -115,21 +125,24 @@ impl Engine {
         closing: &[PortMapping],
     ) -> Result<(Plan, Plan), EngineError> {
         let old = self.existing(id)?;
-        let Some((new, _)) = self.with_ports(&old, requests, closing)? else {
-            return Ok((Plan::default(), Plan::default()));
+        let foresee = |leaving: &[PortMapping], wanted: &[PortRequest]| {
+            self.ports.foresee(leaving, wanted, id, None)
         };
-        let plans = self.plans_of_ports(&old, &new);
-        self.ports.keep(id, &old.ports);
-        Ok(plans)
+        let new = self.with_ports(&old, requests, closing, &foresee)?;
+        Ok(match new {
+            Some((new, _)) => self.plans_of_ports(&old, &new),
+            None => (Plan::default(), Plan::default()),
+        })
     }
 
-    /// The sandbox with these ports, everything reserved, and those that it keeps; `None` if
-    /// nothing changes.
+    /// The sandbox with these ports, which `take` finds for those that leave and those that are
+    /// wanted, and those that it keeps; `None` if nothing changes.
     fn with_ports(
         &self,
         old: &Sandbox,
         requests: &[PortRequest],
         closing: &[PortMapping],
+        take: Take<'_>,
     ) -> Result<Option<(Sandbox, Vec<PortMapping>)>, EngineError> {
         if old.host {
             return Ok(None);
@@ -151,7 +164,7 @@ impl Engine {
         if exchange.leaving.is_empty() && exchange.wanted.is_empty() && open == opened {
             return Ok(None);
         }
-        let mut new = self.exchange(old, &exchange, way_out.as_ref())?;
+        let mut new = exchanged(old, &exchange, way_out.as_ref(), take)?;
         let still_open = opened.into_iter().filter(|port| open.contains(port));
         let kept = exchange.kept.into_values().chain(still_open).collect();
         new.ports.extend(open);
@@ -176,36 +189,6 @@ impl Engine {
         (from, to)
     }
 
-    /// The sandbox with its ports exchanged: everything reserved, the old ones too.
-    fn exchange(
-        &self,
-        old: &Sandbox,
-        exchange: &Exchange,
-        way_out: Option<&WayOut>,
-    ) -> Result<Sandbox, EngineError> {
-        let wanted = exchange.wanted.iter();
-        let requests: Vec<PortRequest> = wanted.map(|(_, port)| port.clone()).collect();
-        let taken = match way_out {
-            Some(way_out) => self
-                .ports
-                .exchange(&exchange.leaving, &requests, &old.id, None)
-                .map_err(|error| {
-                    // What stepped aside for the others is back.
-                    self.ports.keep(&old.id, &old.ports);
-                    self.serve_ports(old);
-                    way_out.refused(&old.name, &error)
-                })?,
-            None => vec![],
-        };
-        let mut ports = exchange.kept.clone();
-        let places = exchange.wanted.iter().map(|(place, _)| *place);
-        ports.extend(places.zip(taken));
-        Ok(Sandbox {
-            ports: ports.into_values().collect(),
-            ..old.clone()
-        })
-    }
-
     /// Exchanges the ports in the kernel, in one transaction, and saves them. What goes is
     /// forgotten before, what comes is saved after.
     fn change_ports(
@@ -215,6 +198,7 @@ impl Engine {
         kept: Vec<PortMapping>,
     ) -> Result<(), EngineError> {
         let (from, to) = self.plans_of_ports(old, new);
+        let _flight = self.flights.begin(&from, &to);
         let shrinks = kept.len() < old.ports.len();
         if shrinks {
             self.save_sandbox(&Sandbox {
@@ -238,6 +222,29 @@ impl Engine {
             tracing::warn!(%error, "cannot take back a change; the next sweep will");
         }
     }
+}
+
+/// The sandbox with its ports exchanged.
+fn exchanged(
+    old: &Sandbox,
+    exchange: &Exchange,
+    way_out: Option<&WayOut>,
+    take: Take<'_>,
+) -> Result<Sandbox, EngineError> {
+    let wanted = exchange.wanted.iter();
+    let requests: Vec<PortRequest> = wanted.map(|(_, port)| port.clone()).collect();
+    let taken = match way_out {
+        Some(way_out) => take(&exchange.leaving, &requests)
+            .map_err(|error| way_out.refused(&old.name, &error))?,
+        None => vec![],
+    };
+    let mut ports = exchange.kept.clone();
+    let places = exchange.wanted.iter().map(|(place, _)| *place);
+    ports.extend(places.zip(taken));
+    Ok(Sandbox {
+        ports: ports.into_values().collect(),
+        ..old.clone()
+    })
 }
 
 impl Exchange {

@@ -2,12 +2,12 @@
 
 use crate::event::HOST;
 use crate::locks::LockIgnoringPoison;
-use crate::networks::{NETWORKS, open_pools};
-use crate::state::NetworkState;
+use crate::networks::NETWORKS;
 use crate::{Engine, EngineError, NetworkAction, NetworkEvent};
 use sealane_core::drivers::Driven;
 use sealane_core::model::{Facts, InterfaceName, Network, Sandbox, SandboxId};
 use sealane_core::plan::{Change, Netns, Plan};
+use sealane_core::reserve::{NetworkState, Phase, Snapshot, open_pools};
 use sealane_core::scopes::{plan_before_us, plan_network, plan_sandbox};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::Ordering;
@@ -23,16 +23,14 @@ impl Engine {
             .store
             .load_all(NETWORKS)
             .map_err(|error| EngineError::failed("the stored networks cannot be read", error))?;
-        let mut state = self.state();
         for network in stored.into_values() {
             let name = network.spec.name.clone();
             let network = Driven::of(network).map_err(|refusal| {
                 EngineError::failed(format!("stored network {name} cannot be read"), refusal)
             })?;
             let pools = open_pools(&network)?;
-            state
-                .networks
-                .insert(network.id, NetworkState::new(Arc::new(network), pools));
+            let network = NetworkState::new(Arc::new(network), pools, Phase::Settled);
+            self.known.change(|draft| draft.put_network(network));
         }
         Ok(())
     }
@@ -192,44 +190,49 @@ impl Engine {
         self.executor.announce(&self.plan_of_sandbox(sandbox));
     }
 
-    /// Compares everything ours with what was saved, and repairs it. No operation runs meanwhile.
+    /// Compares everything ours with what was saved, and repairs it, but for what operations are
+    /// about to change: those are not waited for.
     pub(crate) fn sweep(&self) -> Result<Vec<Change>, EngineError> {
-        let _alone = self
-            .operations
-            .write()
-            .unwrap_or_else(PoisonError::into_inner);
-        let wanted = self.everything();
-        *self.lock_host_plan() = self.host_plan(None);
+        let mut host = self.lock_host_plan();
+        let window = self.flights.open();
+        let state = self.state();
+        let wanted = self.everything_of(&state);
+        *host = self.host_plan(&state);
         let failed = |error| EngineError::failed("the host could not be brought in line", error);
-        let swept = self.executor.sweep(&wanted).map_err(failed)?;
-        self.executor.sweep_namespaces(&wanted).map_err(failed)?;
+        let swept = self.executor.sweep(&wanted, &|keys| window.admit(keys));
+        let swept = swept.map_err(failed)?;
+        self.executor
+            .sweep_namespaces(&wanted, &|| window.spared())
+            .map_err(failed)?;
+        drop(window);
+        drop(host);
         self.note_without_parent(&swept.without_parent);
         Ok(swept.changes)
     }
 
     /// What is on the host otherwise than it was saved, a line for each object. Nothing is changed.
     pub(crate) fn find_drift(&self) -> Result<Vec<String>, EngineError> {
-        let _alone = self
-            .operations
-            .write()
-            .unwrap_or_else(PoisonError::into_inner);
+        let window = self.flights.open();
         let wanted = self.everything();
-        let drift = self.executor.drift(&wanted);
+        let drift = self.executor.drift(&wanted, &|keys| window.admit(keys));
         let drift = drift.map_err(|error| EngineError::failed("the host cannot be read", error))?;
         Ok(drift.iter().map(ToString::to_string).collect())
     }
 
     /// The plan of all scopes together.
     pub(crate) fn everything(&self) -> Plan {
+        self.everything_of(&self.state())
+    }
+
+    fn everything_of(&self, state: &Snapshot) -> Plan {
         let facts = self.facts();
-        let mut plan = self.host_plan(None);
-        let mut networks = self.state().made_networks();
+        let mut plan = self.host_plan(state);
+        let mut networks = state.made_networks();
         networks.retain(|_, network| self.has_device(network));
-        let state = self.state();
         for network in networks.values() {
             plan.merge(plan_network(network, &facts));
         }
-        for sandbox in state.sandboxes.values() {
+        for sandbox in state.sandboxes() {
             plan.merge(plan_sandbox(sandbox, &networks, &facts));
         }
         plan

@@ -126,7 +126,7 @@ impl Engine {
     fn subnets_by_bridge(&self) -> BTreeMap<String, Vec<IpNet>> {
         let state = self.state();
         let mut ours = BTreeMap::new();
-        for found in state.networks.values() {
+        for found in state.networks() {
             let subnets = found.pools.iter().map(|(subnet, _)| *subnet);
             let subnets: Vec<IpNet> = subnets.collect();
             for bridge in bridges_of(&found.network) {
@@ -144,8 +144,8 @@ impl Engine {
     /// Whether a prefix lies in a network's subnet.
     fn is_ours(&self, prefix: IpNet) -> bool {
         let state = self.state();
-        let mut pools = state.networks.values().flat_map(|found| &found.pools);
-        pools.any(|(subnet, _)| subnet.contains(&prefix))
+        let mut overlapped = state.overlapped(&prefix);
+        overlapped.any(|subnet| subnet.contains(&prefix))
     }
 
     /// Whether a route that appeared could be in the way of a network: it overlaps its subnet and is
@@ -153,13 +153,7 @@ impl Engine {
     pub(crate) fn may_conflict(&self, prefix: IpNet, link: Option<u32>) -> bool {
         let overlapped: Vec<Arc<Driven>> = {
             let state = self.state();
-            let found = state.networks.values();
-            let found = found.filter(|found| {
-                found
-                    .pools
-                    .iter()
-                    .any(|(subnet, _)| overlap(subnet, &prefix))
-            });
+            let found = state.overlapping(&prefix);
             found.map(|found| found.network.clone()).collect()
         };
         if overlapped.is_empty() {
@@ -181,9 +175,8 @@ impl Engine {
             tracing::warn!(network = conflict.name, "{text}");
             let network = self
                 .state()
-                .networks
-                .get(&conflict.network)
-                .map(|s| s.network.clone());
+                .network(&conflict.network)
+                .map(|found| found.network.clone());
             if let Some(network) = network {
                 self.tell(NetworkAction::Warn(text), &network);
             }
@@ -203,7 +196,7 @@ impl Engine {
         let near: Vec<&LinkRoute> = near.collect();
         let state = self.state();
         let mut conflicts = BTreeSet::new();
-        for found in state.networks.values() {
+        for found in state.networks() {
             let network = &found.network;
             if network.settings().device().is_none() {
                 continue; // the others are on the host's own links

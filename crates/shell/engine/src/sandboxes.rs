@@ -5,28 +5,38 @@
 
 use crate::measure::Action;
 use crate::names::RESOLVER_PORTS;
-use crate::reserve::release;
 use crate::ways_in::Split;
 use crate::{Engine, EngineError, HostTarget, NetworkAction, SPANS, SandboxSpec};
-use sealane_core::model::{Endpoint, EndpointSpec, PortRequest, Sandbox, SandboxId};
+use sealane_core::model::{
+    Endpoint, EndpointSpec, NetworkId, PortMapping, PortRequest, Sandbox, SandboxId,
+};
 use sealane_core::plan::Plan;
+use sealane_core::reserve::{Joining, Refusal, Snapshot};
 use sealane_core::scopes::{Gateways, plan_sandbox};
 use sealane_kernel::descriptors;
+use sealane_ports::PortError;
 use std::collections::{BTreeMap, BTreeSet};
+use std::net::Ipv6Addr;
 use std::path::Path;
 use std::sync::Arc;
 use tracing::info_span;
 
+/// Finds ports of the host for requests: for good, or to say which.
+type Find<'a> = &'a dyn Fn(&[PortRequest]) -> Result<Vec<PortMapping>, PortError>;
+
 impl Engine {
     pub(crate) fn make_sandbox(&self, spec: SandboxSpec) -> Result<Arc<Sandbox>, EngineError> {
-        let _running = self.operations.read();
-        let lock = self.locks.of(spec.id);
-        let _own = lock.hold();
+        self.known.when_settled(|| self.try_sandbox(&spec))
+    }
+
+    fn try_sandbox(&self, spec: &SandboxSpec) -> Result<Arc<Sandbox>, EngineError> {
         check_descriptors(&spec.name)?;
         for (network, _) in &spec.endpoints {
             self.make_room(network)?;
         }
-        let reserve = || self.reserve_sandbox(&spec);
+        let lock = self.locks.of(spec.id);
+        let _own = lock.hold();
+        let reserve = || self.reserve_sandbox(spec);
         let sandbox = Arc::new(info_span!(target: SPANS, "reserve").in_scope(reserve)?);
         match self.realize_sandbox(&sandbox, &spec.files) {
             Ok(()) => Ok(sandbox),
@@ -38,28 +48,78 @@ impl Engine {
     }
 
     /// Reserves addresses and ports for a whole sandbox, or nothing.
-    pub(crate) fn reserve_sandbox(&self, spec: &SandboxSpec) -> Result<Sandbox, EngineError> {
-        if self.state().sandboxes.contains_key(&spec.id) {
-            return Err(EngineError::Conflict(format!(
-                "container {} has a sandbox already; stop it first",
-                spec.id.short(12)
-            )));
+    fn reserve_sandbox(&self, spec: &SandboxSpec) -> Result<Sandbox, EngineError> {
+        let seen = self.look_beside_all(spec)?;
+        let sandbox = self
+            .known
+            .decide(|draft| self.choose_sandbox(draft, spec, &seen))?;
+        let reserve = |requests: &[PortRequest]| self.ports.reserve(requests, &spec.id, None);
+        self.with_published(sandbox.clone(), &spec.ports, &reserve)
+            .inspect_err(|_| self.forget_sandbox(&sandbox, false))
+    }
+
+    /// For each endpoint, what its network's wire has of the host.
+    pub(crate) fn look_beside_all(
+        &self,
+        spec: &SandboxSpec,
+    ) -> Result<Vec<Vec<Ipv6Addr>>, EngineError> {
+        let (state, sandbox) = (self.state(), self.empty_sandbox(spec));
+        let endpoints = spec.endpoints.iter();
+        endpoints
+            .map(|(reference, endpoint)| self.look_beside(&state, &sandbox, reference, endpoint))
+            .collect()
+    }
+
+    /// Chooses everything that a sandbox has, but for its ports.
+    pub(crate) fn choose_sandbox(
+        &self,
+        draft: &mut Snapshot,
+        spec: &SandboxSpec,
+        seen: &[Vec<Ipv6Addr>],
+    ) -> Result<Sandbox, EngineError> {
+        if draft.sandbox(&spec.id).is_some() {
+            return Err(Refusal::SandboxExists(spec.id.short(12)).into());
         }
         let mut sandbox = self.empty_sandbox(spec);
-        let reserved = self.reserve_endpoints(&mut sandbox, spec);
-        let reserved = reserved.and_then(|()| self.reserve_ports(&mut sandbox, &spec.ports));
-        match reserved {
-            Ok(()) => {
-                if self.wants_resolver(&sandbox) {
-                    sandbox.resolver_ports = Some(RESOLVER_PORTS);
-                }
-                Ok(sandbox)
-            }
-            Err(error) => {
-                self.forget_sandbox(&sandbox, false);
-                Err(error)
-            }
+        let now = self.uptime();
+        for ((network, endpoint), host6) in spec.endpoints.iter().zip(seen) {
+            let joining = Joining {
+                sandbox: &sandbox,
+                network,
+                spec: endpoint,
+                host6,
+            };
+            let (network, endpoint) = draft.reserve_endpoint(&joining, now)?;
+            sandbox.endpoints.insert(network.id, endpoint);
         }
+        Ok(sandbox)
+    }
+
+    /// The sandbox with the ports that `reserve` finds for it, if it has a way out at all, and with
+    /// a resolver if it wants one.
+    pub(crate) fn with_published(
+        &self,
+        mut sandbox: Sandbox,
+        requests: &[PortRequest],
+        reserve: Find<'_>,
+    ) -> Result<Sandbox, EngineError> {
+        if self.wants_resolver(&sandbox) {
+            sandbox.resolver_ports = Some(RESOLVER_PORTS);
+        }
+        if requests.is_empty() {
+            return Ok(sandbox);
+        }
+        let Some(way_out) = self.way_out(&sandbox) else {
+            self.warn_of_unpublished(&sandbox);
+            return Ok(sandbox);
+        };
+        let Split {
+            reserve: wanted,
+            open,
+        } = way_out.split(requests);
+        sandbox.ports = reserve(&wanted).map_err(|error| way_out.refused(&sandbox.name, &error))?;
+        sandbox.ports.extend(open);
+        Ok(sandbox)
     }
 
     /// A sandbox before anything is reserved.
@@ -91,47 +151,17 @@ impl Engine {
         }
     }
 
-    fn reserve_endpoints(
-        &self,
-        sandbox: &mut Sandbox,
-        spec: &SandboxSpec,
-    ) -> Result<(), EngineError> {
-        for (reference, endpoint) in &spec.endpoints {
-            let (network, endpoint) =
-                self.reserve_endpoint(sandbox, reference, endpoint.clone())?;
-            sandbox.endpoints.insert(network.id, endpoint);
-        }
-        Ok(())
-    }
-
-    /// Binds the ports, if the sandbox has a way out at all.
-    fn reserve_ports(
-        &self,
-        sandbox: &mut Sandbox,
-        requests: &[PortRequest],
-    ) -> Result<(), EngineError> {
-        if requests.is_empty() {
-            return Ok(());
-        }
-        let Some(way_out) = self.way_out(sandbox) else {
-            self.warn_of_unpublished(sandbox);
-            return Ok(());
-        };
-        let Split { reserve, open } = way_out.split(requests);
-        sandbox.ports = self
-            .ports
-            .reserve(&reserve, &sandbox.id, None)
-            .map_err(|error| way_out.refused(&sandbox.name, &error))?;
-        sandbox.ports.extend(open);
-        Ok(())
-    }
-
     /// Makes a reserved sandbox in the kernel, starts its resolver, publishes its ports, saves it.
     fn realize_sandbox(&self, sandbox: &Arc<Sandbox>, files: &Path) -> Result<(), EngineError> {
         self.write_files(sandbox, files)?;
+        let nothing = Plan::default();
+        let plan = match sandbox.host {
+            true => Plan::default(),
+            false => self.plan_of_sandbox(sandbox),
+        };
+        let _flight = self.flights.begin(&nothing, &plan);
         if !sandbox.host {
-            let plan = self.plan_of_sandbox(sandbox);
-            self.apply(&Plan::default(), &plan)?;
+            self.apply(&nothing, &plan)?;
             let finished = self.start_services(sandbox);
             let finished = finished.and_then(|()| self.keep_leases(sandbox));
             if let Err(error) = finished.and_then(|()| self.save_sandbox(sandbox)) {
@@ -141,7 +171,8 @@ impl Engine {
         } else {
             self.save_sandbox(sandbox)?;
         }
-        self.state().sandboxes.insert(sandbox.id, sandbox.clone());
+        self.known
+            .change(|draft| draft.put_sandbox(sandbox.clone()));
         for endpoint in sandbox.endpoints.values() {
             self.tell_of(endpoint, NetworkAction::Connect(sandbox.id));
         }
@@ -158,10 +189,9 @@ impl Engine {
     }
 
     pub(crate) fn drop_sandbox(&self, id: &SandboxId) -> Result<(), EngineError> {
-        let _running = self.operations.read();
         let lock = self.locks.of(*id);
         let _own = lock.hold();
-        let Some(sandbox) = self.state().sandboxes.get(id).cloned() else {
+        let Some(sandbox) = self.state().sandbox(id).cloned() else {
             return Ok(());
         };
         let dismantle = || self.dismantle(&sandbox);
@@ -172,6 +202,7 @@ impl Engine {
     fn dismantle(&self, sandbox: &Sandbox) -> Result<(), EngineError> {
         let id = &sandbox.id;
         let plan = self.plan_of_sandbox(sandbox);
+        let _flight = self.flights.begin(&plan, &Plan::default());
         self.records.remove(&id.to_string()).map_err(|error| {
             EngineError::failed(format!("cannot forget sandbox {}", id.short(12)), error)
         })?;
@@ -179,7 +210,7 @@ impl Engine {
         if let Err(error) = self.ports.deactivate(id) {
             tracing::warn!(sandbox = sandbox.name, %error, "a port is still relayed");
         }
-        self.state().sandboxes.remove(id);
+        self.known.change(|draft| draft.drop_sandbox(id));
         let removed = self.apply(&plan, &Plan::default());
         self.forget_sandbox(sandbox, true);
         for endpoint in sandbox.endpoints.values() {
@@ -194,12 +225,12 @@ impl Engine {
         self.nameserver.remove_sandbox(&sandbox.id);
         self.ports.release(&sandbox.id);
         let now = self.uptime();
-        // In one step: no network has a member that does not exist.
-        let mut state = self.state();
-        state.sandboxes.remove(&sandbox.id);
-        for endpoint in sandbox.endpoints.values() {
-            release(&mut state, &sandbox.id, endpoint, used, now);
-        }
+        self.known.change(|draft| {
+            draft.drop_sandbox(&sandbox.id);
+            for endpoint in sandbox.endpoints.values() {
+                draft.release_endpoint(&sandbox.id, endpoint, used, now);
+            }
+        });
     }
 
     pub(crate) fn join(
@@ -208,19 +239,25 @@ impl Engine {
         reference: &str,
         spec: EndpointSpec,
     ) -> Result<Endpoint, EngineError> {
-        let _running = self.operations.read();
+        self.known
+            .when_settled(|| self.try_join(id, reference, &spec))
+    }
+
+    fn try_join(
+        &self,
+        id: &SandboxId,
+        reference: &str,
+        spec: &EndpointSpec,
+    ) -> Result<Endpoint, EngineError> {
+        self.existing(id)?;
+        self.make_room(reference)?;
         let lock = self.locks.of(*id);
         let _own = lock.hold();
         let old = self.existing(id)?;
         check_descriptors(&old.name)?;
-        self.make_room(reference)?;
         let reserve = || self.reserve_endpoint(&old, reference, spec);
         let (network, endpoint) = info_span!(target: SPANS, "reserve").in_scope(reserve)?;
-        let mut new = Sandbox::clone(&old);
-        new.endpoints.insert(network.id, endpoint.clone());
-        if new.resolver_ports.is_none() && self.wants_resolver(&new) {
-            new.resolver_ports = Some(self.free_resolver_ports(id));
-        }
+        let new = self.with_endpoint(&old, network.id, &endpoint);
         match self.change_sandbox(&old, &Arc::new(new)) {
             Ok(()) => {
                 self.tell_of(&endpoint, NetworkAction::Connect(*id));
@@ -233,8 +270,22 @@ impl Engine {
         }
     }
 
+    /// The sandbox with one endpoint more, and with a resolver if it wants one by now.
+    pub(crate) fn with_endpoint(
+        &self,
+        old: &Sandbox,
+        network: NetworkId,
+        endpoint: &Endpoint,
+    ) -> Sandbox {
+        let mut new = old.clone();
+        new.endpoints.insert(network, endpoint.clone());
+        if new.resolver_ports.is_none() && self.wants_resolver(&new) {
+            new.resolver_ports = Some(self.free_resolver_ports(&old.id));
+        }
+        new
+    }
+
     pub(crate) fn leave(&self, id: &SandboxId, reference: &str) -> Result<(), EngineError> {
-        let _running = self.operations.read();
         let lock = self.locks.of(*id);
         let _own = lock.hold();
         let old = self.existing(id)?;
@@ -265,11 +316,12 @@ impl Engine {
         new: &Arc<Sandbox>,
     ) -> Result<(), EngineError> {
         let (from, to) = (self.plan_of_sandbox(old), self.plan_of_sandbox(new));
+        let _flight = self.flights.begin(&from, &to);
         let shrinks = new.endpoints.len() < old.endpoints.len();
         if shrinks {
             self.save_sandbox(new)?;
             // Before the link goes, or its going would be taken for a loss.
-            self.state().sandboxes.insert(new.id, new.clone());
+            self.known.change(|draft| draft.put_sandbox(new.clone()));
         }
         let to = self.sparing_own_routes(new, shrinks, &from, to)?;
         let applied = match shrinks {
@@ -278,7 +330,7 @@ impl Engine {
         };
         if let Err(error) = applied {
             if shrinks {
-                self.state().sandboxes.insert(old.id, old.clone());
+                self.known.change(|draft| draft.put_sandbox(old.clone()));
                 self.save_sandbox(old)?;
             }
             return Err(error);
@@ -297,7 +349,7 @@ impl Engine {
             }
             return Err(error);
         }
-        self.state().sandboxes.insert(new.id, new.clone());
+        self.known.change(|draft| draft.put_sandbox(new.clone()));
         Ok(())
     }
 
@@ -320,10 +372,9 @@ impl Engine {
     }
 
     pub(crate) fn rename(&self, id: &SandboxId, name: &str) -> Result<(), EngineError> {
-        let _running = self.operations.read();
         let lock = self.locks.of(*id);
         let _own = lock.hold();
-        let Some(old) = self.state().sandboxes.get(id).cloned() else {
+        let Some(old) = self.state().sandbox(id).cloned() else {
             return Ok(());
         };
         let new = Arc::new(Sandbox {
@@ -331,15 +382,18 @@ impl Engine {
             ..Sandbox::clone(&old)
         });
         self.save_sandbox(&new)?;
+        if let Err(error) = self.rename_leases(&old, &new) {
+            self.save_sandbox(&old)?;
+            return Err(error);
+        }
         self.withdraw_names(&old);
         self.publish_names(&new);
-        self.state().sandboxes.insert(*id, new.clone());
-        self.forget_leases(&old.name)?;
-        self.keep_leases(&new)
+        self.known.change(|draft| draft.put_sandbox(new.clone()));
+        Ok(())
     }
 
     pub(crate) fn existing(&self, id: &SandboxId) -> Result<Arc<Sandbox>, EngineError> {
-        let found = self.state().sandboxes.get(id).cloned();
+        let found = self.state().sandbox(id).cloned();
         found.ok_or_else(|| {
             EngineError::NotFound(format!("container {} is not running", id.short(12)))
         })
@@ -347,8 +401,12 @@ impl Engine {
 
     pub(crate) fn plan_of_sandbox(&self, sandbox: &Sandbox) -> Plan {
         let _span = info_span!(target: SPANS, "plan").entered();
-        let networks = self.state().joined(sandbox);
-        plan_sandbox(sandbox, &networks, &self.facts())
+        self.plan_of_sandbox_in(&self.state(), sandbox)
+    }
+
+    /// The same, the networks being as a draft has them.
+    pub(crate) fn plan_of_sandbox_in(&self, state: &Snapshot, sandbox: &Sandbox) -> Plan {
+        plan_sandbox(sandbox, &state.joined(sandbox), &self.facts())
     }
 
     pub(crate) fn save_sandbox(&self, sandbox: &Sandbox) -> Result<(), EngineError> {

@@ -3,12 +3,12 @@
 //! Reads the state and the host's routes; changes nothing. The texts are Docker's.
 
 use crate::routes::Avoid;
-use crate::state::State;
 use crate::{CreateNetwork, EngineError, RequestedSubnet};
 use ipnet::IpNet;
 use sealane_core::drivers::{self, Driver, Refusal, Subnets};
 use sealane_core::ipam::{AddressPools, check_overlap, default_gateway, validate};
 use sealane_core::model::{IpamSpec, NetworkSpec, Scope, SubnetSpec, parse_flag};
+use sealane_core::reserve::Snapshot;
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 
@@ -24,7 +24,7 @@ const NO_ADDRESSES: &str = "null";
 /// What a specification depends on besides the request.
 pub(crate) struct Surroundings<'a> {
     /// What there is already.
-    pub(crate) state: &'a State,
+    pub(crate) state: &'a Snapshot,
     /// Where subnets come from.
     pub(crate) pools: &'a AddressPools,
     /// What the host's routes and name servers take up.
@@ -151,7 +151,7 @@ pub(crate) fn choose_gateways(spec: &mut NetworkSpec) -> Result<(), EngineError>
     Ok(())
 }
 
-fn check_name(name: &str, state: &State) -> Result<(), EngineError> {
+fn check_name(name: &str, state: &Snapshot) -> Result<(), EngineError> {
     if name.trim().is_empty() {
         return Err(EngineError::Invalid("invalid name: name is empty".into()));
     }
@@ -160,6 +160,7 @@ fn check_name(name: &str, state: &State) -> Result<(), EngineError> {
             "operation is not permitted on predefined {name} network "
         )));
     }
+    state.check_free_soon(state.holder_of(name).into_iter())?;
     match state.named(name) {
         Some(_) => Err(EngineError::Conflict(format!(
             "network with name {name} already exists"
@@ -172,7 +173,7 @@ fn check_name(name: &str, state: &State) -> Result<(), EngineError> {
 fn from_configuration(
     request: &CreateNetwork,
     source: &str,
-    state: &State,
+    state: &Snapshot,
 ) -> Result<CreateNetwork, EngineError> {
     let forbidden = |text: &str| Err(EngineError::Forbidden(text.into()));
     if request.config_only {
@@ -294,7 +295,7 @@ fn subnets(
         return no_addresses(request, driver, ipv4).map(|()| vec![]);
     }
     let mut subnets = Vec::new();
-    let mut taken: Vec<IpNet> = subnets_of_all(around.state);
+    let mut taken: Vec<IpNet> = around.state.subnets().collect();
     for asked in &request.subnets {
         let wanted_family = |subnet: &IpNet| if subnet.addr().is_ipv6() { ipv6 } else { ipv4 };
         let subnet = parse_subnet(asked)?;
@@ -324,6 +325,8 @@ fn subnets(
         if driver.shares_subnets(&request.options, subnet.subnet.addr().is_ipv6()) {
             continue;
         }
+        let beside = around.state.overlapping(&subnet.subnet);
+        around.state.check_free_soon(beside)?;
         check_overlap(subnet.subnet, taken.iter().chain(earlier))
             .map_err(|overlap| EngineError::Forbidden(overlap.to_string()))?;
     }
@@ -356,14 +359,6 @@ fn no_addresses(
         (Subnets::One, false) => invalid("ipv6 pool is empty"),
         (Subnets::None | Subnets::Any, _) => Ok(()),
     }
-}
-
-/// The subnets of all networks.
-pub(crate) fn subnets_of_all(state: &State) -> Vec<IpNet> {
-    let networks = state.networks.values();
-    networks
-        .flat_map(|state| state.pools.iter().map(|(subnet, _)| *subnet))
-        .collect()
 }
 
 /// `0.0.0.0/24` and `::/64` ask for a size only.

@@ -4,21 +4,19 @@
 //! [`Engine::conform_all`] brings them in line, in the operation and at the next start alike.
 
 use crate::alter::altered;
-use crate::networks::open_pools;
-use crate::reserve::conform;
+use crate::locks::Own;
+use crate::routes::Avoid;
 use crate::specify::Surroundings;
-use crate::state::State;
 use crate::{Engine, EngineError, NetworkAction, NetworkChange};
-use ipnet::IpNet;
 use sealane_core::drivers::Driven;
-use sealane_core::ipam::Pool;
-use sealane_core::model::{Network, NetworkId, Sandbox};
+use sealane_core::model::{Network, Sandbox, SandboxId};
 use sealane_core::plan::Plan;
-use std::collections::{BTreeMap, BTreeSet};
-use std::sync::{Arc, PoisonError};
+use sealane_core::reserve::{Conformed, Phase, Refusal, Snapshot};
+use std::collections::BTreeMap;
+use std::sync::Arc;
 
-/// A sandbox before and after a change of one of its networks.
-type Followed = (Arc<Sandbox>, Arc<Sandbox>);
+/// A network before and after its change.
+type Altered = (Arc<Driven>, Arc<Driven>);
 
 impl Engine {
     pub(crate) fn alter_network(
@@ -26,71 +24,96 @@ impl Engine {
         reference: &str,
         change: &NetworkChange,
     ) -> Result<(), EngineError> {
-        // Nothing else runs meanwhile: no endpoint is half made of the old network.
-        let alone = self.operations.write();
-        let _alone = alone.unwrap_or_else(PoisonError::into_inner);
-        let (old, new) = self.plan_alteration(reference, change)?;
-        if *old == *new {
+        let Some((old, new)) = self
+            .known
+            .when_settled(|| self.begin_alteration(reference, change))?
+        else {
             return Ok(());
-        }
-        let before = self.plan_with_members(&old);
-        self.stored(&new)?;
-        let followed = match self.take_over(&old, &new, &before) {
-            Ok(followed) => followed,
-            Err(error) => {
-                self.replace_network(&old)?;
-                self.stored(&old)?;
-                return Err(error);
-            }
         };
-        self.follow_all(&new, &followed);
-        for (_, sandbox) in &followed {
-            self.keep_leases(sandbox)?;
-        }
+        let altered = self.alter_with_members(&old, &new);
+        self.known
+            .settle(|draft| draft.set_phase(&new.id, Phase::Settled));
+        altered?;
         self.tell(NetworkAction::Update, &new);
         Ok(())
     }
 
-    /// The plans before and after [`Engine::alter_network`]; everything is as it was afterwards.
+    /// The network as it is and as it shall be, if that differs: then no sandbox joins it until it is
+    /// settled.
+    fn begin_alteration(
+        &self,
+        reference: &str,
+        change: &NetworkChange,
+    ) -> Result<Option<Altered>, EngineError> {
+        let avoid = self.prefixes_to_avoid()?;
+        self.known.decide(|draft| {
+            draft.find_settled(reference)?;
+            let (old, new) = self.plan_alteration(draft, reference, change, &avoid)?;
+            if *old == *new {
+                return Ok(None);
+            }
+            draft.set_phase(&old.id, Phase::Changing);
+            Ok(Some((old, new)))
+        })
+    }
+
+    /// Changes a network that is held for it. Its members are held, too, in their order: no endpoint
+    /// is half made of the old network.
+    fn alter_with_members(&self, old: &Arc<Driven>, new: &Arc<Driven>) -> Result<(), EngineError> {
+        let members: Vec<SandboxId> = match self.state().network(&old.id) {
+            Some(found) => found.members.keys().copied().collect(),
+            None => vec![],
+        };
+        let locks: Vec<_> = members.into_iter().map(|id| self.locks.of(id)).collect();
+        let _held: Vec<_> = locks.iter().map(Own::hold).collect();
+        let before = self.plan_with_members(&self.state(), old);
+        self.stored(new)?;
+        let followed = match self.take_over(old, new, &before) {
+            Ok(followed) => followed,
+            Err(error) => {
+                self.replace_network(old)?;
+                self.stored(old)?;
+                return Err(error);
+            }
+        };
+        self.follow_all(new, &followed);
+        followed
+            .iter()
+            .try_for_each(|(_, sandbox)| self.keep_leases(sandbox))
+    }
+
+    /// The plans before and after [`Engine::alter_network`], of a draft.
     pub(crate) fn preview_alteration(
         &self,
         reference: &str,
         change: &NetworkChange,
     ) -> Result<(Plan, Plan), EngineError> {
-        let alone = self.operations.write();
-        let _alone = alone.unwrap_or_else(PoisonError::into_inner);
-        let (old, new) = self.plan_alteration(reference, change)?;
-        let mut from = self.lock_host_plan().clone();
-        from.merge(self.plan_with_members(&old));
-        self.replace_network(&new)?;
-        let mut followed = Vec::new();
-        let after = self
-            .conforming(&BTreeSet::from([new.id]), |_, error| Err(error))
-            .map(|list| {
-                followed = list;
-                for (_, sandbox) in &followed {
-                    self.state().sandboxes.insert(sandbox.id, sandbox.clone());
-                }
-                let mut to = self.host_plan(None);
-                to.merge(self.plan_with_members(&new));
-                to
-            });
-        for (sandbox, _) in followed {
-            self.state().sandboxes.insert(sandbox.id, sandbox);
-        }
-        // It counts its members' addresses anew, so that what was reserved is free again.
-        self.replace_network(&old)?;
-        Ok((from, after?))
+        let (avoid, now) = (self.prefixes_to_avoid()?, self.uptime());
+        let known = self.state();
+        let (old, new) = self.plan_alteration(&known, reference, change, &avoid)?;
+        let mut from = self.host_plan(&known);
+        from.merge(self.plan_with_members(&known, &old));
+        let (draft, ()) = known.decided(|draft| {
+            draft.replace_network(&new)?;
+            let followed = draft.conform(&[new.id].into(), now, |_, refusal| Err(refusal))?;
+            for (_, sandbox) in followed {
+                draft.put_sandbox(sandbox);
+            }
+            Ok::<_, Refusal>(())
+        })?;
+        let mut to = self.host_plan(&draft);
+        to.merge(self.plan_with_members(&draft, &new));
+        Ok((from, to))
     }
 
     /// The network as it is and as it shall be.
     fn plan_alteration(
         &self,
+        state: &Snapshot,
         reference: &str,
         change: &NetworkChange,
-    ) -> Result<(Arc<Driven>, Arc<Driven>), EngineError> {
-        let avoid = self.prefixes_to_avoid()?;
-        let state = self.state();
+        avoid: &Avoid,
+    ) -> Result<Altered, EngineError> {
         let old = state.find(reference)?.network.clone();
         if old.is_predefined() {
             return Err(EngineError::Forbidden(format!(
@@ -100,13 +123,13 @@ impl Engine {
             )));
         }
         let around = Surroundings {
-            state: &state,
+            state,
             pools: &self.pools,
-            avoid: &avoid,
+            avoid,
             defaults: &BTreeMap::new(),
         };
         let new = Arc::new(altered(&old, change, &around)?);
-        pools_with_members(&state, &new)?;
+        state.pools_with_members(&new)?;
         Ok((old, new))
     }
 
@@ -116,13 +139,18 @@ impl Engine {
         old: &Arc<Driven>,
         new: &Arc<Driven>,
         before: &Plan,
-    ) -> Result<Vec<Followed>, EngineError> {
-        self.replace_network(new)?;
-        let followed = self.conforming(&BTreeSet::from([new.id]), |_, error| Err(error))?;
-        for (_, sandbox) in &followed {
-            self.state().sandboxes.insert(sandbox.id, sandbox.clone());
-        }
-        let after = self.plan_with_members(new);
+    ) -> Result<Vec<Conformed>, EngineError> {
+        let now = self.uptime();
+        let followed = self.known.decide(|draft| {
+            draft.replace_network(new)?;
+            let followed = draft.conform(&[new.id].into(), now, |_, refusal| Err(refusal))?;
+            for (_, sandbox) in &followed {
+                draft.put_sandbox(sandbox.clone());
+            }
+            Ok::<_, Refusal>(followed)
+        })?;
+        let after = self.plan_with_members(&self.state(), new);
+        let _flight = self.flights.begin(before, &after);
         let done = self.apply_with_host(before, &after).and_then(|()| {
             let saved = followed
                 .iter()
@@ -131,9 +159,16 @@ impl Engine {
         });
         if done.is_err() {
             tracing::debug!(network = old.spec.name, "taking back a change");
-            for (sandbox, _) in &followed {
-                self.state().sandboxes.insert(sandbox.id, sandbox.clone());
-                self.save_sandbox(sandbox)?;
+            let old = || followed.iter().map(|(old, _)| old);
+            self.known.change(|draft| {
+                old()
+                    .cloned()
+                    .for_each(|sandbox| draft.put_sandbox(sandbox))
+            });
+            for sandbox in old() {
+                if let Err(error) = self.save_sandbox(sandbox) {
+                    tracing::warn!(sandbox = sandbox.name, %error, "is saved as it was to be");
+                }
             }
         }
         done.map(|()| followed)
@@ -142,12 +177,17 @@ impl Engine {
     /// Brings sandboxes that were saved before a crash in line with their networks, which were
     /// stored first. What fails is told, and does not stop the others.
     pub(crate) fn conform_all(&self) -> Result<(), EngineError> {
-        let networks: BTreeSet<NetworkId> = self.state().networks.keys().copied().collect();
-        let refused = |sandbox: &Sandbox, error: EngineError| {
-            not_followed(sandbox, &error);
+        let networks = self.state();
+        let networks = networks.networks().map(|found| found.network.id).collect();
+        let refused = |sandbox: &Sandbox, refusal: Refusal| {
+            not_followed(sandbox, &refusal);
             Ok(())
         };
-        for (old, new) in self.conforming(&networks, refused)? {
+        let now = self.uptime();
+        let followed = self
+            .known
+            .decide(|draft| draft.conform(&networks, now, refused))?;
+        for (old, new) in followed {
             let (from, to) = (self.plan_of_sandbox(&old), self.plan_of_sandbox(&new));
             let conformed = self
                 .apply(&from, &to)
@@ -156,7 +196,7 @@ impl Engine {
                 not_followed(&old, &error);
                 continue;
             }
-            self.state().sandboxes.insert(new.id, new.clone());
+            self.known.change(|draft| draft.put_sandbox(new.clone()));
             if let Err(error) = self.update_files(&old, &new) {
                 tracing::warn!(sandbox = old.name, %error, "its files are not up to date");
             }
@@ -164,59 +204,18 @@ impl Engine {
         Ok(())
     }
 
-    /// The sandboxes on some networks whose endpoints are not as the networks say, with what they
-    /// should be. New addresses are reserved; of a sandbox that cannot have them, `refused` decides
-    /// whether the others go on.
-    fn conforming(
-        &self,
-        networks: &BTreeSet<NetworkId>,
-        refused: impl Fn(&Sandbox, EngineError) -> Result<(), EngineError>,
-    ) -> Result<Vec<Followed>, EngineError> {
-        let now = self.uptime();
-        let mut state = self.state();
-        let mut sandboxes: Vec<Arc<Sandbox>> = state.sandboxes.values().cloned().collect();
-        // In an order that people expect, and that is the same after a crash.
-        sandboxes.sort_by_key(|sandbox| {
-            let mut endpoints = sandbox.endpoints.values();
-            endpoints
-                .find(|endpoint| networks.contains(&endpoint.network))
-                .map(|end| end.ipv4)
-        });
-        let mut followed = Vec::new();
-        for old in sandboxes {
-            let mut new = Sandbox::clone(&old);
-            let conformed = new.endpoints.iter_mut().try_for_each(|(id, endpoint)| {
-                let found = state.networks.get_mut(id).filter(|_| networks.contains(id));
-                found.map_or(Ok(()), |found| conform(found, &old, endpoint, now))
-            });
-            match conformed {
-                Ok(()) if new != *old => followed.push((old, Arc::new(new))),
-                Ok(()) => {}
-                Err(error) => refused(&old, error)?,
-            }
-        }
-        Ok(followed)
-    }
-
     /// The plan of a network with everything of the sandboxes on it.
-    fn plan_with_members(&self, network: &Driven) -> Plan {
+    fn plan_with_members(&self, state: &Snapshot, network: &Driven) -> Plan {
         let mut plan = self.plan_of(network);
-        for sandbox in self.members(network) {
-            plan.merge(self.plan_of_sandbox(&sandbox));
+        for sandbox in state.members_of(&network.id) {
+            plan.merge(self.plan_of_sandbox_in(state, sandbox));
         }
         // Nobody new is there, and connections go on.
         plan.without_forgetting()
     }
 
-    fn replace_network(&self, network: &Arc<Driven>) -> Result<(), EngineError> {
-        let mut state = self.state();
-        let pools = pools_with_members(&state, network)?;
-        if let Some(found) = state.networks.get_mut(&network.id) {
-            found.network = network.clone();
-            found.pools = pools;
-            found.hold_all();
-        }
-        Ok(())
+    fn replace_network(&self, network: &Arc<Driven>) -> Result<(), Refusal> {
+        self.known.decide(|draft| draft.replace_network(network))
     }
 
     fn stored(&self, network: &Network) -> Result<(), EngineError> {
@@ -230,52 +229,24 @@ impl Engine {
     }
 
     /// Brings what is outside the kernel in line for all members; the change itself has happened.
-    fn follow_all(&self, network: &Network, followed: &[Followed]) {
-        for new in self.members(network) {
+    fn follow_all(&self, network: &Driven, followed: &[Conformed]) {
+        for new in self.state().members_of(&network.id) {
             let changed = followed.iter().find(|(_, changed)| changed.id == new.id);
-            let old = changed.map_or(&new, |(old, _)| old);
-            if let Err(error) = self.follow_change(old, &new) {
+            let old = changed.map_or(new, |(old, _)| old);
+            if let Err(error) = self.follow_change(old, new) {
                 tracing::warn!(sandbox = new.name, %error, "its names or files are not up to date");
             }
         }
     }
-
-    fn members(&self, network: &Network) -> Vec<Arc<Sandbox>> {
-        let state = self.state();
-        let on = |sandbox: &&Arc<Sandbox>| sandbox.endpoints.contains_key(&network.id);
-        state.sandboxes.values().filter(on).cloned().collect()
-    }
 }
 
-fn not_followed(sandbox: &Sandbox, error: &EngineError) {
+fn not_followed(sandbox: &Sandbox, error: &dyn std::error::Error) {
     let error = chain(error);
     tracing::error!(
         sandbox = sandbox.name,
         error,
         "a network's change was not followed"
     );
-}
-
-/// The pools of a network, with the addresses that its members have.
-fn pools_with_members(state: &State, network: &Network) -> Result<Vec<(IpNet, Pool)>, EngineError> {
-    let mut pools = open_pools(network)?;
-    let endpoints = state.sandboxes.values().filter_map(|sandbox| {
-        let endpoint = sandbox.endpoints.get(&network.id)?;
-        Some((sandbox, endpoint))
-    });
-    for (sandbox, endpoint) in endpoints {
-        for address in endpoint.addresses() {
-            let mut pool = pools
-                .iter_mut()
-                .filter(|(subnet, _)| subnet.contains(&address));
-            if let Some((_, pool)) = pool.next() {
-                pool.reserve(address).map_err(|error| {
-                    EngineError::Forbidden(format!("{address} of {}: {error}", sandbox.name))
-                })?;
-            }
-        }
-    }
-    Ok(pools)
 }
 
 /// An error with all its causes.

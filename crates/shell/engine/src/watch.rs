@@ -7,6 +7,7 @@ use crate::locks::LockIgnoringPoison;
 use crate::{Engine, EngineError};
 use ipnet::IpNet;
 use sealane_core::dns::{ExternalServer, ResolvConf};
+use sealane_core::model::InterfaceName;
 use sealane_core::plan::{Key, Netns};
 use sealane_kernel::watch::{Noticed, Watcher};
 use std::sync::atomic::Ordering;
@@ -164,22 +165,19 @@ impl Engine {
     /// Whether a prefix, or the one around an address, is a network's.
     fn has_subnet(&self, prefix: IpNet) -> bool {
         let state = self.state();
-        let mut pools = state.networks.values().flat_map(|state| &state.pools);
-        pools.any(|(subnet, _)| *subnet == prefix.trunc())
+        let mut networks = state.overlapping(&prefix).filter(|n| n.phase.is_there());
+        networks.any(|found| found.pools.iter().any(|(own, _)| *own == prefix.trunc()))
     }
 
     /// Whether a link of the host belongs to a network or an endpoint.
     fn wants_link(&self, name: &str) -> bool {
-        let endpoint = || {
-            let state = self.state();
-            let mut endpoints = state.sandboxes.values().flat_map(|s| s.endpoints.values());
-            endpoints.any(|endpoint| endpoint.host_interface.as_str() == name)
+        let Ok(name) = InterfaceName::try_from(name) else {
+            return false;
         };
-        endpoint()
-            || self
-                .network_links()
-                .iter()
-                .any(|link| link.as_str() == name)
+        let state = self.state();
+        let mut endpoints = state.sandboxes().flat_map(|s| s.endpoints.values());
+        state.with_link(&name).any(|found| found.phase.is_there())
+            || endpoints.any(|endpoint| endpoint.host_interface == name)
     }
 }
 

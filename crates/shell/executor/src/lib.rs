@@ -9,7 +9,7 @@ mod announce;
 mod schedule;
 mod sweep;
 
-pub use sweep::{Swept, WithoutParent};
+pub use sweep::{Admit, Swept, WithoutParent};
 
 use announce::Announcer;
 use schedule::Schedule;

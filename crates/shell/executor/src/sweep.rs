@@ -13,6 +13,9 @@ use sealane_kernel::write::{Write, remove_namespace_file};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
+/// Of objects that differ, those that are the sweep's to change.
+pub type Admit<'a> = &'a dyn Fn(BTreeSet<Key>) -> BTreeSet<Key>;
+
 /// What a sweep did.
 #[derive(Debug)]
 pub struct Swept {
@@ -35,13 +38,14 @@ pub struct WithoutParent {
 
 impl<K: Write + Observe + Send + Sync + 'static> Executor<K> {
     /// Makes the kernel equal to `wanted`, the plans of all scopes together, and returns what had
-    /// to change. Nothing else may write meanwhile.
+    /// to change. Of what differs only that is touched which `admit` lets through: others may be
+    /// writing the rest.
     ///
     /// A link whose parent is gone cannot be made, and does not keep the rest from being repaired.
-    pub fn sweep(&self, wanted: &Plan) -> Result<Swept, ApplyError> {
-        let mut swept = self.sweep_once(wanted)?;
+    pub fn sweep(&self, wanted: &Plan, admit: Admit<'_>) -> Result<Swept, ApplyError> {
+        let mut swept = self.sweep_once(wanted, admit)?;
         if swept.changes.iter().any(is_disruptive) {
-            let again = self.sweep_once(wanted)?;
+            let again = self.sweep_once(wanted, admit)?;
             swept.changes.extend(again.changes);
             swept.without_parent = again.without_parent;
         }
@@ -50,30 +54,42 @@ impl<K: Write + Observe + Send + Sync + 'static> Executor<K> {
 
     /// Makes the tables of the host and what is in them as wanted, at once: nothing else is looked
     /// at or written down. For tables that something else has removed.
-    pub fn restore_tables(&self, wanted: &Plan) -> Result<Vec<Change>, ApplyError> {
+    pub fn restore_tables(
+        &self,
+        wanted: &Plan,
+        admit: Admit<'_>,
+    ) -> Result<Vec<Change>, ApplyError> {
         let objects = wanted.objects().iter();
         let of_tables =
             objects.filter(|(key, _)| matches!(key, Key::Table(Netns::Host, _) | Key::Element(..)));
         let mut changes: Vec<Change> = of_tables
             .map(|(key, object)| Change::Create(key.clone(), object.clone()))
             .collect();
+        let admitted = admit(changes.iter().map(Change::key).cloned().collect());
+        changes.retain(|change| admitted.contains(change.key()));
         changes.sort_by_cached_key(|change| (change.key().phase(), birth(change)));
         self.write(&changes)?;
         Ok(changes)
     }
 
-    fn sweep_once(&self, wanted: &Plan) -> Result<Swept, ApplyError> {
+    fn sweep_once(&self, wanted: &Plan, admit: Admit<'_>) -> Result<Swept, ApplyError> {
         let found = self.find(wanted)?;
-        let unwanted = unwanted(wanted, &found);
+        let (mut unwanted, mut missing) = (unwanted(wanted, &found), missing(wanted, &found));
+        let ended = self.unwanted_claims(wanted)?;
+        let changed = unwanted.iter().chain(&missing).map(Change::key);
+        let admitted = admit(changed.chain(&ended).cloned().collect());
+        unwanted.retain(|change| admitted.contains(change.key()));
+        missing.retain(|change| admitted.contains(change.key()));
         let remaining = self.kernel.write_all(&unwanted);
-        let missing = missing(wanted, &found);
         let claims = missing
             .iter()
             .map(Change::key)
             .filter(|key| crate::is_claimed(key));
         self.journal.claim(claims).map_err(ApplyError::Journal)?;
         let (made, without_parent) = self.make(missing)?;
-        self.forget_unwanted(wanted)?;
+        // It is gone now.
+        let ended = ended.iter().filter(|key| admitted.contains(*key));
+        self.journal.release(ended).map_err(ApplyError::Journal)?;
         if !remaining.is_empty() {
             return Err(crate::still_there(remaining));
         }
@@ -133,10 +149,12 @@ impl<K: Write + Observe + Send + Sync + 'static> Executor<K> {
     }
 
     /// What [`Executor::sweep`] would change; nothing is written.
-    pub fn drift(&self, wanted: &Plan) -> Result<Vec<Change>, ApplyError> {
+    pub fn drift(&self, wanted: &Plan, admit: Admit<'_>) -> Result<Vec<Change>, ApplyError> {
         let found = self.find(wanted)?;
         let mut changes = unwanted(wanted, &found);
         changes.extend(missing(wanted, &found));
+        let admitted = admit(changes.iter().map(Change::key).cloned().collect());
+        changes.retain(|change| admitted.contains(change.key()));
         Ok(changes)
     }
 
@@ -180,27 +198,34 @@ impl<K: Write + Observe + Send + Sync + 'static> Executor<K> {
         Ok(found)
     }
 
-    /// Ends the claims of what is no longer wanted: it is gone now.
-    fn forget_unwanted(&self, wanted: &Plan) -> Result<(), ApplyError> {
-        let claimed = self.journal.load().map_err(ApplyError::Journal)?;
-        // Of a part that is left open it is not known, and stays claimed.
-        let ended = claimed
-            .iter()
-            .filter(|key| wanted.is_unwanted(key, &Object::Present));
-        self.journal.release(ended).map_err(ApplyError::Journal)
+    /// What is claimed and no longer wanted. Of a part that is left open it is not known, and stays
+    /// claimed.
+    fn unwanted_claims(&self, wanted: &Plan) -> Result<BTreeSet<Key>, ApplyError> {
+        let mut claimed = self.journal.load().map_err(ApplyError::Journal)?;
+        claimed.retain(|key| wanted.is_unwanted(key, &Object::Present));
+        Ok(claimed)
     }
 }
 
 impl Executor<Kernel> {
     /// Releases the namespaces that no wanted sandbox has, for a journal that was lost with the
     /// claims in it. Call it after [`Executor::sweep`].
-    pub fn sweep_namespaces(&self, wanted: &Plan) -> Result<(), ApplyError> {
+    /// `spared` says what others are writing, or were since it was decided what is wanted.
+    pub fn sweep_namespaces(
+        &self,
+        wanted: &Plan,
+        spared: &dyn Fn() -> BTreeSet<Key>,
+    ) -> Result<(), ApplyError> {
+        let files = self.kernel.namespace_files().map_err(ApplyError::Observe)?;
+        // Later than the files: what comes afterwards is not among them.
+        let spared = spared();
         let mut known: BTreeSet<PathBuf> = BTreeSet::new();
-        let wanted_ones = wanted.objects().keys().filter_map(Key::as_namespace);
+        let keys = wanted.objects().keys().chain(&spared);
+        let wanted_ones = keys.filter_map(Key::as_namespace);
         for netns in wanted_ones.chain(wanted.open_namespaces()) {
             known.extend(self.kernel.bound_to(netns));
         }
-        for (name, path) in self.kernel.namespace_files().map_err(ApplyError::Observe)? {
+        for (name, path) in files {
             if !known.contains(&path) {
                 tracing::warn!(name, "releasing a network namespace that nobody knows");
                 remove_namespace_file(&path).map_err(ApplyError::Observe)?;

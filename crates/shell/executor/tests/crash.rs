@@ -116,7 +116,9 @@ fn after_a_crash_at_any_step_the_sweep_leaves_what_is_wanted() {
 
             let (second, kernel) = executor(kernel.revived(), folder.path());
             second.apply(&Plan::default(), &Plan::default()).unwrap();
-            second.sweep(&keep_namespace(wanted, &kernel)).unwrap();
+            second
+                .sweep(&keep_namespace(wanted, &kernel), &|keys| keys)
+                .unwrap();
             let host = |key: &&Key| key.netns() == Netns::Host && !setting(key);
             let objects = kernel.objects();
             let left: Vec<&Key> = objects.keys().filter(host).collect();
@@ -181,7 +183,7 @@ fn applying_twice_changes_nothing() {
     executor.apply(&Plan::default(), &plan()).unwrap();
     let changes = kernel.changes().len();
     assert_eq!(executor.apply(&plan(), &plan()).unwrap(), []);
-    assert_eq!(executor.sweep(&plan()).unwrap().changes, []);
+    assert_eq!(executor.sweep(&plan(), &|keys| keys).unwrap().changes, []);
     assert_eq!(kernel.changes().len(), changes);
 }
 
@@ -193,7 +195,7 @@ fn a_sweep_puts_back_a_lost_veth_with_what_was_inside_the_sandbox() {
     let veth = |key: &&Key| matches!(key, Key::Link(_, name) if name.as_str().starts_with("veth"));
     let plan = plan();
     kernel.lose(plan.objects().keys().find(veth).unwrap());
-    executor.sweep(&plan).unwrap();
+    executor.sweep(&plan, &|keys| keys).unwrap();
     let missing: Vec<&Key> = plan
         .objects()
         .keys()
@@ -211,7 +213,7 @@ fn what_a_container_changed_inside_is_left_alone() {
     let inside = |key: &&Key| matches!(key, Key::Address(Netns::Sandbox(_), ..));
     let address = plan.objects().keys().find(inside).unwrap();
     kernel.lose(address);
-    assert_eq!(executor.sweep(&plan).unwrap().changes, []);
+    assert_eq!(executor.sweep(&plan, &|keys| keys).unwrap().changes, []);
     assert!(!kernel.objects().contains_key(address));
 }
 
@@ -254,9 +256,9 @@ fn a_sweep_puts_back_what_others_set_and_keeps_the_link() {
     kernel.put(key.clone(), Object::Link(drifted.clone()));
     let alter = Change::Alter(key, Object::Link(drifted), Object::Link(link));
     let alter = [alter];
-    assert_eq!(executor.drift(&plan).unwrap(), alter);
-    assert_eq!(executor.sweep(&plan).unwrap().changes, alter);
-    assert_eq!(executor.sweep(&plan).unwrap().changes, []);
+    assert_eq!(executor.drift(&plan, &|keys| keys).unwrap(), alter);
+    assert_eq!(executor.sweep(&plan, &|keys| keys).unwrap().changes, alter);
+    assert_eq!(executor.sweep(&plan, &|keys| keys).unwrap().changes, []);
 }
 
 #[test]
@@ -267,7 +269,7 @@ fn a_sweep_replaces_a_link_of_another_kind_and_makes_again_what_stood_on_it() {
     executor.apply(&Plan::default(), &plan).unwrap();
     let key = bridge_of(&plan);
     kernel.put(key.clone(), Object::Link(Link::of(LinkKind::Dummy)));
-    let changes = executor.sweep(&plan).unwrap().changes;
+    let changes = executor.sweep(&plan, &|keys| keys).unwrap().changes;
     assert!(
         matches!(&changes[0], Change::Replace(at, ..) if *at == key),
         "{changes:?}"
@@ -275,7 +277,7 @@ fn a_sweep_replaces_a_link_of_another_kind_and_makes_again_what_stood_on_it() {
     let made = |wanted: &dyn Fn(&Key) -> bool| changes[1..].iter().any(|c| wanted(c.key()));
     assert!(made(&|key| matches!(key, Key::Address(Netns::Host, ..))));
     assert!(made(&|key| matches!(key, Key::Up(Netns::Host, _))));
-    assert_eq!(executor.sweep(&plan).unwrap().changes, []);
+    assert_eq!(executor.sweep(&plan, &|keys| keys).unwrap().changes, []);
 }
 
 #[test]
@@ -293,9 +295,9 @@ fn what_is_not_loaded_yet_is_not_swept() {
 
     let mut early = plan();
     early.leave_open(Part::OnLink(netns, bridge));
-    assert_eq!(executor.sweep(&early).unwrap().changes, []);
+    assert_eq!(executor.sweep(&early, &|keys| keys).unwrap().changes, []);
     assert!(kernel.objects().contains_key(&peer));
     // It stays claimed, so that it is found when all is known.
-    executor.sweep(&plan()).unwrap();
+    executor.sweep(&plan(), &|keys| keys).unwrap();
     assert!(!kernel.objects().contains_key(&peer));
 }

@@ -243,10 +243,13 @@ impl Engine {
     /// Starts anew: sweeps, and looks whether all of its own is there.
     fn recover(&self) {
         let (executor, kernel) = self.executor(usize::MAX);
-        executor.sweep(&self.plan()).unwrap();
+        executor.sweep(&self.plan(), &|keys| keys).unwrap();
         self.assert_no_strays(&kernel.kernel);
         self.assert_whole(&kernel.kernel);
-        assert_eq!(executor.sweep(&self.plan()).unwrap().changes, []);
+        assert_eq!(
+            executor.sweep(&self.plan(), &|keys| keys).unwrap().changes,
+            []
+        );
     }
 
     /// Everything wanted is there, by our word and by others'.
@@ -339,7 +342,7 @@ fn two_owners_in_one_namespace_kill_and_sweep_and_lose_nothing() {
         });
         // One goes for good, and the other does not notice.
         let (executor, _kernel) = usual.executor(usize::MAX);
-        executor.sweep(&Plan::default()).unwrap();
+        executor.sweep(&Plan::default(), &|keys| keys).unwrap();
         assert!(links().iter().all(|name| !name.starts_with("sbr")));
         assert!(!tables().contains("sealane"));
         let (_, kernel) = other.executor(usize::MAX);
