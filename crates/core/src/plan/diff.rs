@@ -55,11 +55,12 @@ impl Change {
 /// Links by namespace and name.
 pub type Links = BTreeSet<(Netns, InterfaceName)>;
 
-/// The rank of a link among those made together: first what others sit on or are ports of; then
-/// ports, and links of a sandbox in the order of their names, `eth2` before `eth10`, so that their
-/// indexes follow.
+/// The rank of a link among those made or changed together: first what others sit on or are ports
+/// of; then ports, and links of a sandbox in the order of their names, `eth2` before `eth10`, so
+/// that their indexes follow.
 pub fn birth(change: &Change) -> Option<(usize, String)> {
     let (Change::Create(Key::Link(_, own), Object::Link(link))
+    | Change::Alter(Key::Link(_, own), _, Object::Link(link))
     | Change::Replace(Key::Link(_, own), _, Object::Link(link))) = change
     else {
         return None;
