@@ -203,6 +203,7 @@ impl Engine {
         if shrinks {
             self.save_sandbox(&Sandbox {
                 ports: kept,
+                closed: new.closed.clone(),
                 ..old.clone()
             })?;
         }
