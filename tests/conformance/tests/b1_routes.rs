@@ -2,6 +2,9 @@
 //! CLI makes of a node without swarm, volumes, builds and plugins.
 
 use sealane_conformance::*;
+use std::io::{Read, Write};
+use std::os::unix::net::UnixStream;
+use std::time::Duration;
 
 /// The routes that moby's routers register for API 1.24 to 1.54, one a line; `{}` is any text.
 const OF_DOCKER: &str = "\
@@ -325,6 +328,23 @@ fn b1_27_the_cli_is_told_as_by_docker() {
     world
         .docker("swarm init")
         .fails_with(1, "Swarm is not supported");
+}
+
+#[test]
+fn b1_26_a_refusal_reaches_a_client_that_sends_its_body_late() {
+    let world = World::new();
+    let mut client = UnixStream::connect(world.socket()).expect("the daemon listens");
+    for path in ["/swarm/init", "/nosuch"] {
+        let head = format!("POST {path} HTTP/1.1\r\nHost: x\r\nContent-Length: 100000\r\n\r\n");
+        client.write_all(head.as_bytes()).expect("it takes a head");
+        // The answer would be there by now, and the connection closed.
+        std::thread::sleep(Duration::from_millis(200));
+        client.write_all(&[b' '; 100_000]).expect("it takes a body");
+        let mut answer = [0; 12];
+        client.read_exact(&mut answer).expect("it answers");
+        assert!(answer.starts_with(b"HTTP/1.1 "), "{answer:?}");
+        client = UnixStream::connect(world.socket()).expect("the daemon listens");
+    }
 }
 
 #[test]

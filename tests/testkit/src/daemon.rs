@@ -294,7 +294,8 @@ impl Daemon {
             )
     }
 
-    fn socket(&self) -> PathBuf {
+    /// Where the API's socket is, seen from the test.
+    pub fn socket(&self) -> PathBuf {
         self.host.path(SOCKET)
     }
 

@@ -34,6 +34,7 @@ mod system;
 mod taken;
 mod time;
 mod tls;
+mod unread;
 mod version;
 
 pub use api::{Api, DaemonFacts, Parts, Reloadable};

@@ -12,7 +12,7 @@ use crate::route::{
     ContainerRoute, ExecRoute, ImageRoute, NetworkRoute, OwnRoute, Route, SystemRoute, find,
 };
 use crate::version::ApiVersion;
-use crate::{absent, containers, exec, explain, images, networks, own, span, system};
+use crate::{absent, containers, exec, explain, images, networks, own, span, system, unread};
 use futures_util::FutureExt;
 use hyper::header::{HeaderName, HeaderValue, SERVER, UPGRADE};
 use hyper::{Request, StatusCode};
@@ -25,6 +25,9 @@ pub(crate) async fn answer(api: Arc<Api>, request: Request<RequestBody>) -> Resp
     let label = format!("{} {}", request.method(), request.uri());
     // What a handler shares with others, it locks; a panic leaves nothing half changed here.
     let span = span::begin(request.method(), request.uri().path(), request.headers());
+    let (head, body) = request.into_parts();
+    let (body, unread) = unread::lend(body);
+    let request = Request::from_parts(head, body);
     let handled = AssertUnwindSafe(handle(&api, request)).catch_unwind();
     let handled = handled.instrument(span.clone()).await;
     let result = handled.unwrap_or_else(|_| {
@@ -40,6 +43,9 @@ pub(crate) async fn answer(api: Arc<Api>, request: Request<RequestBody>) -> Resp
         }
         error.into_response()
     });
+    if response.status() != StatusCode::SWITCHING_PROTOCOLS {
+        unread.drain().await;
+    }
     span::end(&span, response.status());
     add_common_headers(&mut response);
     response
