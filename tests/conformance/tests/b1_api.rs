@@ -902,7 +902,7 @@ fn b1_26_errors_are_a_message_with_the_right_status() {
     let page = (404, "page not found".to_owned());
     assert_eq!(refused(world, "GET", "/nosuch", &Value::Null), page);
     assert_eq!(refused(world, "PUT", "/networks", &Value::Null), page);
-    let (status, text) = refused(world, "GET", "/volumes", &Value::Null);
+    let (status, text) = refused(world, "POST", "/auth", &Value::Null);
     assert_eq!(status, 501);
     assert!(text.len() > 10, "a sentence: {text}");
     assert_eq!(

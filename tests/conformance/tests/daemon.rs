@@ -252,10 +252,9 @@ fn several_daemons_run_side_by_side() {
     let two = Daemon::with_image(lab.host(1), &[]);
     for (daemon, address) in [(&one, "10.99.0.1"), (&two, "10.99.0.2")] {
         daemon.run("--name web -p 8080:80 img httpd -f -h /www");
-        assert_eq!(
-            lab.peer().fetch(&format!("{address}:8080")).as_deref(),
-            Some(HELLO)
-        );
+        // The server in it takes a moment.
+        let page = eventually(SOON, || lab.peer().fetch(&format!("{address}:8080")));
+        assert_eq!(page, HELLO);
     }
     // From one host's container to the other's published port.
     assert_eq!(
