@@ -111,7 +111,7 @@ fn advice(host: &Host, daemon: Option<&Daemon>, chains: &[&HostChain]) -> String
     if chains.iter().any(|chain| chain.name == USERS) {
         advice.push_str(
             "rules of yours in DOCKER-USER do not concern our networks: write them into \
-             sealane-user-forward (docs/guides/firewall.md); ",
+             the chain sealane-user-forward of table inet sealane-user (docs/guides/firewall.md); ",
         );
     }
     if daemon.is_some()
