@@ -170,14 +170,13 @@ impl<K: Write + Observe + Send + Sync + 'static> Executor<K> {
         let look: Vec<&Key> = unwanted.filter(|key| !found.contains_key(*key)).collect();
         found.extend(self.kernel.observe(&look).map_err(ApplyError::Observe)?);
 
-        // They go with a parent that somebody removes.
-        let uppers: Vec<&Key> = wanted
+        // Those with a parent go with it.
+        let inside: Vec<&Key> = wanted
             .objects()
-            .iter()
-            .filter(|(key, object)| !key.netns().is_kept() && sits_on(object).is_some())
-            .map(|(key, _)| key)
+            .keys()
+            .filter(|key| !key.netns().is_kept() && is_link(key))
             .collect();
-        found.extend(self.kernel.observe(&uppers).map_err(ApplyError::Observe)?);
+        found.extend(self.kernel.observe(&inside).map_err(ApplyError::Observe)?);
 
         let of_host = wanted
             .objects()

@@ -1,5 +1,5 @@
 //! Dummy driver: each endpoint is a link to nowhere, and so is the one that the network has on the
-//! host. It is the least that a driver can make, for those who write one, and for tests of what all
+//! host: a bridge without ports, as every kernel has it. It is the least that a driver can make, for those who write one, and for tests of what all
 //! drivers have in common; a release does not have it.
 #![cfg(debug_assertions)]
 
@@ -95,7 +95,7 @@ impl DummyOptions {
         Object::Link(Link {
             mtu: Some(self.mtu),
             mac: Some(mac),
-            ..Link::of(LinkKind::Dummy)
+            ..Link::of(LinkKind::Bridge)
         })
     }
 }
