@@ -143,10 +143,13 @@ impl Runtime {
     /// Tells of the ends of all execs there are.
     pub(crate) fn watch_execs(&self) -> Result<()> {
         for exec in self.execs()? {
+            let Some(record) = self.exec_record(&exec)? else {
+                // A daemon died before it had written down whose it is.
+                self.exec_delete(&exec)?;
+                continue;
+            };
             self.watchers.watch_exec(&exec)?;
-            if let Some(record) = self.exec_record(&exec)? {
-                self.supervise_exec(&exec, &record);
-            }
+            self.supervise_exec(&exec, &record);
         }
         Ok(())
     }
@@ -164,7 +167,8 @@ impl Runtime {
         }
     }
 
-    /// Forgets the execs of a container.
+    /// Forgets the execs of a container. One without a record is about to be started, and may be of
+    /// any.
     pub(crate) fn delete_execs(&self, container: &Id) -> Result<()> {
         for name in files::names(&self.layout.execs())? {
             let Ok(exec) = Id::try_from(name.as_str()) else {
@@ -172,7 +176,7 @@ impl Runtime {
             };
             if self
                 .exec_record(&exec)?
-                .is_none_or(|record| record.container == *container)
+                .is_some_and(|record| record.container == *container)
             {
                 self.exec_delete(&exec)?;
             }
