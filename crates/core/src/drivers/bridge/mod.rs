@@ -2,7 +2,7 @@
 //!
 //! Reads the model and [`Facts`]; writes nothing; returns a [`Plan`].
 //! Invariant: equal arguments give equal plans.
-//! Start at [`plan_network`], then [`plan_endpoint`]. What others may ask of it is in `descriptor`,
+//! Start at `plan_network`, then `plan_endpoint`. What others may ask of it is in `descriptor`,
 //! published ports are in `publish`.
 
 mod descriptor;

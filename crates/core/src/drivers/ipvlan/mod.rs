@@ -3,7 +3,7 @@
 //! Reads the model; writes nothing; returns a [`Plan`]. In mode l2 links switch, and neighbors find
 //! the parent's hardware address under each endpoint's address; in l3 and l3s they route.
 //! Invariant: equal arguments give equal plans.
-//! Start at [`plan_endpoint`]. The parent is the host's: [`Parent`](super::parent::Parent).
+//! Start at `plan_endpoint`. The parent is the host's: [`Parent`].
 
 mod options;
 

@@ -4,7 +4,7 @@
 //! sees the endpoints as if each had a cable. The kernel keeps parent and endpoints apart; where
 //! the host is to reach them it gets a link of its own beside them, a shim.
 //! Invariant: equal arguments give equal plans.
-//! Start at [`plan_endpoint`]. The parent is the host's: [`Parent`](super::parent::Parent).
+//! Start at `plan_endpoint`. The parent is the host's: [`Parent`].
 
 mod options;
 
