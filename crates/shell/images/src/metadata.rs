@@ -104,12 +104,8 @@ mod tests {
         let mut header = Header::new_ustar();
         header.set_size(1);
         header.set_mode(0o640);
-        let fields = header.as_old();
-        assert_eq!(
-            (fields.uid, fields.mtime),
-            ([0; 8], [0; 12]),
-            "they are blank"
-        );
+        let fields = header.as_old_mut();
+        (fields.uid, fields.gid, fields.mtime) = ([0; 8], [b' '; 8], [0; 12]);
         let mut builder = Builder::new(Vec::new());
         builder.append_data(&mut header, "file", &b"x"[..]).unwrap();
         let folder = tempfile::tempdir().unwrap();
