@@ -73,7 +73,11 @@ impl ResolvConf {
     /// Reads the text of a resolv.conf. What cannot be understood is kept, nothing is an error.
     pub fn parse(text: &str) -> Self {
         let mut conf = Self::default();
-        for line in text.lines().filter(|line| !line.starts_with(['#', ';'])) {
+        for line in text
+            .lines()
+            .map(|line| line.trim_end_matches('\r'))
+            .filter(|line| !line.starts_with(['#', ';']))
+        {
             let mut words = line.split_whitespace();
             let Some(directive) = words.next() else {
                 continue;
