@@ -7,7 +7,8 @@ const FIREWALLD: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../tools/firewa
 /// Starts firewalld on a host, and waits until it answers.
 #[track_caller]
 fn firewalld(host: &Host) -> Background {
-    let running = host.spawn(&format!("exec {FIREWALLD}"));
+    // In a session of its own: it is stopped, and a stopped job has the kernel hang up its group.
+    let running = host.spawn(&format!("exec setsid {FIREWALLD}"));
     let answers = || running.output().contains("running").then_some(());
     eventually(Duration::from_secs(30), answers);
     running
