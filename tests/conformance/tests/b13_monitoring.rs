@@ -327,8 +327,9 @@ fn b13_5_a_collector_is_spoken_to_as_its_variables_say() {
         ("OTEL_EXPORTER_OTLP_ENDPOINT", "http://127.0.0.1:9"),
         ("OTEL_BSP_SCHEDULE_DELAY", "50"),
     ]);
-    world.launch();
+    // What the launch itself is asked is a span, too.
     let before = world.log();
+    world.launch();
     for name in ["net2", "net3"] {
         world.network(name);
         std::thread::sleep(Duration::from_millis(200));
