@@ -153,7 +153,8 @@ fn reply(bytes: &[u8]) -> Seen {
     let Ok(reply) = Reply::parse(bytes) else {
         return Seen::NOTHING;
     };
-    let readable = Message::from_vec(bytes).is_ok();
+    // What is not whole is not passed on.
+    let readable = reply.is_whole() && Message::from_vec(bytes).is_ok();
     for client in CLIENTS {
         let query = Query::parse(client).expect("a query");
         if !reply.answers(query.question()) {

@@ -73,9 +73,17 @@ impl<'a> Reply<'a> {
         self.bytes[2] & TC != 0
     }
 
-    /// Whether its records can be read, as far as a reply that was cut has any.
+    /// Whether its records can be read, also behind another header, as far as a reply that was cut
+    /// has any.
     pub fn is_whole(&self) -> bool {
-        self.is_truncated() || records(self.bytes, |_, _| {}).is_ok()
+        let mut sound = true;
+        let read = records(self.bytes, |_, record| {
+            sound &= names_of(self.bytes, &record).is_ok_and(|names| {
+                let mut names = names.into_iter().flatten();
+                names.all(|at| follow(self.bytes, at).is_ok())
+            });
+        });
+        self.is_truncated() || (read.is_ok() && sound)
     }
 
     /// Whether it gives no answer, be it that the name does not exist or has no such record.
@@ -202,6 +210,43 @@ pub(super) fn name_end(bytes: &[u8], at: usize) -> Result<usize, Malformed> {
     }
 }
 
+/// Where the names of a record begin: its own, and those in its data (RFC 1035, 3.3; RFC 2782, 4034,
+/// 6672, 9460).
+fn names_of(bytes: &[u8], record: &Record) -> Result<[Option<usize>; 3], Malformed> {
+    let data = record.data.start;
+    let (first, second) = match record.kind {
+        2 | 5 | 12 | 39 | 47 => (Some(data), None), // NS, CNAME, PTR, DNAME, NSEC
+        TYPE_SOA => (Some(data), Some(name_end(bytes, data)?)),
+        15 | 64 | 65 => (Some(data + 2), None), // MX, SVCB, HTTPS
+        33 => (Some(data + 6), None),           // SRV
+        24 | 46 => (Some(data + 18), None),     // SIG, RRSIG
+        _ => (None, None),
+    };
+    Ok([Some(record.start), first, second])
+}
+
+/// Follows a name to its end. Each pointer leads to what came before (RFC 1035, 4.1.4), and not into
+/// the header, which is another one when the message is passed on.
+fn follow(bytes: &[u8], name: usize) -> Result<(), Malformed> {
+    let (mut at, mut before) = (name, name);
+    loop {
+        let length = *bytes.get(at).ok_or(Malformed::Short)?;
+        match length {
+            0 => return Ok(()),
+            1..=63 => at += 1 + usize::from(length),
+            64..=191 => return Err(Malformed::Name),
+            192..=255 => {
+                let low = *bytes.get(at + 1).ok_or(Malformed::Short)?;
+                at = usize::from(u16::from_be_bytes([length & 0x3f, low]));
+                if !(HEADER..before).contains(&at) {
+                    return Err(Malformed::Name);
+                }
+                before = at;
+            }
+        }
+    }
+}
+
 /// Takes the complete messages off the front of what came in a stream, each behind two bytes of
 /// length.
 pub fn take_messages(received: &mut Vec<u8>) -> Vec<Vec<u8>> {
@@ -222,6 +267,21 @@ pub fn take_messages(received: &mut Vec<u8>) -> Vec<Vec<u8>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn names_lead_back_and_not_into_the_header() {
+        let reply = |owner: u8| {
+            let mut bytes = b"\x12\x34\x81\x80\0\x01\0\x02\0\0\0\0\x01a\0\0\x01\0\x01".to_vec();
+            bytes.extend([
+                0xc0, owner, 0, 5, 0, 1, 0, 0, 0, 60, 0, 4, 1, b'b', 0xc0, 12,
+            ]);
+            bytes.extend([0xc0, 31, 0, 1, 0, 1, 0, 0, 0, 60, 0, 4, 192, 0, 2, 2]);
+            Reply::parse(&bytes).unwrap().is_whole()
+        };
+        assert!(reply(12));
+        assert!(!reply(11), "it is in the header");
+        assert!(!reply(31), "it is not before");
+    }
 
     #[test]
     fn messages_are_taken_when_they_are_whole() {
