@@ -295,9 +295,9 @@ fn b13_5_spans_of_each_step_reach_a_collector_within_the_clients_own() {
     world.network("net2");
     let body = json!({"Container": "c"});
     post("/networks/net2/connect", body);
-    let spans = collector.spans(TRACE, &["POST /networks/{name}/connect", "attach", "save"]);
+    let spans = collector.spans(TRACE, &["POST /networks/{name}/connect", "connect", "save"]);
     assert_eq!(
-        spans["attach"]["parentSpanId"],
+        spans["connect"]["parentSpanId"],
         spans["POST /networks/{name}/connect"]["spanId"]
     );
     // They are for the collector alone.

@@ -263,7 +263,9 @@ fn hand_on(bytes: &Bytes, socket: &OwnedFd) -> bool {
 }
 
 impl Containers {
-    pub(crate) fn open_streams(
+    /// Opens a container's streams. One that does not run yet is attached to when it starts, so
+    /// that nothing it writes is lost.
+    pub fn attach(
         &self,
         reference: &str,
         options: AttachOptions,

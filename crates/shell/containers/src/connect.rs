@@ -1,4 +1,4 @@
-//! To join a container to a network, and to part it from one.
+//! Connects a container to a network, and disconnects it from one.
 //!
 //! The record, durably, and the sandbox; the old record back if the sandbox refused: after a crash
 //! the record is the truth, and the next start brings the sandbox in line.
@@ -7,25 +7,32 @@ use crate::container::{Container, Turn};
 use crate::locks::lock;
 use crate::network_mode::NetworkMode;
 use crate::record::{Record, Status};
-use crate::{ContainerError, Containers, endpoint};
+use crate::{ApiVersion, ContainerError, Containers, endpoint};
 use bollard_stubs::models::EndpointSettings;
 use sealane_core::drivers::{Driven, Stack};
 use std::panic::resume_unwind;
 use std::thread;
 
 impl Containers {
-    pub(crate) fn join_network(
+    /// Connects a container to a network: at once if it runs, else at its next start.
+    pub fn connect(
         &self,
         network: &str,
         container: &str,
-        settings: &EndpointSettings,
+        mut settings: EndpointSettings,
+        api_version: ApiVersion,
     ) -> Result<(), ContainerError> {
+        if api_version < ApiVersion(1, 54) {
+            // Documented since 1.44, and ignored until then.
+            settings.mac_address = None;
+        }
+        let settings = &settings;
         let container = self.registry.find(container)?;
         let turn = container.turn()?;
         self.check_not_removing(&container)?;
         let record = turn.record();
         let running = record.state.status == Status::Running;
-        let found = match self.parts.networks.network(network) {
+        let found = match self.parts.networks.find_network(network) {
             Ok(found) => found,
             Err(error) if running => return Err(error.into()),
             // It may exist when the container starts.
@@ -41,7 +48,7 @@ impl Containers {
                 "endpoint with name {} already exists in network {name}",
                 record.name
             ))),
-            (true, false) => self.join_running(&turn, name, settings),
+            (true, false) => self.connect_running(&turn, name, settings),
             (false, _) => self.wish_for(&turn, name, settings),
         }
     }
@@ -72,7 +79,7 @@ impl Containers {
 
     /// Waits for the disk and for the kernel at the same time: neither needs the other, and they
     /// take about as long.
-    fn join_running(
+    fn connect_running(
         &self,
         turn: &Turn<'_>,
         network: &str,
@@ -84,18 +91,18 @@ impl Containers {
         let id = wanted.id;
         wanted.endpoints.insert(network.to_owned(), wish.clone());
         let spec = self.endpoint_spec(&wanted, network)?;
-        let (committed, attached) = thread::scope(|scope| {
+        let (committed, connected) = thread::scope(|scope| {
             // The kernel takes longer, so that it is the disk that waits for a thread to begin.
             let committing = scope.spawn(|| {
                 turn.commit(records, |record| {
                     record.endpoints.insert(network.to_owned(), wish);
                 })
             });
-            let attached = self.parts.networks.attach(&id, network, spec);
-            (committing.join(), attached)
+            let connected = self.parts.networks.connect(&id, network, spec);
+            (committing.join(), connected)
         });
         let committed = committed.unwrap_or_else(|panic| resume_unwind(panic));
-        match (committed, attached) {
+        match (committed, connected) {
             (Ok(record), Ok(_)) => {
                 self.follow_gateway(&record);
                 Ok(())
@@ -107,7 +114,7 @@ impl Containers {
                 Err(error.into())
             }
             (Err(error), Ok(_)) => {
-                if let Err(error) = self.parts.networks.detach(&id, network) {
+                if let Err(error) = self.parts.networks.disconnect(&id, network) {
                     tracing::warn!(%error, "an endpoint without a record stays until the next start");
                 }
                 Err(error)
@@ -116,13 +123,14 @@ impl Containers {
         }
     }
 
-    pub(crate) fn part_from_network(
+    /// Disconnects a container from a network.
+    pub fn disconnect(
         &self,
         network: &str,
         reference: &str,
         force: bool,
     ) -> Result<(), ContainerError> {
-        let found = self.parts.networks.network(network);
+        let found = self.parts.networks.find_network(network);
         let container = match self.registry.find(reference) {
             Ok(container) => container,
             Err(error) if !force => return Err(error),
@@ -139,7 +147,7 @@ impl Containers {
         let record = turn.record();
         let running = record.state.status == Status::Running;
         match found {
-            Ok(found) if running => self.part_running(&turn, &found),
+            Ok(found) if running => self.disconnect_running(&turn, &found),
             Ok(found) => self.forget_wish(&turn, &found.spec.name),
             Err(error) if running && !force => Err(error.into()),
             Err(_) => self.forget_wish(&turn, network),
@@ -160,7 +168,7 @@ impl Containers {
         Ok(())
     }
 
-    fn part_running(&self, turn: &Turn<'_>, network: &Driven) -> Result<(), ContainerError> {
+    fn disconnect_running(&self, turn: &Turn<'_>, network: &Driven) -> Result<(), ContainerError> {
         let record = turn.record();
         let name = &network.spec.name;
         if record.network_mode() == NetworkMode::Host && network.driver().stack() == Stack::Host {
@@ -180,7 +188,7 @@ impl Containers {
         turn.commit(records, |record| {
             record.endpoints.remove(name);
         })?;
-        if let Err(error) = self.parts.networks.detach(&record.id, name) {
+        if let Err(error) = self.parts.networks.disconnect(&record.id, name) {
             let sandbox = self.parts.networks.sandbox(&record.id);
             if sandbox.is_some_and(|sandbox| sandbox.endpoints.contains_key(&network.id)) {
                 turn.note(records, |record| {
@@ -229,7 +237,7 @@ fn check_combination(
         return Ok(());
     }
     for name in record.endpoints.keys() {
-        let Ok(other) = containers.parts.networks.network(name) else {
+        let Ok(other) = containers.parts.networks.find_network(name) else {
             continue;
         };
         let stacks = [stack, other.driver().stack()];

@@ -16,7 +16,8 @@ use std::sync::Arc;
 const NAME_ATTEMPTS: usize = 6;
 
 impl Containers {
-    pub(crate) fn make(&self, request: CreateRequest) -> Result<Created, ContainerError> {
+    /// Makes a container; starts nothing.
+    pub fn create(&self, request: CreateRequest) -> Result<Created, ContainerError> {
         let mut warnings = Vec::new();
         let name = request.name.clone().filter(|name| !name.is_empty());
         name.as_deref().map(names::check).transpose()?;
@@ -46,7 +47,7 @@ impl Containers {
             }
             let networks = &self.parts.networks;
             // A network that does not exist yet holds nothing.
-            if networks.network(network).is_ok()
+            if networks.find_network(network).is_ok()
                 && let Err(error) = networks.expect(network, &record.name, spec.ipv4, spec.ipv6)
             {
                 let error = crate::error::chain(&error);
@@ -91,7 +92,7 @@ impl Containers {
         if reference.is_empty() {
             return Err(ContainerError::Invalid("no image specified".into()));
         }
-        Ok(self.parts.files.image(reference)?)
+        Ok(self.parts.files.inspect(reference)?)
     }
 
     /// What to say of ports that are asked for on a network that publishes none.
@@ -102,7 +103,7 @@ impl Containers {
             return None;
         };
         // One that does not exist yet is told of when the container starts.
-        let network = self.parts.networks.network(name).ok()?;
+        let network = self.parts.networks.find_network(name).ok()?;
         let driver = network.driver();
         let text = || format!("{} driver does not support port mappings", driver.name());
         (!driver.publishes()).then(text)
@@ -248,7 +249,7 @@ impl Containers {
 
     /// The name of a network, or what was given if it does not exist.
     pub(crate) fn network_name(&self, reference: &str) -> String {
-        let found = self.parts.networks.network(reference);
+        let found = self.parts.networks.find_network(reference);
         found.map_or_else(
             |_| reference.to_owned(),
             |network| network.spec.name.clone(),

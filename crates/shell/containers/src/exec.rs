@@ -126,7 +126,8 @@ impl Execs {
 }
 
 impl Containers {
-    pub(crate) fn prepare_exec(
+    /// Prepares a further process in a running container; returns the exec's id.
+    pub fn exec_create(
         &self,
         reference: &str,
         config: ExecConfig,
@@ -154,7 +155,8 @@ impl Containers {
         Ok(exec.id.to_string())
     }
 
-    pub(crate) fn run_exec(
+    /// Starts it. `None` if detached. A program that cannot be started is reported on the streams.
+    pub fn exec_start(
         self: &Arc<Self>,
         id: &str,
         options: ExecStart,
@@ -248,7 +250,8 @@ impl Containers {
         }
     }
 
-    pub(crate) fn show_exec(&self, id: &str) -> Result<ExecInspectResponse, ContainerError> {
+    /// All about one exec.
+    pub fn exec_inspect(&self, id: &str) -> Result<ExecInspectResponse, ContainerError> {
         let exec = self.execs.find(id)?;
         if self.registry.get(&exec.container).is_none() {
             return Err(ContainerError::NotFound(format!(
@@ -289,7 +292,8 @@ impl Containers {
         })
     }
 
-    pub(crate) fn resize_exec(&self, id: &str, size: TerminalSize) -> Result<(), ContainerError> {
+    /// Tells an exec's terminal its size.
+    pub fn exec_resize(&self, id: &str, size: TerminalSize) -> Result<(), ContainerError> {
         let exec = self.execs.find(id)?;
         if !lock(&exec.state).started {
             return Err(ContainerError::Invalid(

@@ -325,7 +325,7 @@ impl Networks for Fake {
         Ok(())
     }
 
-    fn network(&self, reference: &str) -> Result<Arc<Driven>, EngineError> {
+    fn find_network(&self, reference: &str) -> Result<Arc<Driven>, EngineError> {
         let inner = self.lock();
         let by_id = || {
             let mut all = inner.networks.values();
@@ -350,7 +350,7 @@ impl Networks for Fake {
         std::fs::create_dir_all(&spec.files).unwrap();
         let mut endpoints = BTreeMap::new();
         for (reference, endpoint) in &spec.endpoints {
-            let network = Networks::network(self, reference)?;
+            let network = Networks::find_network(self, reference)?;
             endpoints.insert(
                 network.id,
                 self.endpoint(&spec.id, &network, endpoint.clone()),
@@ -394,16 +394,16 @@ impl Networks for Fake {
         Some(PathBuf::from("/netns").join(&sandbox.name))
     }
 
-    fn attach(
+    fn connect(
         &self,
         id: &SandboxId,
         network: &str,
         spec: EndpointSpec,
     ) -> Result<Endpoint, EngineError> {
-        if self.asked(format!("attach {} {network}", self.name(id))) {
+        if self.asked(format!("connect {} {network}", self.name(id))) {
             return Err(EngineError::Forbidden("Address already in use".into()));
         }
-        let network = Networks::network(self, network)?;
+        let network = Networks::find_network(self, network)?;
         let endpoint = self.endpoint(id, &network, spec);
         let mut inner = self.lock();
         let mut sandbox = Sandbox::clone(&inner.sandboxes[id]);
@@ -412,11 +412,11 @@ impl Networks for Fake {
         Ok(endpoint)
     }
 
-    fn detach(&self, id: &SandboxId, network: &str) -> Result<(), EngineError> {
-        if self.asked(format!("detach {} {network}", self.name(id))) {
+    fn disconnect(&self, id: &SandboxId, network: &str) -> Result<(), EngineError> {
+        if self.asked(format!("disconnect {} {network}", self.name(id))) {
             return Err(EngineError::Conflict("refused".into()));
         }
-        let network = Networks::network(self, network)?.id;
+        let network = Networks::find_network(self, network)?.id;
         let mut inner = self.lock();
         let mut sandbox = Sandbox::clone(&inner.sandboxes[id]);
         sandbox.endpoints.remove(&network);
@@ -475,8 +475,8 @@ impl Networks for Fake {
         Ok(match operation {
             PlannedOperation::CreateSandbox(spec) => format!("make {}\n", spec.name),
             PlannedOperation::RemoveSandbox(_) => "unmake\n".into(),
-            PlannedOperation::Attach(_, network, _) => format!("attach {network}\n"),
-            PlannedOperation::Detach(_, network) => format!("detach {network}\n"),
+            PlannedOperation::Connect(_, network, _) => format!("connect {network}\n"),
+            PlannedOperation::Disconnect(_, network) => format!("disconnect {network}\n"),
             PlannedOperation::Publish(_, wanted, _) => format!("publish {}\n", wanted.len()),
             PlannedOperation::CreateNetwork(_)
             | PlannedOperation::RemoveNetwork(_)
@@ -647,7 +647,7 @@ impl RootFiles for Fake {
         Backend::Overlay
     }
 
-    fn image(&self, reference: &str) -> Result<Image, ImageError> {
+    fn inspect(&self, reference: &str) -> Result<Image, ImageError> {
         if reference != "busybox" {
             return Err(ImageError::NotFound(format!("{reference}:latest")));
         }

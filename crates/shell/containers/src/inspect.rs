@@ -20,7 +20,8 @@ const NEVER: &str = "0001-01-01T00:00:00Z";
 const HOST_STACK: &str = "/var/run/docker/netns/default";
 
 impl Containers {
-    pub(crate) fn show(&self, reference: &str) -> Result<ContainerInspectResponse, ContainerError> {
+    /// All about one container.
+    pub fn inspect(&self, reference: &str) -> Result<ContainerInspectResponse, ContainerError> {
         let container = self.registry.find(reference)?;
         let record = container.record();
         let execs = self.execs.running_in(&record.id);
@@ -112,8 +113,14 @@ impl Containers {
         }
     }
 
+    /// The hardware address that was asked for on the network that a container is mainly on.
+    pub fn wished_mac(&self, reference: &str) -> Result<Option<String>, ContainerError> {
+        let record = self.registry.find(reference)?.record();
+        Ok(self.mac_of_mode(&record))
+    }
+
     /// The hardware address asked for on the network of a container's mode.
-    pub(crate) fn main_mac(&self, record: &Record) -> Option<String> {
+    fn mac_of_mode(&self, record: &Record) -> Option<String> {
         let main = match record.network_mode() {
             NetworkMode::Bridge => "bridge",
             NetworkMode::User(name) => name,
@@ -121,7 +128,7 @@ impl Containers {
         };
         // The mode may name a network by its id.
         let by_id = || {
-            let network = self.parts.networks.network(main).ok()?;
+            let network = self.parts.networks.find_network(main).ok()?;
             record.endpoints.get(&network.spec.name)
         };
         let wish = record.endpoints.get(main).or_else(by_id)?;
@@ -148,7 +155,7 @@ impl Containers {
             let network = self
                 .parts
                 .networks
-                .network(name)
+                .find_network(name)
                 .ok()
                 .map(|network| network.id);
             let endpoint = network.and_then(|id| sandbox?.endpoints.get(&id));

@@ -58,7 +58,7 @@ impl Containers {
         let target = target
             .ok_or_else(|| no_such_container(&link.target.to_string()))?
             .record();
-        let bridge = self.parts.networks.network("bridge")?.id;
+        let bridge = self.parts.networks.find_network("bridge")?.id;
         let sandbox = self.parts.networks.sandbox(&target.id);
         let Some(sandbox) = sandbox.filter(|_| target.state.is_running()) else {
             return Err(ContainerError::internal(format!(

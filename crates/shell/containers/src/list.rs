@@ -3,7 +3,7 @@
 use crate::container::Container;
 use crate::filter::{Filters, check_keys, labels_match, text_matches, values};
 use crate::record::{Record, Status};
-use crate::request::ListOptions;
+use crate::request::{Counts, ListOptions};
 use crate::{ContainerError, Containers, mounts, ports, status};
 use bollard_stubs::models::{
     ContainerSummary, ContainerSummaryHostConfig, ContainerSummaryNetworkSettings,
@@ -67,10 +67,8 @@ impl Choice<'_> {
 }
 
 impl Containers {
-    pub(crate) fn choose(
-        &self,
-        options: &ListOptions,
-    ) -> Result<Vec<ContainerSummary>, ContainerError> {
+    /// The containers that are chosen, newest first.
+    pub fn list(&self, options: &ListOptions) -> Result<Vec<ContainerSummary>, ContainerError> {
         let choice = self.read_choice(options)?;
         let chosen = self.span(&options.filters)?;
         let chosen = chosen.into_iter().map(|container| container.record());
@@ -85,6 +83,21 @@ impl Containers {
             .take(options.limit.unwrap_or(usize::MAX))
             .map(summarize)
             .collect())
+    }
+
+    /// How many containers exist, run, and do not.
+    pub fn counts(&self) -> Counts {
+        let all = self.registry.all();
+        let running = all
+            .iter()
+            .filter(|container| container.record().state.is_running());
+        let running = running.count();
+        Counts {
+            total: all.len(),
+            running,
+            paused: 0,
+            stopped: all.len() - running,
+        }
     }
 
     fn read_choice<'a>(&self, options: &'a ListOptions) -> Result<Choice<'a>, ContainerError> {
@@ -109,7 +122,7 @@ impl Containers {
         };
         let exit_codes: Result<Vec<i64>, _> =
             values(filters, "exited").iter().map(exit_code).collect();
-        let image = |reference: &String| self.parts.files.image(reference).ok().map(|i| i.id);
+        let image = |reference: &String| self.parts.files.inspect(reference).ok().map(|i| i.id);
         let ancestors = values(filters, "ancestor");
         let images = ancestors.iter().filter_map(image).collect();
         Ok(Choice {
@@ -189,7 +202,7 @@ impl Containers {
         let on = |wanted: &String| {
             record.endpoints.contains_key(wanted)
                 || record.endpoints.keys().any(|name| {
-                    let network = self.parts.networks.network(name);
+                    let network = self.parts.networks.find_network(name);
                     network.is_ok_and(|network| network.id.to_string().starts_with(wanted.as_str()))
                 })
         };
@@ -239,7 +252,7 @@ impl Containers {
         let asked = record.config.image.clone().unwrap_or_default();
         let leads_to = *images
             .entry(asked.clone())
-            .or_insert_with(|| self.parts.files.image(&asked).ok().map(|image| image.id));
+            .or_insert_with(|| self.parts.files.inspect(&asked).ok().map(|image| image.id));
         match &record.image {
             Some(image) if leads_to.as_ref() != Some(image) => image.to_string(),
             Some(_) | None => asked,

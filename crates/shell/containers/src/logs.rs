@@ -25,11 +25,8 @@ const ENTRIES: usize = 64;
 const NOTICE_BYTES: usize = 1024;
 
 impl Containers {
-    pub(crate) fn read_log(
-        &self,
-        reference: &str,
-        options: &LogOptions,
-    ) -> Result<Logs, ContainerError> {
+    /// Reads a container's log.
+    pub fn logs(&self, reference: &str, options: &LogOptions) -> Result<Logs, ContainerError> {
         let container = self.registry.find(reference)?;
         let record = container.record();
         let query = LogQuery {

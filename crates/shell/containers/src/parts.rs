@@ -32,19 +32,19 @@ const CONTAINERS: Table = Table("containers");
 /// The engine, as far as containers need it.
 pub(crate) trait Networks: Send + Sync {
     fn recover(&self, alive: &BTreeSet<SandboxId>) -> Result<(), EngineError>;
-    fn network(&self, reference: &str) -> Result<Arc<Driven>, EngineError>;
+    fn find_network(&self, reference: &str) -> Result<Arc<Driven>, EngineError>;
     fn check_endpoint(&self, network: &str, spec: &EndpointSpec) -> Vec<String>;
     fn create_sandbox(&self, spec: SandboxSpec) -> Result<Arc<Sandbox>, EngineError>;
     fn remove_sandbox(&self, id: &SandboxId) -> Result<(), EngineError>;
     fn sandbox(&self, id: &SandboxId) -> Option<Arc<Sandbox>>;
     fn namespace_path(&self, id: &SandboxId) -> Option<PathBuf>;
-    fn attach(
+    fn connect(
         &self,
         id: &SandboxId,
         network: &str,
         spec: EndpointSpec,
     ) -> Result<Endpoint, EngineError>;
-    fn detach(&self, id: &SandboxId, network: &str) -> Result<(), EngineError>;
+    fn disconnect(&self, id: &SandboxId, network: &str) -> Result<(), EngineError>;
     fn publish(
         &self,
         id: &SandboxId,
@@ -91,7 +91,7 @@ pub(crate) trait Processes: Send + Sync {
 /// The images, likewise.
 pub(crate) trait RootFiles: Send + Sync {
     fn backend(&self) -> Backend;
-    fn image(&self, reference: &str) -> Result<Image, ImageError>;
+    fn inspect(&self, reference: &str) -> Result<Image, ImageError>;
     fn prepare(&self, image: &ImageId, container: &Id) -> Result<(), ImageError>;
     fn mount(&self, container: &Id) -> Result<PathBuf, ImageError>;
     fn unmount(&self, container: &Id) -> Result<(), ImageError>;
@@ -120,7 +120,7 @@ impl Networks for Arc<Engine> {
         Engine::recover(self, alive)
     }
 
-    fn network(&self, reference: &str) -> Result<Arc<Driven>, EngineError> {
+    fn find_network(&self, reference: &str) -> Result<Arc<Driven>, EngineError> {
         Engine::find_network(self, reference)
     }
 
@@ -144,17 +144,17 @@ impl Networks for Arc<Engine> {
         Engine::namespace_path(self, id)
     }
 
-    fn attach(
+    fn connect(
         &self,
         id: &SandboxId,
         network: &str,
         spec: EndpointSpec,
     ) -> Result<Endpoint, EngineError> {
-        Engine::attach(self, id, network, spec)
+        Engine::connect(self, id, network, spec)
     }
 
-    fn detach(&self, id: &SandboxId, network: &str) -> Result<(), EngineError> {
-        Engine::detach(self, id, network)
+    fn disconnect(&self, id: &SandboxId, network: &str) -> Result<(), EngineError> {
+        Engine::disconnect(self, id, network)
     }
 
     fn publish(
@@ -280,7 +280,7 @@ impl RootFiles for Images {
         Images::backend(self)
     }
 
-    fn image(&self, reference: &str) -> Result<Image, ImageError> {
+    fn inspect(&self, reference: &str) -> Result<Image, ImageError> {
         Images::inspect(self, reference)
     }
 

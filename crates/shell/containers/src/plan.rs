@@ -8,7 +8,8 @@ use bollard_stubs::models::EndpointSettings;
 use sealane_engine::PlannedOperation;
 
 impl Containers {
-    pub(crate) fn plan_of(&self, request: &PlanRequest) -> Result<String, ContainerError> {
+    /// What an operation would change on the host, one object a line; changes nothing.
+    pub fn plan(&self, request: &PlanRequest) -> Result<String, ContainerError> {
         match request {
             PlanRequest::Run(request) => {
                 let mut warnings = Vec::new();
@@ -43,9 +44,9 @@ impl Containers {
             PlanRequest::Publish { container, ports } => self.plan_publish(container, ports),
             PlanRequest::Disconnect { network, container } => {
                 let record = self.registry.find(container)?.record();
-                let name = self.parts.networks.network(network)?.spec.name.clone();
-                let detach = PlannedOperation::Detach(record.id, name);
-                self.plan_if_running(&record, detach)
+                let name = self.parts.networks.find_network(network)?.spec.name.clone();
+                let disconnect = PlannedOperation::Disconnect(record.id, name);
+                self.plan_if_running(&record, disconnect)
             }
         }
     }
@@ -93,12 +94,12 @@ impl Containers {
         settings: &EndpointSettings,
     ) -> Result<String, ContainerError> {
         let record = self.registry.find(container)?.record();
-        let name = self.parts.networks.network(network)?.spec.name.clone();
+        let name = self.parts.networks.find_network(network)?.spec.name.clone();
         if let Some(faults) = self.endpoint_faults(&name, settings)? {
             return Err(ContainerError::Invalid(faults));
         }
         let (spec, _) = endpoint::specify(settings)?;
-        self.plan_if_running(&record, PlannedOperation::Attach(record.id, name, spec))
+        self.plan_if_running(&record, PlannedOperation::Connect(record.id, name, spec))
     }
 
     /// Of a container that does not run nothing is on the host, so nothing changes there.

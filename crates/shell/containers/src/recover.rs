@@ -17,7 +17,10 @@ use std::thread;
 const STARTS_AT_ONCE: usize = 8;
 
 impl Containers {
-    pub(crate) fn take_up(self: &Arc<Self>) -> Result<(), ContainerError> {
+    /// Takes up where the last daemon ended: recovers the engine with the sandboxes that live,
+    /// adopts what runs, notes what ended meanwhile, sweeps what is half made, starts what its
+    /// policy says.
+    pub fn recover(self: &Arc<Self>) -> Result<(), ContainerError> {
         // Before anything is asked, so that no end falls between asking and watching.
         let exits = self.parts.processes.watch_exits()?;
         let ours = |id: &Id| self.registry.get(id).is_some();
@@ -111,12 +114,12 @@ impl Containers {
         };
         let mut wanted = BTreeSet::new();
         for name in record.endpoints.keys() {
-            let Ok(network) = self.parts.networks.network(name) else {
+            let Ok(network) = self.parts.networks.find_network(name) else {
                 continue;
             };
             wanted.insert(network.id);
             if !sandbox.endpoints.contains_key(&network.id) {
-                self.report(&record, name, self.attach_again(&record, name));
+                self.report(&record, name, self.connect_again(&record, name));
             }
         }
         for network in sandbox
@@ -125,15 +128,15 @@ impl Containers {
             .filter(|network| !wanted.contains(network))
         {
             let name = network.to_string();
-            let detached = self.parts.networks.detach(id, &name);
-            self.report(&record, &name, detached.map_err(ContainerError::from));
+            let disconnected = self.parts.networks.disconnect(id, &name);
+            self.report(&record, &name, disconnected.map_err(ContainerError::from));
         }
         self.follow_gateway(&record);
     }
 
-    fn attach_again(&self, record: &Record, network: &str) -> Result<(), ContainerError> {
+    fn connect_again(&self, record: &Record, network: &str) -> Result<(), ContainerError> {
         let spec = self.endpoint_spec(record, network)?;
-        self.parts.networks.attach(&record.id, network, spec)?;
+        self.parts.networks.connect(&record.id, network, spec)?;
         Ok(())
     }
 

@@ -9,16 +9,13 @@ use crate::record::Record;
 use crate::request::{Exit, Pruned, RemoveOptions};
 use crate::{ContainerError, Containers, fault, filter};
 use jiff::Timestamp;
+use sealane_images::{ImageId, ImageUser};
 use std::collections::BTreeMap;
 use std::path::Path;
-use std::sync::Arc;
 
 impl Containers {
-    pub(crate) fn discard(
-        &self,
-        reference: &str,
-        options: RemoveOptions,
-    ) -> Result<(), ContainerError> {
+    /// Removes a container.
+    pub fn remove(&self, reference: &str, options: RemoveOptions) -> Result<(), ContainerError> {
         if options.link {
             return self.discard_link(reference);
         }
@@ -132,10 +129,8 @@ impl Containers {
             .map_err(ContainerError::from)
     }
 
-    pub(crate) fn discard_unused(
-        &self,
-        filters: &BTreeMap<String, Vec<String>>,
-    ) -> Result<Pruned, ContainerError> {
+    /// Removes all containers that do not run; filters `label`, `label!`, `until`.
+    pub fn prune(&self, filters: &BTreeMap<String, Vec<String>>) -> Result<Pruned, ContainerError> {
         filter::check_keys(filters, &["label", "label!", "until"])?;
         let until = filter::until(filters, Timestamp::now())?;
         let mut pruned = Pruned::default();
@@ -145,7 +140,7 @@ impl Containers {
             if record.state.is_running() || young || !filter::labels_match(filters, &record) {
                 continue;
             }
-            match self.discard(&record.id.to_string(), RemoveOptions::default()) {
+            match self.remove(&record.id.to_string(), RemoveOptions::default()) {
                 Ok(()) => pruned.containers.push(record.id),
                 Err(error) => {
                     let error = crate::error::chain(&error);
@@ -185,6 +180,19 @@ impl Containers {
         }
         Ok(())
     }
+
+    /// The containers made from an image: for [`Images::remove`](sealane_images::Images::remove).
+    pub fn image_users(&self, image: &ImageId) -> Vec<ImageUser> {
+        let records = self.registry.all();
+        let records = records.iter().map(|container| container.record());
+        let using = records.filter(|record| record.image.as_ref() == Some(image));
+        using
+            .map(|record| ImageUser {
+                container: record.id,
+                running: record.state.is_running(),
+            })
+            .collect()
+    }
 }
 
 fn remove_folder(folder: &Path) -> Result<(), ContainerError> {
@@ -197,19 +205,4 @@ fn remove_folder(folder: &Path) -> Result<(), ContainerError> {
             error,
         )),
     }
-}
-
-/// The containers made from an image.
-pub(crate) fn users_of(
-    containers: &[Arc<Container>],
-    image: &sealane_images::ImageId,
-) -> Vec<sealane_images::ImageUser> {
-    let records = containers.iter().map(|container| container.record());
-    let using = records.filter(|record| record.image.as_ref() == Some(image));
-    using
-        .map(|record| sealane_images::ImageUser {
-            container: record.id,
-            running: record.state.is_running(),
-        })
-        .collect()
 }

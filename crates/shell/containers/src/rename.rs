@@ -4,7 +4,8 @@ use crate::container::Turn;
 use crate::{ContainerError, Containers, names};
 
 impl Containers {
-    pub(crate) fn give_name(&self, reference: &str, name: &str) -> Result<(), ContainerError> {
+    /// Gives a container another name.
+    pub fn rename(&self, reference: &str, name: &str) -> Result<(), ContainerError> {
         let (reference, name) = (reference.trim(), name.trim());
         let bare = |text: &str| text.strip_prefix('/').unwrap_or(text).is_empty();
         if bare(reference) || bare(name) {

@@ -51,7 +51,7 @@ impl Containers {
             .map(|network| self.network_name(network));
         let mut specs = Vec::new();
         for network in record.endpoints.keys() {
-            if network == "bridge" && self.parts.networks.network(network).is_err() {
+            if network == "bridge" && self.parts.networks.find_network(network).is_err() {
                 // With `--bridge none` there is no default network, and containers do without.
                 continue;
             }
@@ -110,8 +110,8 @@ impl Containers {
         }
     }
 
-    /// Whose network stack a container has.
-    pub(crate) fn stack_owner(&self, reference: &str) -> Result<Id, ContainerError> {
+    /// The id of the container whose network stack a container has: its own, or the one it shares.
+    pub fn stack_id(&self, reference: &str) -> Result<Id, ContainerError> {
         let record = self.registry.find(reference)?.record();
         match record.network_mode() {
             NetworkMode::Container(target) => Ok(self.registry.find(target)?.id),

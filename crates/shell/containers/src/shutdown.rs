@@ -11,9 +11,10 @@ impl Containers {
         self.shutting_down.load(Ordering::SeqCst)
     }
 
-    /// Stops all containers at once, unless they are to outlive the daemon. Policies do not answer
-    /// to these ends: the next start of the daemon does.
-    pub(crate) fn end_orderly(&self, patience: Duration) {
+    /// An orderly end: stops containers unless they are to outlive the daemon, and waits for them,
+    /// so long (`--shutdown-timeout`). All are stopped at once. Policies do not answer to these ends:
+    /// the next start of the daemon does.
+    pub fn shut_down(&self, patience: Duration) {
         self.shutting_down.store(true, Ordering::SeqCst);
         if self.config.live_restore {
             return;

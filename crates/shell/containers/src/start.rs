@@ -71,7 +71,8 @@ struct Stack {
 }
 
 impl Containers {
-    pub(crate) fn begin(&self, reference: &str) -> Result<(), ContainerError> {
+    /// Starts a container.
+    pub fn start(&self, reference: &str) -> Result<(), ContainerError> {
         let container = self.registry.find(reference)?;
         self.start_container(&container, StartBy::User)
     }
@@ -279,7 +280,7 @@ impl Containers {
             volumes: true,
             link: false,
         };
-        match self.discard(&id.to_string(), options) {
+        match self.remove(&id.to_string(), options) {
             // Another request was faster.
             Ok(()) | Err(ContainerError::NotFound(_) | ContainerError::Conflict(_)) => {}
             Err(error) => {

@@ -25,7 +25,8 @@ pub struct Stats {
 }
 
 impl Containers {
-    pub(crate) fn look_at_usage(&self, reference: &str) -> Result<Stats, ContainerError> {
+    /// What a container uses now.
+    pub fn stats(&self, reference: &str) -> Result<Stats, ContainerError> {
         let container = self.registry.find(reference)?;
         let record = container.record();
         let mut stats = Stats {

@@ -16,11 +16,8 @@ const STOP_TIMEOUT: i64 = 10;
 const KILL_TIMEOUT: Duration = Duration::from_secs(10);
 
 impl Containers {
-    pub(crate) fn halt(
-        &self,
-        reference: &str,
-        options: &StopOptions,
-    ) -> Result<(), ContainerError> {
+    /// Asks a container to end, and kills it after a while.
+    pub fn stop(&self, reference: &str, options: &StopOptions) -> Result<(), ContainerError> {
         let container = self.registry.find(reference)?;
         if !container.record().state.is_running() {
             return Err(ContainerError::NotModified(
@@ -31,11 +28,8 @@ impl Containers {
             .map_err(|error| error.prefixed(&format!("cannot stop container: {reference}: ")))
     }
 
-    pub(crate) fn halt_and_begin(
-        &self,
-        reference: &str,
-        options: &StopOptions,
-    ) -> Result<(), ContainerError> {
+    /// Stops and starts a container.
+    pub fn restart(&self, reference: &str, options: &StopOptions) -> Result<(), ContainerError> {
         let container = self.registry.find(reference)?;
         let failed = |error: ContainerError| {
             let text = format!("Cannot restart container {reference}: ");
@@ -54,11 +48,8 @@ impl Containers {
         Ok(())
     }
 
-    pub(crate) fn signal(
-        &self,
-        reference: &str,
-        signal: Option<&str>,
-    ) -> Result<(), ContainerError> {
+    /// Sends a signal, by name or number; SIGKILL without one, and then waits for the end.
+    pub fn kill(&self, reference: &str, signal: Option<&str>) -> Result<(), ContainerError> {
         let failed = |error: ContainerError| {
             error.prefixed(&format!("cannot kill container: {reference}: "))
         };

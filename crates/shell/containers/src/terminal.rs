@@ -8,11 +8,8 @@ use bollard_stubs::models::ContainerTopResponse;
 use sealane_core::model::Id;
 
 impl Containers {
-    pub(crate) fn set_size(
-        &self,
-        reference: &str,
-        size: TerminalSize,
-    ) -> Result<(), ContainerError> {
+    /// Tells a container's terminal its size.
+    pub fn resize(&self, reference: &str, size: TerminalSize) -> Result<(), ContainerError> {
         let id = self.running(reference)?;
         self.parts.processes.resize(&id, size.height, size.width)?;
         if let Some(container) = self.registry.get(&id) {
@@ -25,7 +22,8 @@ impl Containers {
         Ok(())
     }
 
-    pub(crate) fn process_table(
+    /// The processes in a container, as `ps` with these arguments shows them.
+    pub fn top(
         &self,
         reference: &str,
         ps_args: Option<&str>,

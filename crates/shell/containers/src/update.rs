@@ -12,7 +12,9 @@ use bollard_stubs::models::{ContainerUpdateBody, HostConfig, RestartPolicyNameEn
 use serde_json::Value;
 
 impl Containers {
-    pub(crate) fn change(
+    /// Changes the restart policy and the published ports; other fields of the request are
+    /// refused. Returns warnings.
+    pub fn update(
         &self,
         reference: &str,
         request: &ContainerUpdateBody,

@@ -1,13 +1,35 @@
 //! Waiting for a container's end without a thread of one's own.
 
+use crate::locks::lock;
 use crate::request::{Exit, WaitCondition};
 use crate::wake::Wake;
+use crate::{ContainerError, Containers};
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::{Arc, Weak};
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 use tokio::sync::oneshot;
+
+impl Containers {
+    /// Subscribes to a container's end.
+    pub fn wait(
+        &self,
+        reference: &str,
+        condition: WaitCondition,
+    ) -> Result<Waiter, ContainerError> {
+        let container = self.registry.find(reference)?;
+        // Ends are published under this lock, after the record has them.
+        let mut waiters = lock(&container.waiters);
+        let removed = lock(&container.life).removed;
+        let ended =
+            condition == WaitCondition::NotRunning && !container.record().state.is_running();
+        match removed || ended {
+            true => Ok(Waiter::ready(container.last_exit())),
+            false => Ok(waiters.add(condition)),
+        }
+    }
+}
 
 /// A subscription to the end of a container. A future that needs no particular runtime.
 #[derive(Debug)]

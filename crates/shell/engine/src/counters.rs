@@ -6,12 +6,9 @@ use sealane_core::plan::Netns;
 use std::collections::BTreeMap;
 
 impl Engine {
-    /// Only of interfaces that lead to a network: not of the loopback, nor of what a container
-    /// made for itself.
-    pub(crate) fn read_counters(
-        &self,
-        id: &SandboxId,
-    ) -> Result<BTreeMap<String, LinkCounters>, EngineError> {
+    /// What has passed through the interfaces of a sandbox that lead to a network: not through its
+    /// loopback, nor what a container made for itself. Nothing for the host's own.
+    pub fn counters(&self, id: &SandboxId) -> Result<BTreeMap<String, LinkCounters>, EngineError> {
         let Some(sandbox) = self.sandbox(id).filter(|sandbox| !sandbox.host) else {
             return Ok(BTreeMap::new());
         };

@@ -16,8 +16,9 @@ use std::time::Duration;
 const PATIENCE: Duration = Duration::from_secs(5);
 
 impl Engine {
-    /// Says whether a packet passes. `container` is whom the target's name means to people.
-    pub(crate) fn explain_packet(
+    /// Whether a packet passes, and what decides it; nothing is sent. `container` is whom the
+    /// target's name means to people, whether or not the sender knows the name.
+    pub fn explain(
         &self,
         from: Sender,
         to: &Target,

@@ -50,8 +50,8 @@ impl Engine {
         restored.map_err(failed)
     }
 
-    /// The live elements of our table, as `nft list table` or `iptables-save` would print them.
-    pub(crate) fn show_firewall(&self, as_iptables: bool) -> Result<String, EngineError> {
+    /// Our firewall as `nft` would list it, from the live kernel, or the way iptables would say it.
+    pub fn firewall(&self, as_iptables: bool) -> Result<String, EngineError> {
         let owned = self.executor.kernel().owned().map_err(|error| {
             EngineError::failed("the firewall of the host cannot be read", error)
         })?;
@@ -59,5 +59,10 @@ impl Engine {
             true => firewall_as_iptables(&owned),
             false => firewall_as_nft(&owned, &self.facts().policy),
         })
+    }
+
+    /// Whether foreign firewalls that drop are met.
+    pub fn meets_firewalls(&self) -> bool {
+        self.config.firewall_integration
     }
 }

@@ -66,12 +66,13 @@ impl Engine {
         self.change_leases(&LeaseChange { new, dropped })
     }
 
-    /// Holds the addresses that a container asks for, until it is there.
-    pub(crate) fn expect_addresses(
+    /// Holds the addresses that a container of this name will ask for, until it is there.
+    pub fn expect(
         &self,
         reference: &str,
         name: &str,
-        addresses: (Option<Ipv4Addr>, Option<Ipv6Addr>),
+        ipv4: Option<Ipv4Addr>,
+        ipv6: Option<Ipv6Addr>,
     ) -> Result<(), EngineError> {
         let lease = {
             let state = self.state();
@@ -80,8 +81,8 @@ impl Engine {
             Lease {
                 network: found.network.id,
                 name: name.into(),
-                ipv4: addresses.0.or(known.and_then(|lease| lease.ipv4)),
-                ipv6: addresses.1.or(known.and_then(|lease| lease.ipv6)),
+                ipv4: ipv4.or(known.and_then(|lease| lease.ipv4)),
+                ipv6: ipv6.or(known.and_then(|lease| lease.ipv6)),
                 mac: known.and_then(|lease| lease.mac),
                 written: jiff::Timestamp::now().as_second(),
             }
@@ -95,8 +96,8 @@ impl Engine {
         self.change_leases(&change)
     }
 
-    /// Expects a name back nowhere.
-    pub(crate) fn forget_leases(&self, name: &str) -> Result<(), EngineError> {
+    /// Expects nobody of this name back.
+    pub fn forget_name(&self, name: &str) -> Result<(), EngineError> {
         let change = self.state().leases_of(name);
         self.change_leases(&change)
     }
@@ -115,8 +116,9 @@ impl Engine {
         Ok(())
     }
 
-    /// Reserves an address for a name, or for the container that asks for it.
-    pub(crate) fn reserve_for(
+    /// Reserves an address, so that it is given to the container of this name only; without a name,
+    /// to none that does not ask for it.
+    pub fn reserve_address(
         &self,
         reference: &str,
         address: IpAddr,
@@ -132,12 +134,8 @@ impl Engine {
         Ok(())
     }
 
-    /// Ends a reservation.
-    pub(crate) fn end_reservation(
-        &self,
-        reference: &str,
-        address: IpAddr,
-    ) -> Result<(), EngineError> {
+    /// Ends the reservation of an address.
+    pub fn release_address(&self, reference: &str, address: IpAddr) -> Result<(), EngineError> {
         let network = self.state().reserved(reference, address)?;
         let mut batch = Batch::default();
         batch.delete(RESERVATIONS, format!("{network}/{address}"));
@@ -147,11 +145,8 @@ impl Engine {
         Ok(())
     }
 
-    /// What is expected on a network.
-    pub(crate) fn expected_on(
-        &self,
-        reference: &str,
-    ) -> Result<(Vec<Reservation>, Vec<Lease>), EngineError> {
+    /// The reserved addresses of a network, and those that names are expected to come back to.
+    pub fn expected(&self, reference: &str) -> Result<(Vec<Reservation>, Vec<Lease>), EngineError> {
         let state = self.state();
         let found = state.find(reference)?;
         let reservation = |(address, holder): (IpAddr, Option<&str>)| Reservation {

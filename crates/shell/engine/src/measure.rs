@@ -98,7 +98,8 @@ impl Measures {
 }
 
 impl Engine {
-    pub(crate) fn measure(&self) -> Measured {
+    /// How long operations took, and how much there is of everything.
+    pub fn measured(&self) -> Measured {
         let durations = self.measures.actions.lock_ignoring_poison().clone();
         let state = self.state();
         let sandboxes = || state.sandboxes();

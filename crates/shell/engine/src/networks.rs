@@ -1,4 +1,4 @@
-//! Networks: made, removed, shown.
+//! Networks: created, removed, pruned.
 
 use crate::host::timestamp;
 use crate::leases::delete_expected;
@@ -6,13 +6,10 @@ use crate::mtu::check_network_mtu;
 use crate::parents::{LinksThere, check_beside_others, is_parent_given};
 use crate::routes::Avoid;
 use crate::specify::{Surroundings, specify};
-use crate::{
-    CreateNetwork, CreatedNetwork, Engine, EngineError, NetworkAction, NetworkView, SPANS,
-    SubnetUsage,
-};
+use crate::{CreateNetwork, CreatedNetwork, Engine, EngineError, NetworkAction, SPANS};
 use ipnet::IpNet;
 use sealane_core::drivers::Driven;
-use sealane_core::model::{InterfaceName, Network, NetworkId, SandboxId, UsersDevice};
+use sealane_core::model::{InterfaceName, Network, NetworkId, UsersDevice};
 use sealane_core::plan::Plan;
 use sealane_core::reserve::{NetworkState, Phase, Refusal, Snapshot, open_pools};
 use sealane_core::scopes::{plan_host, plan_network, plan_shared};
@@ -64,10 +61,9 @@ pub(crate) struct Seen {
 pub(crate) const NETWORKS: Table = Table("networks");
 
 impl Engine {
-    pub(crate) fn make_network(
-        &self,
-        request: &CreateNetwork,
-    ) -> Result<CreatedNetwork, EngineError> {
+    /// Makes a network.
+    pub fn create_network(&self, request: &CreateNetwork) -> Result<CreatedNetwork, EngineError> {
+        let _span = info_span!(target: SPANS, "create network", network = request.name).entered();
         let making = self.reserve_network(request)?;
         let mut warning = self.warning_for(&making.network)?;
         self.realize_network(&making.network)?;
@@ -184,7 +180,9 @@ impl Engine {
         self.store.commit(&batch)
     }
 
-    pub(crate) fn delete_network(&self, reference: &str) -> Result<(), EngineError> {
+    /// Removes a network named by id, name or unique id prefix.
+    pub fn remove_network(&self, reference: &str) -> Result<(), EngineError> {
+        let _span = info_span!(target: SPANS, "remove network", network = reference).entered();
         self.known.when_settled(|| {
             let network = self.state().find_settled(reference)?.network.clone();
             if network.is_predefined() {
@@ -229,7 +227,8 @@ impl Engine {
         applied
     }
 
-    pub(crate) fn prune(
+    /// Removes every user-made network without endpoints that `chosen` picks; returns their names.
+    pub fn prune_networks(
         &self,
         chosen: &dyn Fn(&Network) -> bool,
     ) -> Result<Vec<String>, EngineError> {
@@ -321,30 +320,6 @@ impl Engine {
     pub(crate) fn plan_of(&self, network: &Driven) -> Plan {
         let _span = info_span!(target: SPANS, "plan").entered();
         plan_network(network, &self.facts())
-    }
-
-    pub(crate) fn view(&self, reference: &str) -> Result<NetworkView, EngineError> {
-        let state = self.state();
-        let found = state.find(reference)?;
-        let endpoint = |id: &SandboxId| {
-            let sandbox = state.sandbox(id)?;
-            let endpoint = sandbox.endpoints.get(&found.network.id)?;
-            Some((*id, sandbox.name.clone(), endpoint.clone()))
-        };
-        let usage = found.pools.iter().map(|(subnet, pool)| {
-            let usage = pool.usage();
-            SubnetUsage {
-                subnet: *subnet,
-                in_use: usage.in_use,
-                available: usage.available,
-            }
-        });
-        Ok(NetworkView {
-            network: found.network.clone(),
-            endpoints: found.members.keys().filter_map(endpoint).collect(),
-            usage: usage.collect(),
-            conflicts: self.conflicts_of(&found.network.id),
-        })
     }
 
     /// Something the user should know about a new network. The facts that plans see leave out

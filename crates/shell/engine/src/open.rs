@@ -45,66 +45,68 @@ const UNREAD: Facts = Facts {
     },
 };
 
-/// Opens every part, in the order they need each other.
-pub(crate) fn open(
-    config: EngineConfig,
-    store: Arc<Store>,
-    events: EventSink,
-) -> Result<Arc<Engine>, EngineError> {
-    let exec_root = config.exec_root.clone();
-    if !exec_root.exists() {
-        make_folder(&exec_root, PRIVATE).map_err(because("cannot make", &exec_root))?;
+impl Engine {
+    /// Loads what was saved. Changes nothing in the kernel yet: see [`Engine::recover`].
+    pub fn open(
+        config: EngineConfig,
+        store: Arc<Store>,
+        events: EventSink,
+    ) -> Result<Arc<Self>, EngineError> {
+        let exec_root = config.exec_root.clone();
+        if !exec_root.exists() {
+            make_folder(&exec_root, PRIVATE).map_err(because("cannot make", &exec_root))?;
+        }
+        let boot = BootId::current().map_err(because("cannot read the boot id for", &exec_root))?;
+        let folder = exec_root.join("sandboxes");
+        let (records, saved) =
+            Records::open(&folder, boot.clone()).map_err(because("cannot open", &folder))?;
+        for damaged in &saved.damaged {
+            tracing::warn!(error = %damaged, "a saved sandbox cannot be read; it will be swept");
+        }
+        let folder = exec_root.join("host");
+        let (facts_record, first) = Records::<Facts>::open(&folder, boot.clone())
+            .map_err(because("cannot open", &folder))?;
+        let path = exec_root.join("claims");
+        let journal = Journal::open_of(&path, boot, config.owner.as_str());
+        let (journal, _claimed) = journal.map_err(because("cannot open", &path))?;
+        let folder = exec_root.join("netns");
+        let kernel = Kernel::open(folder.clone()).map_err(because("cannot use", &folder))?;
+        let kernel = Arc::new(kernel.owned_by(config.owner.clone()));
+        let nameserver = start_nameserver(kernel.clone())?;
+        let resolver = fs::read_to_string(&config.resolv_conf).unwrap_or_default();
+        let engine = Arc::new(Self {
+            pools: address_pools(&config)?,
+            executor: Executor::new(kernel, journal),
+            store,
+            records,
+            facts_record,
+            ports: Ports::open_with(config.userland_proxy, config.depot.clone())
+                .map_err(because("cannot serve ports under", &exec_root))?,
+            nameserver,
+            known: Known::default(),
+            host_plan: Mutex::new(Plan::default()),
+            facts: RwLock::new(UNREAD),
+            first_facts: Mutex::new(first.records.into_values().next()),
+            saved: Mutex::new(saved.records),
+            host_resolver: Mutex::new(ResolvConf::parse(&resolver)),
+            resolver_watch: Mutex::new(None),
+            flights: Flights::default(),
+            missing_devices: Mutex::default(),
+            routes: Mutex::default(),
+            conflicts: Mutex::default(),
+            pruning: Mutex::new(()),
+            waiting: Mutex::default(),
+            locks: Locks::default(),
+            firewalld: passages::firewalld(config.firewall_integration)?,
+            repair_paused: AtomicBool::new(false),
+            opened: Instant::now(),
+            measures: Measures::default(),
+            config,
+            events,
+        });
+        engine.load_networks()?;
+        Ok(engine)
     }
-    let boot = BootId::current().map_err(because("cannot read the boot id for", &exec_root))?;
-    let folder = exec_root.join("sandboxes");
-    let (records, saved) =
-        Records::open(&folder, boot.clone()).map_err(because("cannot open", &folder))?;
-    for damaged in &saved.damaged {
-        tracing::warn!(error = %damaged, "a saved sandbox cannot be read; it will be swept");
-    }
-    let folder = exec_root.join("host");
-    let (facts_record, first) =
-        Records::<Facts>::open(&folder, boot.clone()).map_err(because("cannot open", &folder))?;
-    let path = exec_root.join("claims");
-    let journal = Journal::open_of(&path, boot, config.owner.as_str());
-    let (journal, _claimed) = journal.map_err(because("cannot open", &path))?;
-    let folder = exec_root.join("netns");
-    let kernel = Kernel::open(folder.clone()).map_err(because("cannot use", &folder))?;
-    let kernel = Arc::new(kernel.owned_by(config.owner.clone()));
-    let nameserver = start_nameserver(kernel.clone())?;
-    let resolver = fs::read_to_string(&config.resolv_conf).unwrap_or_default();
-    let engine = Arc::new(Engine {
-        pools: address_pools(&config)?,
-        executor: Executor::new(kernel, journal),
-        store,
-        records,
-        facts_record,
-        ports: Ports::open_with(config.userland_proxy, config.depot.clone())
-            .map_err(because("cannot serve ports under", &exec_root))?,
-        nameserver,
-        known: Known::default(),
-        host_plan: Mutex::new(Plan::default()),
-        facts: RwLock::new(UNREAD),
-        first_facts: Mutex::new(first.records.into_values().next()),
-        saved: Mutex::new(saved.records),
-        host_resolver: Mutex::new(ResolvConf::parse(&resolver)),
-        resolver_watch: Mutex::new(None),
-        flights: Flights::default(),
-        missing_devices: Mutex::default(),
-        routes: Mutex::default(),
-        conflicts: Mutex::default(),
-        pruning: Mutex::new(()),
-        waiting: Mutex::default(),
-        locks: Locks::default(),
-        firewalld: passages::firewalld(config.firewall_integration)?,
-        repair_paused: AtomicBool::new(false),
-        opened: Instant::now(),
-        measures: Measures::default(),
-        config,
-        events,
-    });
-    engine.load_networks()?;
-    Ok(engine)
 }
 
 /// The resolver opens its sockets to upstreams in the sandbox that asks.

@@ -13,7 +13,8 @@ type Executor = sealane_executor::Executor<Kernel>;
 type Plans = Result<(Plan, Plan), EngineError>;
 
 impl Engine {
-    pub(crate) fn preview(&self, operation: &PlannedOperation) -> Result<String, EngineError> {
+    /// What an operation would change, as text, one object a line; nothing is reserved or changed.
+    pub fn plan(&self, operation: &PlannedOperation) -> Result<String, EngineError> {
         let (old, new) = self.known.when_settled(|| self.plans(operation))?;
         Ok(render(&old, &new))
     }
@@ -27,10 +28,10 @@ impl Engine {
                 let sandbox = self.existing(id)?;
                 Ok((self.plan_of_sandbox(&sandbox), Plan::default()))
             }
-            PlannedOperation::Attach(id, reference, spec) => {
+            PlannedOperation::Connect(id, reference, spec) => {
                 self.preview_endpoint(id, reference, spec)
             }
-            PlannedOperation::Detach(id, reference) => {
+            PlannedOperation::Disconnect(id, reference) => {
                 let old = self.existing(id)?;
                 let network = self.state().find(reference)?.network.id;
                 let mut new = Sandbox::clone(&old);
@@ -41,7 +42,7 @@ impl Engine {
                 self.preview_ports(id, requests, closing)
             }
             PlannedOperation::UpdateNetwork(reference, change) => {
-                self.preview_alteration(reference, change)
+                self.preview_update(reference, change)
             }
         }
     }

@@ -1,10 +1,11 @@
 //! Published ports of a running sandbox: changed as one, while it runs.
 //!
 //! What stays published is not touched, in the kernel or outside: its connections go on. Start at
-//! [`Engine::republish`].
+//! [`Engine::publish`].
 
+use crate::measure::Action;
 use crate::ways_in::{Split, split};
-use crate::{Engine, EngineError};
+use crate::{Engine, EngineError, SPANS};
 use sealane_core::drivers::{Networks, WayIn};
 use sealane_core::model::{
     Endpoint, EndpointId, PortMapping, PortRequest, Protocol, Sandbox, SandboxId,
@@ -15,6 +16,7 @@ use sealane_ports::PortError;
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::sync::Arc;
+use tracing::info_span;
 
 /// The endpoint that published ports lead to.
 pub(crate) struct WayOut {
@@ -77,7 +79,23 @@ impl Engine {
         })
     }
 
-    pub(crate) fn republish(
+    /// Publishes just these ports of a running sandbox: those that are published already stay as
+    /// they are with all their connections, the others of today go, and `closing` goes although a
+    /// request would be content with it. All or nothing. Where no network publishes, those that are
+    /// still asked for wait.
+    pub fn publish(
+        &self,
+        id: &SandboxId,
+        ports: &[PortRequest],
+        closing: &[PortMapping],
+    ) -> Result<Arc<Sandbox>, EngineError> {
+        let _span =
+            info_span!(target: SPANS, "publish", sandbox = %id, ports = ports.len()).entered();
+        let publish = || self.try_publish(id, ports, closing);
+        self.measures.time(Action::Update, publish)
+    }
+
+    fn try_publish(
         &self,
         id: &SandboxId,
         requests: &[PortRequest],
@@ -117,7 +135,7 @@ impl Engine {
         }
     }
 
-    /// The plans before and after [`Engine::republish`]; nothing is bound or reserved.
+    /// The plans before and after [`Engine::publish`]; nothing is bound or reserved.
     pub(crate) fn preview_ports(
         &self,
         id: &SandboxId,

@@ -8,7 +8,7 @@ use sealane_core::drivers::Driven;
 use sealane_core::model::{Facts, InterfaceName, Network, Sandbox, SandboxId};
 use sealane_core::plan::{Change, Netns, Plan};
 use sealane_core::reserve::{NetworkState, Phase, Snapshot, open_pools};
-use sealane_core::scopes::{plan_before_us, plan_network, plan_sandbox};
+use sealane_core::scopes::{plan_network, plan_sandbox};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, PoisonError};
@@ -35,10 +35,9 @@ impl Engine {
         Ok(())
     }
 
-    pub(crate) fn recover_all(
-        self: &Arc<Self>,
-        alive: &BTreeSet<SandboxId>,
-    ) -> Result<(), EngineError> {
+    /// Takes the kernel to what was saved: keeps the sandboxes that are `alive`, sweeps the rest,
+    /// makes the default networks, starts to watch for foreign changes.
+    pub fn recover(self: &Arc<Self>, alive: &BTreeSet<SandboxId>) -> Result<(), EngineError> {
         self.read_facts()?;
         self.ensure_default_networks(alive)?;
         self.load_expected()?;
@@ -92,7 +91,7 @@ impl Engine {
     }
 
     /// Those of these links that the host still has.
-    fn still_there(
+    pub(crate) fn still_there(
         &self,
         links: &BTreeSet<InterfaceName>,
     ) -> Result<BTreeSet<InterfaceName>, EngineError> {
@@ -104,21 +103,6 @@ impl Engine {
             }
         }
         Ok(there)
-    }
-
-    /// Gives the host the settings back that it had before us. What another has set since is not
-    /// known; it will have to set it again.
-    pub(crate) fn restore_settings(&self) -> Result<(), EngineError> {
-        let Some(mut first) = self.first_facts.lock_ignoring_poison().clone() else {
-            return Ok(());
-        };
-        first.advertised = self.still_there(&first.advertised)?;
-        let restored = self
-            .executor
-            .apply(&Plan::default(), &plan_before_us(&first));
-        restored.map(drop).map_err(|error| {
-            EngineError::failed("the host's settings could not be restored", error)
-        })
     }
 
     fn remember_facts(&self, facts: &Facts) -> Result<(), EngineError> {
@@ -210,13 +194,19 @@ impl Engine {
         Ok(swept.changes)
     }
 
-    /// What is on the host otherwise than it was saved, a line for each object. Nothing is changed.
-    pub(crate) fn find_drift(&self) -> Result<Vec<String>, EngineError> {
+    /// What is on the host otherwise than it was saved, a line for each object: what a repair would
+    /// change. Nothing is changed.
+    pub fn drift(&self) -> Result<Vec<String>, EngineError> {
         let window = self.flights.open();
         let wanted = self.everything();
         let drift = self.executor.drift(&wanted, &|keys| window.admit(keys));
         let drift = drift.map_err(|error| EngineError::failed("the host cannot be read", error))?;
         Ok(drift.iter().map(ToString::to_string).collect())
+    }
+
+    /// Everything that should be in the kernel because of us, one object a line.
+    pub fn wanted(&self) -> String {
+        self.everything().to_string()
     }
 
     /// The plan of all scopes together.

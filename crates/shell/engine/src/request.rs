@@ -128,10 +128,10 @@ pub enum PlannedOperation {
     CreateSandbox(SandboxSpec),
     /// To remove one.
     RemoveSandbox(SandboxId),
-    /// To attach a sandbox to a network.
-    Attach(SandboxId, String, EndpointSpec),
-    /// To detach it.
-    Detach(SandboxId, String),
+    /// To connect a sandbox to a network.
+    Connect(SandboxId, String, EndpointSpec),
+    /// To disconnect it.
+    Disconnect(SandboxId, String),
     /// To have these ports published, and no others, while it runs; and those taken back that are
     /// named last.
     Publish(SandboxId, Vec<PortRequest>, Vec<PortMapping>),

@@ -8,6 +8,12 @@ use std::net::Ipv6Addr;
 use std::sync::Arc;
 
 impl Engine {
+    /// Checks an endpoint against its network, as Docker does when a container is created. Each
+    /// fault is one line; an unknown network is no fault yet.
+    pub fn check_endpoint(&self, network: &str, spec: &EndpointSpec) -> Vec<String> {
+        self.state().endpoint_faults(network, spec)
+    }
+
     /// Reserves an endpoint of `sandbox` on the network that `reference` names.
     pub(crate) fn reserve_endpoint(
         &self,

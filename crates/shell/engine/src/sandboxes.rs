@@ -1,4 +1,4 @@
-//! Sandboxes: made with all their endpoints and ports, attached, detached, removed.
+//! Sandboxes: created with all their endpoints and ports, renamed, removed.
 //!
 //! What is saved is always there: a sandbox is saved after the kernel has it, and forgotten before
 //! the kernel loses it. What a crash leaves in between is swept.
@@ -7,9 +7,7 @@ use crate::measure::Action;
 use crate::names::RESOLVER_PORTS;
 use crate::ways_in::Split;
 use crate::{Engine, EngineError, HostTarget, NetworkAction, SPANS, SandboxSpec};
-use sealane_core::model::{
-    Endpoint, EndpointSpec, NetworkId, PortMapping, PortRequest, Sandbox, SandboxId,
-};
+use sealane_core::model::{PortMapping, PortRequest, Sandbox, SandboxId};
 use sealane_core::plan::Plan;
 use sealane_core::reserve::{Joining, Refusal, Snapshot};
 use sealane_core::scopes::{Gateways, plan_sandbox};
@@ -25,11 +23,17 @@ use tracing::info_span;
 type Find<'a> = &'a dyn Fn(&[PortRequest]) -> Result<Vec<PortMapping>, PortError>;
 
 impl Engine {
-    pub(crate) fn make_sandbox(&self, spec: SandboxSpec) -> Result<Arc<Sandbox>, EngineError> {
-        self.known.when_settled(|| self.try_sandbox(&spec))
+    /// Makes a sandbox with all its endpoints and ports, in one operation: its namespace, links,
+    /// addresses, routes, published ports, resolver, and the files hosts, hostname and resolv.conf.
+    pub fn create_sandbox(&self, spec: SandboxSpec) -> Result<Arc<Sandbox>, EngineError> {
+        let _span = info_span!(target: SPANS, "create sandbox", container = spec.name).entered();
+        let create = || self.known.when_settled(|| self.try_create(&spec));
+        let sandbox = self.measures.time(Action::Allocate, create)?;
+        self.follow_target(&sandbox.id);
+        Ok(sandbox)
     }
 
-    fn try_sandbox(&self, spec: &SandboxSpec) -> Result<Arc<Sandbox>, EngineError> {
+    fn try_create(&self, spec: &SandboxSpec) -> Result<Arc<Sandbox>, EngineError> {
         check_descriptors(&spec.name)?;
         for (network, _) in &spec.endpoints {
             self.make_room(network)?;
@@ -188,7 +192,16 @@ impl Engine {
         Ok(())
     }
 
-    pub(crate) fn drop_sandbox(&self, id: &SandboxId) -> Result<(), EngineError> {
+    /// Removes a sandbox and releases all that was reserved for it. One that does not exist is
+    /// no error.
+    pub fn remove_sandbox(&self, id: &SandboxId) -> Result<(), EngineError> {
+        let _span = info_span!(target: SPANS, "remove sandbox", sandbox = %id).entered();
+        let removed = self.try_remove(id);
+        self.follow_target(id);
+        removed
+    }
+
+    fn try_remove(&self, id: &SandboxId) -> Result<(), EngineError> {
         let lock = self.locks.of(*id);
         let _own = lock.hold();
         let Some(sandbox) = self.state().sandbox(id).cloned() else {
@@ -233,145 +246,8 @@ impl Engine {
         });
     }
 
-    pub(crate) fn join(
-        &self,
-        id: &SandboxId,
-        reference: &str,
-        spec: EndpointSpec,
-    ) -> Result<Endpoint, EngineError> {
-        self.known
-            .when_settled(|| self.try_join(id, reference, &spec))
-    }
-
-    fn try_join(
-        &self,
-        id: &SandboxId,
-        reference: &str,
-        spec: &EndpointSpec,
-    ) -> Result<Endpoint, EngineError> {
-        self.existing(id)?;
-        self.make_room(reference)?;
-        let lock = self.locks.of(*id);
-        let _own = lock.hold();
-        let old = self.existing(id)?;
-        check_descriptors(&old.name)?;
-        let reserve = || self.reserve_endpoint(&old, reference, spec);
-        let (network, endpoint) = info_span!(target: SPANS, "reserve").in_scope(reserve)?;
-        let new = self.with_endpoint(&old, network.id, &endpoint);
-        match self.change_sandbox(&old, &Arc::new(new)) {
-            Ok(()) => {
-                self.tell_of(&endpoint, NetworkAction::Connect(*id));
-                Ok(endpoint)
-            }
-            Err(error) => {
-                self.release_endpoint(id, &endpoint, false);
-                Err(error)
-            }
-        }
-    }
-
-    /// The sandbox with one endpoint more, and with a resolver if it wants one by now.
-    pub(crate) fn with_endpoint(
-        &self,
-        old: &Sandbox,
-        network: NetworkId,
-        endpoint: &Endpoint,
-    ) -> Sandbox {
-        let mut new = old.clone();
-        new.endpoints.insert(network, endpoint.clone());
-        if new.resolver_ports.is_none() && self.wants_resolver(&new) {
-            new.resolver_ports = Some(self.free_resolver_ports(&old.id));
-        }
-        new
-    }
-
-    pub(crate) fn leave(&self, id: &SandboxId, reference: &str) -> Result<(), EngineError> {
-        let lock = self.locks.of(*id);
-        let _own = lock.hold();
-        let old = self.existing(id)?;
-        let network = self.state().find(reference)?.network.clone();
-        let mut new = Sandbox::clone(&old);
-        let Some(endpoint) = new.endpoints.remove(&network.id) else {
-            return Err(EngineError::Failed {
-                message: format!(
-                    "container {id} is not connected to network {}",
-                    network.spec.name
-                ),
-                source: None,
-            });
-        };
-        self.change_sandbox(&old, &Arc::new(new))?;
-        self.release_endpoint(id, &endpoint, true);
-        self.tell_of(&endpoint, NetworkAction::Disconnect(*id));
-        Ok(())
-    }
-
-    /// Takes a sandbox from what it is to what it should be.
-    ///
-    /// What goes away is forgotten before the kernel loses it, what comes is saved after the kernel
-    /// has it: in between, the saved sandbox has only what both have.
-    pub(crate) fn change_sandbox(
-        &self,
-        old: &Arc<Sandbox>,
-        new: &Arc<Sandbox>,
-    ) -> Result<(), EngineError> {
-        let (from, to) = (self.plan_of_sandbox(old), self.plan_of_sandbox(new));
-        let _flight = self.flights.begin(&from, &to);
-        let shrinks = new.endpoints.len() < old.endpoints.len();
-        if shrinks {
-            self.save_sandbox(new)?;
-            // Before the link goes, or its going would be taken for a loss.
-            self.known.change(|draft| draft.put_sandbox(new.clone()));
-        }
-        let to = self.sparing_own_routes(new, shrinks, &from, to)?;
-        let applied = match shrinks {
-            true => self.apply_leaving(new, &from, &to),
-            false => self.apply(&from, &to),
-        };
-        if let Err(error) = applied {
-            if shrinks {
-                self.known.change(|draft| draft.put_sandbox(old.clone()));
-                self.save_sandbox(old)?;
-            }
-            return Err(error);
-        }
-        let finished = self.follow_change(old, new);
-        let finished = finished.and_then(|()| {
-            if shrinks {
-                return Ok(());
-            }
-            self.keep_leases(new)?;
-            self.save_sandbox(new)
-        });
-        if let Err(error) = finished {
-            if let Err(error) = self.apply(&to, &from) {
-                tracing::warn!(%error, "cannot take back a change; the next sweep will");
-            }
-            return Err(error);
-        }
-        self.known.change(|draft| draft.put_sandbox(new.clone()));
-        Ok(())
-    }
-
-    /// Brings everything outside the kernel in line with a changed sandbox.
-    pub(crate) fn follow_change(
-        &self,
-        old: &Arc<Sandbox>,
-        new: &Arc<Sandbox>,
-    ) -> Result<(), EngineError> {
-        if old.resolver_ports.is_none() {
-            self.start_resolver(new)?;
-        } else {
-            self.update_resolver(new);
-        }
-        self.update_files(old, new)?;
-        self.activate_ports(new)?;
-        self.withdraw_names(old);
-        self.publish_names(new);
-        Ok(())
-    }
-
-    pub(crate) fn rename(&self, id: &SandboxId, name: &str) -> Result<(), EngineError> {
+    /// Gives a sandbox another name: in DNS, at once.
+    pub fn rename_sandbox(&self, id: &SandboxId, name: &str) -> Result<(), EngineError> {
         let lock = self.locks.of(*id);
         let _own = lock.hold();
         let Some(old) = self.state().sandbox(id).cloned() else {
@@ -442,7 +318,7 @@ impl Engine {
 
 /// Refuses what needs descriptors of ours as long as it lasts, while those that removals need are
 /// still there.
-fn check_descriptors(sandbox: &str) -> Result<(), EngineError> {
+pub(crate) fn check_descriptors(sandbox: &str) -> Result<(), EngineError> {
     descriptors::check_room()
         .map_err(|error| EngineError::failed(format!("no network for container {sandbox}"), error))
 }

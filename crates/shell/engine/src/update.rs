@@ -5,32 +5,41 @@
 
 use crate::alter::altered;
 use crate::locks::Own;
+use crate::measure::Action;
 use crate::routes::Avoid;
 use crate::specify::Surroundings;
-use crate::{Engine, EngineError, NetworkAction, NetworkChange};
+use crate::{Engine, EngineError, NetworkAction, NetworkChange, SPANS};
 use sealane_core::drivers::Driven;
 use sealane_core::model::{Network, Sandbox, SandboxId};
 use sealane_core::plan::Plan;
 use sealane_core::reserve::{Conformed, Phase, Refusal, Snapshot};
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use tracing::info_span;
 
 /// A network before and after its change.
 type Altered = (Arc<Driven>, Arc<Driven>);
 
 impl Engine {
-    pub(crate) fn alter_network(
+    /// Changes a network in place, with all its endpoints, while they run. All or nothing.
+    pub fn update_network(
         &self,
         reference: &str,
         change: &NetworkChange,
     ) -> Result<(), EngineError> {
+        let _span = info_span!(target: SPANS, "update network", network = reference).entered();
+        let update = || self.try_update(reference, change);
+        self.measures.time(Action::Update, update)
+    }
+
+    fn try_update(&self, reference: &str, change: &NetworkChange) -> Result<(), EngineError> {
         let Some((old, new)) = self
             .known
-            .when_settled(|| self.begin_alteration(reference, change))?
+            .when_settled(|| self.begin_update(reference, change))?
         else {
             return Ok(());
         };
-        let altered = self.alter_with_members(&old, &new);
+        let altered = self.update_with_members(&old, &new);
         self.known
             .settle(|draft| draft.set_phase(&new.id, Phase::Settled));
         altered?;
@@ -40,7 +49,7 @@ impl Engine {
 
     /// The network as it is and as it shall be, if that differs: then no sandbox joins it until it is
     /// settled.
-    fn begin_alteration(
+    fn begin_update(
         &self,
         reference: &str,
         change: &NetworkChange,
@@ -48,7 +57,7 @@ impl Engine {
         let avoid = self.prefixes_to_avoid()?;
         self.known.decide(|draft| {
             draft.find_settled(reference)?;
-            let (old, new) = self.plan_alteration(draft, reference, change, &avoid)?;
+            let (old, new) = self.plan_update(draft, reference, change, &avoid)?;
             if *old == *new {
                 return Ok(None);
             }
@@ -59,7 +68,7 @@ impl Engine {
 
     /// Changes a network that is held for it. Its members are held, too, in their order: no endpoint
     /// is half made of the old network.
-    fn alter_with_members(&self, old: &Arc<Driven>, new: &Arc<Driven>) -> Result<(), EngineError> {
+    fn update_with_members(&self, old: &Arc<Driven>, new: &Arc<Driven>) -> Result<(), EngineError> {
         let members: Vec<SandboxId> = match self.state().network(&old.id) {
             Some(found) => found.members.keys().copied().collect(),
             None => vec![],
@@ -82,15 +91,15 @@ impl Engine {
             .try_for_each(|(_, sandbox)| self.keep_leases(sandbox))
     }
 
-    /// The plans before and after [`Engine::alter_network`], of a draft.
-    pub(crate) fn preview_alteration(
+    /// The plans before and after [`Engine::update_network`], of a draft.
+    pub(crate) fn preview_update(
         &self,
         reference: &str,
         change: &NetworkChange,
     ) -> Result<(Plan, Plan), EngineError> {
         let (avoid, now) = (self.prefixes_to_avoid()?, self.uptime());
         let known = self.state();
-        let (old, new) = self.plan_alteration(&known, reference, change, &avoid)?;
+        let (old, new) = self.plan_update(&known, reference, change, &avoid)?;
         let mut from = self.host_plan(&known);
         from.merge(self.plan_with_members(&known, &old));
         let (draft, ()) = known.decided(|draft| {
@@ -107,7 +116,7 @@ impl Engine {
     }
 
     /// The network as it is and as it shall be.
-    fn plan_alteration(
+    fn plan_update(
         &self,
         state: &Snapshot,
         reference: &str,

@@ -60,7 +60,8 @@ impl Engine {
         *self.host_resolver.lock_ignoring_poison() = conf;
     }
 
-    pub(crate) fn stop_repairing(&self) {
+    /// Lets foreign changes stand, until [`Engine::resume_repair`] or another start.
+    pub fn pause_repair(&self) {
         self.repair_paused.store(true, Ordering::Release);
         if let Err(error) = self.executor.kernel().free_tables() {
             tracing::warn!(%error, "others cannot change the firewall while repair is paused");
@@ -68,15 +69,21 @@ impl Engine {
         tracing::warn!("repair is paused: what others change stays changed");
     }
 
+    /// Puts back what was changed meanwhile, and watches again. Returns a line for each change.
     /// Repairs before the watch does, so that the caller learns what had changed; and again
     /// afterwards, since the watch let pass what happened meanwhile.
-    pub(crate) fn start_repairing(&self) -> Result<Vec<String>, EngineError> {
+    pub fn resume_repair(&self) -> Result<Vec<String>, EngineError> {
         let before = self.repair();
         self.repair_paused.store(false, Ordering::Release);
         tracing::info!("repair is resumed");
         let mut repaired = before?;
         repaired.extend(self.repair()?);
         Ok(repaired)
+    }
+
+    /// Whether foreign changes are let stand.
+    pub fn repair_paused(&self) -> bool {
+        self.repair_paused.load(Ordering::Acquire)
     }
 
     /// Whether a change could concern something of ours.

@@ -76,7 +76,7 @@ fn c_22_the_last_of_eleven_hundred_reaches_the_first() {
             subnets: vec![subnet],
             ..CreateNetwork::default()
         };
-        engine.create_network(request).expect("a network");
+        engine.create_network(&request).expect("a network");
         for index in 0..ENDPOINTS {
             let made = engine.create_sandbox(spec(index, folder));
             made.unwrap_or_else(|error| panic!("sandbox {index}: {error}"));

@@ -52,8 +52,8 @@ enum Operation {
     Update(u64, u32),
     Make(u64, BTreeSet<u64>, Option<u16>),
     Drop(u64),
-    Attach(u64, u64),
-    Detach(u64, u64),
+    Connect(u64, u64),
+    Disconnect(u64, u64),
     Publish(u64, BTreeSet<u16>),
     Rename(u64),
     Reserve(u64, IpAddr),
@@ -106,12 +106,12 @@ impl Model {
                 new.sandboxes.remove(s);
                 true
             }
-            Operation::Attach(s, n) => {
+            Operation::Connect(s, n) => {
                 let there = self.networks.contains_key(n);
                 let own = new.sandboxes.get_mut(s);
                 there && own.is_some_and(|(networks, _)| networks.insert(*n))
             }
-            Operation::Detach(s, n) => {
+            Operation::Disconnect(s, n) => {
                 let own = new.sandboxes.get_mut(s);
                 own.is_some_and(|(networks, _)| networks.remove(n))
             }
@@ -196,7 +196,7 @@ impl World {
     fn carry_out(&mut self, operation: &Operation) -> Result<(), EngineError> {
         let engine = &self.engine;
         match operation {
-            Operation::Create(n) => engine.create_network(create(*n)).map(drop),
+            Operation::Create(n) => engine.create_network(&create(*n)).map(drop),
             Operation::Remove(n) => engine.remove_network(&net(*n)),
             Operation::Update(n, mtu) => engine.update_network(&net(*n), &change(*mtu)),
             Operation::Make(s, networks, port) => {
@@ -204,10 +204,10 @@ impl World {
                 engine.create_sandbox(spec).map(drop)
             }
             Operation::Drop(s) => engine.remove_sandbox(&id(*s)),
-            Operation::Attach(s, n) => engine
-                .attach(&id(*s), &net(*n), EndpointSpec::default())
+            Operation::Connect(s, n) => engine
+                .connect(&id(*s), &net(*n), EndpointSpec::default())
                 .map(drop),
-            Operation::Detach(s, n) => engine.detach(&id(*s), &net(*n)),
+            Operation::Disconnect(s, n) => engine.disconnect(&id(*s), &net(*n)),
             Operation::Publish(s, ports) => {
                 let ports: Vec<PortRequest> = ports.iter().map(|port| request(*port)).collect();
                 engine.publish(&id(*s), &ports, &[]).map(drop)
@@ -231,10 +231,10 @@ impl World {
                 PlannedOperation::CreateSandbox(spec(*s, networks, *port, &self.folder))
             }
             Operation::Drop(s) => PlannedOperation::RemoveSandbox(id(*s)),
-            Operation::Attach(s, n) => {
-                PlannedOperation::Attach(id(*s), net(*n), EndpointSpec::default())
+            Operation::Connect(s, n) => {
+                PlannedOperation::Connect(id(*s), net(*n), EndpointSpec::default())
             }
-            Operation::Detach(s, n) => PlannedOperation::Detach(id(*s), net(*n)),
+            Operation::Disconnect(s, n) => PlannedOperation::Disconnect(id(*s), net(*n)),
             Operation::Publish(s, ports) => {
                 let ports = ports.iter().map(|port| request(*port)).collect();
                 PlannedOperation::Publish(id(*s), ports, vec![])
@@ -398,14 +398,14 @@ fn choose(dice: &mut Dice, model: &Model) -> Operation {
             Operation::Make(s, [n, more].into(), port)
         }
         7 => Operation::Drop(s),
-        8 => Operation::Attach(s, n),
+        8 => Operation::Connect(s, n),
         // The last network is left by going: ports without one are another story.
         9 if model
             .sandboxes
             .get(&s)
             .is_some_and(|(own, _)| own.len() > 1) =>
         {
-            Operation::Detach(s, n)
+            Operation::Disconnect(s, n)
         }
         9 | 10 => {
             let count = dice.below(3);
@@ -427,11 +427,11 @@ fn link_of(world: &World, operation: &Operation) -> Option<String> {
     match operation {
         Operation::Create(n) => Some(format!("br-m{n}")),
         Operation::Make(s, networks, _) => of(*s, *networks.last()?),
-        Operation::Attach(s, n) => of(*s, *n),
+        Operation::Connect(s, n) => of(*s, *n),
         Operation::Remove(_)
         | Operation::Update(..)
         | Operation::Drop(_)
-        | Operation::Detach(..)
+        | Operation::Disconnect(..)
         | Operation::Publish(..)
         | Operation::Rename(_)
         | Operation::Reserve(..)

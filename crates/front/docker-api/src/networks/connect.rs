@@ -26,15 +26,11 @@ struct DisconnectBody {
     force: bool,
 }
 
-/// Joins a container to a network.
+/// Connects a container to a network.
 pub(crate) async fn connect(mut call: Call, network: String) -> Result<Response, ApiError> {
     let body: ConnectBody = call.json().await?;
     let version = call.version;
-    let mut settings = settings_of(body.endpoint_config, version);
-    if !version.at_least(54) {
-        // Documented since 1.44, ignored until 1.54.
-        settings.mac_address = None;
-    }
+    let settings = settings_of(body.endpoint_config, version);
     let container = body.container;
     call.blocking(move |api| {
         api.containers
@@ -44,7 +40,7 @@ pub(crate) async fn connect(mut call: Call, network: String) -> Result<Response,
     Ok(respond::empty(StatusCode::OK))
 }
 
-/// Parts a container from a network.
+/// Disconnects a container from a network.
 pub(crate) async fn disconnect(mut call: Call, network: String) -> Result<Response, ApiError> {
     let body: DisconnectBody = call.json().await?;
     call.blocking(move |api| {

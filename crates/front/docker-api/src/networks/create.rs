@@ -89,7 +89,7 @@ pub(crate) async fn create(mut call: Call) -> Result<Response, ApiError> {
     let body: Body = call.json().await?;
     let request = body.into_request(call.version);
     let created = call
-        .blocking(move |api| api.engine.create_network(request))
+        .blocking(move |api| api.engine.create_network(&request))
         .await?;
     let answer = Created {
         id: created.id.to_string(),

@@ -34,11 +34,14 @@ fn sorted_log(world: &World) -> Vec<String> {
 }
 
 #[test]
-fn a_running_container_is_stored_and_attached_at_once() {
+fn a_running_container_is_stored_and_connected_at_once() {
     let world = World::new();
     let id = world.run("web", |_| {});
     connect(&world, "blue", "web").unwrap();
-    assert_eq!(sorted_log(&world), ["attach web blue", "store web running"]);
+    assert_eq!(
+        sorted_log(&world),
+        ["connect web blue", "store web running"]
+    );
     assert_eq!(wanted(&world, id), ["blue", "bridge"]);
     assert_eq!(
         connect(&world, "blue", "web").unwrap_err(),
@@ -48,7 +51,10 @@ fn a_running_container_is_stored_and_attached_at_once() {
         )
     );
     disconnect(&world, "blue", "web").unwrap();
-    assert_eq!(world.take_log(), ["store web running", "detach web blue"]);
+    assert_eq!(
+        world.take_log(),
+        ["store web running", "disconnect web blue"]
+    );
     assert_eq!(wanted(&world, id), ["bridge"]);
 }
 
@@ -56,19 +62,19 @@ fn a_running_container_is_stored_and_attached_at_once() {
 fn what_the_engine_refuses_is_wanted_no_more() {
     let world = World::new();
     let id = world.run("web", |_| {});
-    world.refuse("attach web blue");
+    world.refuse("connect web blue");
     assert_eq!(
         connect(&world, "blue", "web").unwrap_err(),
         (ErrorClass::Forbidden, "Address already in use".into())
     );
     assert_eq!(wanted(&world, id), ["bridge"]);
-    world.refuse("detach web bridge");
+    world.refuse("disconnect web bridge");
     disconnect(&world, "bridge", "web").unwrap_err();
     assert_eq!(wanted(&world, id), ["bridge"]);
 }
 
 #[test]
-fn what_cannot_be_stored_does_not_stay_attached() {
+fn what_cannot_be_stored_does_not_stay_connected() {
     let world = World::new();
     let id = world.run("web", |_| {});
     world.refuse("store web running");
@@ -76,8 +82,8 @@ fn what_cannot_be_stored_does_not_stay_attached() {
     assert_eq!(
         sorted_log(&world),
         [
-            "attach web blue",
-            "detach web blue",
+            "connect web blue",
+            "disconnect web blue",
             "store web running: refused"
         ]
     );

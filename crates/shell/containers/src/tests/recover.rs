@@ -89,7 +89,7 @@ fn endpoints_are_brought_in_line_with_the_record() {
     let world = World::new();
     let id = world.run("web", |_| {});
     {
-        // The daemon ended between storing a wish and attaching: `red` is wanted, `bridge` not.
+        // The daemon ended between storing a wish and connecting: `red` is wanted, `bridge` not.
         let mut inner = world.fake.lock();
         let record = inner.records.get_mut(&id).unwrap();
         record.endpoints.remove("bridge");
@@ -101,8 +101,8 @@ fn endpoints_are_brought_in_line_with_the_record() {
         world.take_log(),
         [
             "recover 1".into(),
-            "attach web red".into(),
-            format!("detach web {bridge}")
+            "connect web red".into(),
+            format!("disconnect web {bridge}")
         ]
     );
 }

@@ -159,7 +159,7 @@ fn a_plan_is_made_of_what_is_on_the_host() {
     };
     assert_eq!(plan(connect()), "");
     world.containers.start("web").unwrap();
-    assert_eq!(plan(connect()), "attach blue\n");
+    assert_eq!(plan(connect()), "connect blue\n");
     assert_eq!(plan(PlanRequest::Stop("web".into())), "unmake\n");
     let mut request = create_request();
     request.name = Some("new".into());
