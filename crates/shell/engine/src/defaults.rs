@@ -1,6 +1,5 @@
 //! The three networks that exist from the start: bridge, host and none.
 
-use crate::host::timestamp;
 use crate::inherited::{DOCKER0, is_link_local};
 use crate::locks::LockIgnoringPoison;
 use crate::mtu::check_mtu;
@@ -31,7 +30,8 @@ impl Engine {
         for driver in drivers::all() {
             let missing = |name: &&str| self.state().named(name).is_none();
             if let Some(name) = driver.predefined().filter(missing) {
-                self.add_default(|id| without_addresses(id, name, driver.name()))?;
+                let created = self.timestamp();
+                self.add_default(|id| without_addresses(id, name, driver.name(), created))?;
             }
         }
         let present = self.state().named("bridge").map(|state| state.network.id);
@@ -136,7 +136,7 @@ impl Engine {
                 let id = NetworkId::from_bytes(self.random_bytes()?);
                 Network {
                     id,
-                    created: timestamp(),
+                    created: self.timestamp(),
                     segments: 0,
                     spec,
                     users_device,
@@ -312,10 +312,10 @@ fn first_of(range: Option<Ipv6Net>) -> Option<Ipv6Net> {
     Ipv6Net::new(first, range.prefix_len()).ok()
 }
 
-fn without_addresses(id: NetworkId, name: &str, driver: DriverName) -> Network {
+fn without_addresses(id: NetworkId, name: &str, driver: DriverName, created: String) -> Network {
     Network {
         id,
-        created: timestamp(),
+        created,
         segments: 0,
         spec: NetworkSpec {
             name: name.into(),

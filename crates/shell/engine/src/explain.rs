@@ -88,7 +88,7 @@ impl Engine {
         let joined = sender
             .into_iter()
             .flat_map(|sandbox| sandbox.endpoints.keys());
-        let known = joined.filter_map(|id| Some((*id, self.nameserver.zone(id)?)));
+        let known = joined.filter_map(|id| Some((*id, self.resolver.zone(id)?)));
         let zones: BTreeMap<NetworkId, _> = known.collect();
         let with = |zones: Zones, (id, zone)| zones.with_zone(id, zone);
         zones.into_iter().fold(Zones::default(), with)

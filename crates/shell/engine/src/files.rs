@@ -6,9 +6,9 @@
 use crate::{Engine, EngineError};
 use sealane_core::dns::{HostsFile, render_host, render_internal, render_legacy};
 use sealane_core::model::{Endpoint, LegacyLink, Sandbox};
-use sealane_store::private::{PASSABLE, make_folder};
-use std::fs::{self, OpenOptions};
-use std::io::{self, Write};
+use sealane_store::Disk;
+use sealane_store::private::PASSABLE;
+use std::io;
 use std::net::IpAddr;
 use std::path::Path;
 
@@ -20,18 +20,21 @@ const WRITTEN: &str = "resolv.conf.written";
 impl Engine {
     /// Writes all three for a new sandbox.
     pub(crate) fn write_files(&self, sandbox: &Sandbox, folder: &Path) -> Result<(), EngineError> {
+        let disk = &*self.disk;
         let write = || -> io::Result<()> {
             if let Some(all) = folder.parent() {
-                make_folder(all, PASSABLE)?;
+                disk.make_folder(all, PASSABLE)?;
             }
-            make_folder(folder, PASSABLE)?;
+            disk.make_folder(folder, PASSABLE)?;
             sealane_kernel::fault::point("write sandbox files");
-            overwrite(&folder.join("hostname"), &(full_hostname(sandbox) + "\n"))?;
-            overwrite(&folder.join("hosts"), &first_hosts(sandbox)?)?;
+            let hostname = full_hostname(sandbox) + "\n";
+            disk.overwrite(&folder.join("hostname"), hostname.as_bytes())?;
+            let hosts = first_hosts(disk, sandbox)?;
+            disk.overwrite(&folder.join("hosts"), hosts.as_bytes())?;
             let text = self.resolv_conf(sandbox);
             if !self.user_owns_resolv_conf(folder) {
-                overwrite(&folder.join("resolv.conf"), &text)?;
-                overwrite(&folder.join(WRITTEN), &text)?;
+                disk.overwrite(&folder.join("resolv.conf"), text.as_bytes())?;
+                disk.overwrite(&folder.join(WRITTEN), text.as_bytes())?;
             }
             Ok(())
         };
@@ -48,19 +51,22 @@ impl Engine {
     /// Follows a change: the lines of endpoints that went or came, and resolv.conf if it is still
     /// as we wrote it.
     pub(crate) fn update_files(&self, old: &Sandbox, new: &Sandbox) -> Result<(), EngineError> {
+        let disk = &*self.disk;
         let update = || -> io::Result<()> {
             sealane_kernel::fault::point("update sandbox files");
             let path = new.files.join("hosts");
-            let text = fs::read_to_string(&path)?;
+            let text = disk.read(&path)?;
+            let text = String::from_utf8(text).map_err(io::Error::other)?;
             let changed = edit_hosts(&text, &own_lines(old), &own_lines(new));
             if changed != text {
-                overwrite(&path, &changed)?;
+                disk.overwrite(&path, changed.as_bytes())?;
             }
             let text = self.resolv_conf(new);
-            let written = fs::read(new.files.join(WRITTEN)).unwrap_or_default();
+            let written = disk.read(&new.files.join(WRITTEN)).unwrap_or_default();
             if text.as_bytes() != written && !self.user_owns_resolv_conf(&new.files) {
-                overwrite(&new.files.join("resolv.conf"), &text)?;
-                overwrite(&new.files.join(WRITTEN), &text)?;
+                let resolv_conf = new.files.join("resolv.conf");
+                disk.overwrite(&resolv_conf, text.as_bytes())?;
+                disk.overwrite(&new.files.join(WRITTEN), text.as_bytes())?;
             }
             Ok(())
         };
@@ -72,7 +78,7 @@ impl Engine {
 
     /// Whether resolv.conf was changed since we wrote it.
     fn user_owns_resolv_conf(&self, folder: &Path) -> bool {
-        let read = |name: &str| fs::read(folder.join(name)).ok();
+        let read = |name: &str| self.disk.read(&folder.join(name)).ok();
         match (read("resolv.conf"), read(WRITTEN)) {
             (Some(present), Some(written)) => present != written,
             (Some(_), None) | (None, Some(_) | None) => false,
@@ -96,18 +102,6 @@ impl Engine {
     }
 }
 
-/// Writes a file in place. It is never emptied first: ext4 takes that for a replacement and writes
-/// it out at once, which costs milliseconds; and an empty file must not be read.
-fn overwrite(path: &Path, text: &str) -> io::Result<()> {
-    let mut file = OpenOptions::new()
-        .write(true)
-        .create(true)
-        .truncate(false)
-        .open(path)?;
-    file.write_all(text.as_bytes())?;
-    file.set_len(text.len() as u64)
-}
-
 fn full_hostname(sandbox: &Sandbox) -> String {
     match sandbox.domainname.as_str() {
         "" => sandbox.hostname.clone(),
@@ -117,11 +111,11 @@ fn full_hostname(sandbox: &Sandbox) -> String {
 
 /// The hosts file of a new sandbox. In the host's own stack it is the host's, unless names are added:
 /// then it is made anew, as by Docker, so that they are not hidden by the host's.
-fn first_hosts(sandbox: &Sandbox) -> io::Result<String> {
+fn first_hosts(disk: &dyn Disk, sandbox: &Sandbox) -> io::Result<String> {
     if !sandbox.host || !sandbox.extra_hosts.is_empty() {
         return Ok(hosts(sandbox));
     }
-    match fs::read(HOSTS) {
+    match disk.read(Path::new(HOSTS)) {
         Ok(bytes) => Ok(String::from_utf8_lossy(&bytes).into_owned()),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(String::new()),
         Err(error) => Err(error),

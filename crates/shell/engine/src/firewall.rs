@@ -4,16 +4,17 @@
 use crate::{Engine, EngineError};
 use sealane_core::plan::{Change, Key, Netns, Object, Plan};
 use sealane_core::scopes::{TABLE, firewall_as_iptables, firewall_as_nft, host_table_of};
-use sealane_kernel::probe;
-use sealane_kernel::read::Observe;
 
 impl Engine {
     /// Whether the kernel keeps a table from others.
     pub(crate) fn owns_tables(&self) -> bool {
-        probe::owns_tables().unwrap_or_else(|error| {
-            tracing::warn!(%error, "cannot try whether tables can be owned: they are not");
-            false
-        })
+        self.executor
+            .kernel()
+            .owns_tables()
+            .unwrap_or_else(|error| {
+                tracing::warn!(%error, "cannot try whether tables can be owned: they are not");
+                false
+            })
     }
 
     /// Puts the firewall back if something else has removed it. This never waits: while it is away

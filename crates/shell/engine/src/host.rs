@@ -9,8 +9,6 @@ use sealane_core::plan::{LinkKind, Object, Plan, Upper, check};
 use sealane_core::reserve::Snapshot;
 use sealane_core::scopes::host_table;
 use sealane_executor::ApplyError;
-use std::fs::File;
-use std::io::Read;
 use std::net::IpAddr;
 use std::sync::{Arc, LazyLock, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -19,11 +17,6 @@ use crate::{NetworkAction, NetworkEvent};
 
 /// The table that every element has to fit.
 static HOST_TABLE: LazyLock<Table> = LazyLock::new(host_table);
-
-/// The time as the API prints it: RFC 3339 with nanoseconds.
-pub(crate) fn timestamp() -> String {
-    jiff::Timestamp::now().to_string()
-}
 
 /// What an error is about, in Docker's words where it is a link over another.
 fn what_failed(wanted: &Plan, error: &ApplyError) -> String {
@@ -63,18 +56,20 @@ impl Engine {
             .clone()
     }
 
+    /// The time as the API prints it: RFC 3339 with nanoseconds.
+    pub(crate) fn timestamp(&self) -> String {
+        self.clock.now().to_string()
+    }
+
     /// The time since the engine was opened.
     pub(crate) fn uptime(&self) -> Duration {
-        self.opened.elapsed()
+        self.clock.uptime()
     }
 
     /// Random bytes for a new id.
     pub(crate) fn random_bytes(&self) -> Result<[u8; 32], EngineError> {
-        let mut bytes = [0; 32];
-        File::open("/dev/urandom")
-            .and_then(|mut source| source.read_exact(&mut bytes))
-            .map_err(|error| EngineError::failed("cannot read random bytes for an id", error))?;
-        Ok(bytes)
+        let bytes = self.clock.random();
+        bytes.map_err(|error| EngineError::failed("cannot read random bytes for an id", error))
     }
 
     /// The addresses that `host-gateway` stands for.

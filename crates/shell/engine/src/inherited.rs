@@ -6,7 +6,6 @@ use ipnet::IpNet;
 use sealane_core::model::{InterfaceName, NetworkSpec};
 use sealane_core::nft::Family;
 use sealane_core::plan::{Key, Netns, Object, Plan};
-use sealane_kernel::read::runs_here;
 
 /// The device of the default bridge, as every script expects it.
 pub(crate) const DOCKER0: &str = "docker0";
@@ -19,7 +18,7 @@ impl Engine {
     /// Why a `docker0` of others cannot be the default bridge; `None` if it can.
     pub(crate) fn keeps_docker0(&self) -> Result<Option<String>, EngineError> {
         let failed = |error| EngineError::failed("cannot look for another engine", error);
-        if runs_here(DOCKERD).map_err(failed)? {
+        if self.executor.kernel().runs_here(DOCKERD).map_err(failed)? {
             return Ok(Some(format!("{DOCKER0} belongs to dockerd, which runs")));
         }
         let kernel = self.executor.kernel();

@@ -55,14 +55,14 @@ impl Engine {
 
     /// Remembers what a sandbox has, for its name to get it again.
     pub(crate) fn keep_leases(&self, sandbox: &Sandbox) -> Result<(), EngineError> {
-        self.write_leases(leases_for(sandbox))
+        self.write_leases(self.leases_for(sandbox))
     }
 
     /// Remembers for another name what a sandbox has, and nothing for the one it had.
     pub(crate) fn rename_leases(&self, old: &Sandbox, new: &Sandbox) -> Result<(), EngineError> {
         let state = self.state();
         let dropped = state.leases_of(&old.name).dropped;
-        let new = state.new_leases(leases_for(new)).new;
+        let new = state.new_leases(self.leases_for(new)).new;
         self.change_leases(&LeaseChange { new, dropped })
     }
 
@@ -84,7 +84,7 @@ impl Engine {
                 ipv4: ipv4.or(known.and_then(|lease| lease.ipv4)),
                 ipv6: ipv6.or(known.and_then(|lease| lease.ipv6)),
                 mac: known.and_then(|lease| lease.mac),
-                written: jiff::Timestamp::now().as_second(),
+                written: self.clock.now().as_second(),
             }
         };
         self.write_leases(vec![lease])
@@ -114,6 +114,24 @@ impl Engine {
             .map_err(not_stored)?;
         self.known.change(|draft| draft.change_leases(change));
         Ok(())
+    }
+
+    /// What a sandbox has, if its name is to get it again.
+    fn leases_for(&self, sandbox: &Sandbox) -> Vec<Lease> {
+        if !sandbox.sticky || sandbox.host {
+            return vec![];
+        }
+        let lease = |endpoint: &Endpoint| Lease {
+            network: endpoint.network,
+            name: sandbox.name.clone(),
+            ipv4: endpoint.ipv4.map(|net| net.addr()),
+            ipv6: endpoint.ipv6.map(|net| net.addr()),
+            mac: Some(endpoint.mac),
+            written: self.clock.now().as_second(),
+        };
+        let with_addresses = |endpoint: &&Endpoint| endpoint.addresses().next().is_some();
+        let endpoints = sandbox.endpoints.values().filter(with_addresses);
+        endpoints.map(lease).collect()
     }
 
     /// Reserves an address, so that it is given to the container of this name only; without a name,
@@ -158,24 +176,6 @@ impl Engine {
         let leases = found.expected.leases().cloned();
         Ok((reservations.collect(), leases.collect()))
     }
-}
-
-/// What a sandbox has, if its name is to get it again.
-fn leases_for(sandbox: &Sandbox) -> Vec<Lease> {
-    if !sandbox.sticky || sandbox.host {
-        return vec![];
-    }
-    let lease = |endpoint: &Endpoint| Lease {
-        network: endpoint.network,
-        name: sandbox.name.clone(),
-        ipv4: endpoint.ipv4.map(|net| net.addr()),
-        ipv6: endpoint.ipv6.map(|net| net.addr()),
-        mac: Some(endpoint.mac),
-        written: jiff::Timestamp::now().as_second(),
-    };
-    let with_addresses = |endpoint: &&Endpoint| endpoint.addresses().next().is_some();
-    let endpoints = sandbox.endpoints.values().filter(with_addresses);
-    endpoints.map(lease).collect()
 }
 
 fn not_stored(error: StoreError) -> EngineError {

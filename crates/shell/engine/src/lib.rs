@@ -16,6 +16,7 @@ mod config;
 mod connect;
 mod counters;
 mod defaults;
+mod environment;
 mod error;
 mod event;
 mod explain;
@@ -42,6 +43,7 @@ mod purge;
 mod recover;
 mod request;
 mod reserve;
+mod resolver;
 mod room;
 mod routes;
 mod sandboxes;
@@ -52,6 +54,7 @@ mod watch;
 mod ways_in;
 
 pub use config::{AddressPool, DefaultBridge, EngineConfig};
+pub use environment::{Clock, Environment};
 pub use error::EngineError;
 pub use event::{EventSink, NetworkAction, NetworkEvent};
 pub use measure::{Action, Durations, Measured};
@@ -60,6 +63,7 @@ pub use request::{
     CreateNetwork, CreatedNetwork, HostTarget, NetworkChange, PlannedOperation, RequestedSubnet,
     SandboxSpec,
 };
+pub use resolver::{Changed, Resolver, Rezoned};
 pub use routes::Conflict;
 pub use sealane_executor::SPANS;
 pub use sealane_kernel::read::LinkCounters;
@@ -77,26 +81,25 @@ use sealane_core::model::{Facts, InterfaceName, Sandbox, SandboxId};
 use sealane_core::plan::Plan;
 use sealane_executor::Executor;
 use sealane_firewalld::Firewalld;
-use sealane_kernel::Kernel;
-use sealane_nameserver::{HostWatch, Nameserver};
+use sealane_kernel::AnyKernel;
 use sealane_ports::Ports;
-use sealane_store::{Records, Store};
+use sealane_store::{Disk, Records, Store};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, RwLock};
-use std::time::Instant;
 
 /// The engine: every network, sandbox and endpoint of one daemon. All calls block; all may be made
 /// at once from many threads.
 pub struct Engine {
     config: EngineConfig,
     events: EventSink,
-    executor: Executor<Kernel>,
+    executor: Executor<dyn AnyKernel>,
+    disk: Arc<dyn Disk>,
     store: Arc<Store>,
     records: Records<Sandbox>,
     facts_record: Records<Facts>,
     ports: Ports,
-    nameserver: Nameserver,
+    resolver: Box<dyn Resolver>,
     pools: AddressPools,
     known: Known,
     /// The plan of the host as last applied.
@@ -107,7 +110,6 @@ pub struct Engine {
     /// What an earlier run left, until [`Engine::recover`] decides about it.
     saved: Mutex<BTreeMap<String, Sandbox>>,
     host_resolver: Mutex<ResolvConf>,
-    resolver_watch: Mutex<Option<HostWatch>>,
     /// What operations are about to change, which a sweep leaves alone.
     flights: Flights,
     /// Bridges of the user's that networks use and that are not there.
@@ -124,6 +126,6 @@ pub struct Engine {
     firewalld: Option<Firewalld>,
     /// Whether foreign changes are let stand.
     repair_paused: AtomicBool,
-    opened: Instant,
+    clock: Box<dyn Clock>,
     measures: Measures,
 }

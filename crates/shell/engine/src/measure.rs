@@ -110,7 +110,7 @@ impl Engine {
             endpoints: sandboxes().map(|sandbox| sandbox.endpoints.len()).sum(),
             published_ports: sandboxes().map(|sandbox| sandbox.ports.len()).sum(),
             repairs: self.measures.repairs.load(Ordering::Relaxed),
-            dns_queries: self.nameserver.queries(),
+            dns_queries: self.resolver.queries(),
         }
     }
 }

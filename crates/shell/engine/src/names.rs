@@ -3,16 +3,12 @@
 use crate::locks::LockIgnoringPoison;
 use crate::{Engine, EngineError};
 use sealane_core::dns::{
-    EndpointNames, ExternalServer, Forwarding, NetworkView, ResolvConf, View, render_internal,
+    EndpointNames, ExternalServer, Forwarding, NetworkView, ResolvConf, View, Zone, render_internal,
 };
 use sealane_core::drivers::{Driven, Networks};
 use sealane_core::model::{Endpoint, NameserverConfig, NetworkId, Sandbox, SandboxId};
-use sealane_core::plan::Netns;
 use sealane_core::scopes::Gateways;
-use sealane_nameserver::{
-    NetworkUpstreams, SandboxSockets, Upstream, UpstreamConfig, bind_sockets_at,
-};
-use std::io;
+use sealane_nameserver::{NetworkUpstreams, Upstream, UpstreamConfig};
 use std::net::IpAddr;
 use std::sync::Arc;
 
@@ -34,42 +30,29 @@ impl Engine {
 
     /// Opens the resolver's sockets in a sandbox that has a table for them.
     pub(crate) fn start_resolver(&self, sandbox: &Sandbox) -> Result<(), EngineError> {
-        let Some((udp, tcp)) = sandbox.resolver_ports else {
+        let Some(ports) = sandbox.resolver_ports else {
             return Ok(());
         };
-        let failed = |error: io::Error| {
-            EngineError::failed(
-                format!("the resolver of {} cannot start", sandbox.name),
-                error,
-            )
-        };
-        let sockets = self.bind_resolver(&sandbox.id, udp, tcp).map_err(failed)?;
         let (view, upstreams) = self.view_of(sandbox);
-        self.nameserver
-            .add_sandbox(sandbox.id, sockets, view, upstreams)
-            .map_err(|error| failed(io::Error::other(error)))
-    }
-
-    fn bind_resolver(&self, id: &SandboxId, udp: u16, tcp: u16) -> io::Result<SandboxSockets> {
-        let bind = move || bind_sockets_at(udp, tcp).map_err(io::Error::other);
-        self.executor
-            .kernel()
-            .in_namespace(Netns::Sandbox(*id), bind)
+        let served = self.resolver.serve(&sandbox.id, ports, view, upstreams);
+        served.map_err(|error| {
+            let text = format!("the resolver of {} cannot start", sandbox.name);
+            EngineError::failed(text, error)
+        })
     }
 
     /// Ports for the resolver of a sandbox that is running already: free ones, for its own
     /// programs may have taken the first choice.
     pub(crate) fn free_resolver_ports(&self, id: &SandboxId) -> (u16, u16) {
         let mut candidates = (PORT..PORT + ATTEMPTS).map(|port| (port, port));
-        let free = candidates.find(|(udp, tcp)| self.bind_resolver(id, *udp, *tcp).is_ok());
+        let free = candidates.find(|ports| self.resolver.is_free(id, *ports));
         free.unwrap_or(RESOLVER_PORTS)
     }
 
     /// Tells the resolver of a changed sandbox what it now sees.
     pub(crate) fn update_resolver(&self, sandbox: &Sandbox) {
         let (view, upstreams) = self.view_of(sandbox);
-        self.nameserver.update_view(&sandbox.id, view);
-        self.nameserver.update_upstreams(&sandbox.id, upstreams);
+        self.resolver.update(&sandbox.id, view, upstreams);
     }
 
     /// The resolver settings of a sandbox: its own, else those of its networks, the one with the
@@ -146,16 +129,17 @@ impl Engine {
                 ipv6: endpoint.ipv6.map(|net| net.addr()),
                 services: vec![],
             };
-            self.nameserver
-                .update_zone(network.id, |zone| zone.with_endpoint(names));
+            let entered = |zone: &Zone| zone.with_endpoint(names);
+            self.resolver.change_zone(network.id, Box::new(entered));
         }
     }
 
     /// Strikes a sandbox's names from all zones.
     pub(crate) fn withdraw_names(&self, sandbox: &Sandbox) {
         for endpoint in sandbox.endpoints.values() {
-            self.nameserver
-                .update_zone(endpoint.network, |zone| zone.without_endpoint(&endpoint.id));
+            let struck = |zone: &Zone| zone.without_endpoint(&endpoint.id);
+            let network = endpoint.network;
+            self.resolver.change_zone(network, Box::new(struck));
         }
     }
 

@@ -1,6 +1,5 @@
 //! Networks: created, removed, pruned.
 
-use crate::host::timestamp;
 use crate::leases::delete_expected;
 use crate::mtu::check_network_mtu;
 use crate::parents::{LinksThere, check_beside_others, is_parent_given};
@@ -139,7 +138,7 @@ impl Engine {
         let spec = specify(request, &around)?;
         let network = Arc::new(Driven::of(Network {
             id: *id,
-            created: timestamp(),
+            created: self.timestamp(),
             segments: 0,
             users_device: is_parent_given(&spec, links, draft).then(UsersDevice::default),
             spec,

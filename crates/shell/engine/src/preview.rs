@@ -7,9 +7,9 @@ use crate::{CreateNetwork, Engine, EngineError, PlannedOperation, SandboxSpec};
 use sealane_core::model::{EndpointSpec, NetworkId, PortRequest, Sandbox, SandboxId, derive_id};
 use sealane_core::plan::{Effect, Plan};
 use sealane_core::reserve::{Joining, Phase};
-use sealane_kernel::Kernel;
+use sealane_kernel::AnyKernel;
 
-type Executor = sealane_executor::Executor<Kernel>;
+type Executor = sealane_executor::Executor<dyn AnyKernel>;
 type Plans = Result<(Plan, Plan), EngineError>;
 
 impl Engine {

@@ -11,7 +11,7 @@ use ipnet::IpNet;
 use sealane_core::drivers::Driven;
 use sealane_core::model::NetworkId;
 use sealane_kernel::read::LinkRoute;
-use sealane_kernel::watch::RouteWatch;
+use sealane_kernel::watch::RouteNotices;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -30,7 +30,7 @@ pub(crate) struct Avoid {
 /// The routes as last read.
 #[derive(Default)]
 pub(crate) struct KnownRoutes {
-    watch: Option<RouteWatch>,
+    watch: Option<Box<dyn RouteNotices>>,
     routes: Option<Arc<Vec<LinkRoute>>>,
     /// The prefixes of the addresses of others, which have no routes while their links are down.
     addressed: Vec<IpNet>,
@@ -97,7 +97,7 @@ impl Engine {
         let kernel = self.executor.kernel();
         let mut known = self.routes.lock_ignoring_poison();
         if known.watch.is_none() {
-            known.watch = Some(RouteWatch::open(kernel).map_err(failed)?);
+            known.watch = Some(kernel.watch_routes().map_err(failed)?);
         }
         let changed = match &mut known.watch {
             Some(watch) => watch

@@ -219,7 +219,7 @@ impl Engine {
         self.records.remove(&id.to_string()).map_err(|error| {
             EngineError::failed(format!("cannot forget sandbox {}", id.short(12)), error)
         })?;
-        self.nameserver.remove_sandbox(id); // its sockets would keep the namespace
+        self.resolver.end(id); // its sockets would keep the namespace
         if let Err(error) = self.ports.deactivate(id) {
             tracing::warn!(sandbox = sandbox.name, %error, "a port is still relayed");
         }
@@ -235,7 +235,7 @@ impl Engine {
     /// Gives back everything reserved for a sandbox that the kernel does not have any more.
     pub(crate) fn forget_sandbox(&self, sandbox: &Sandbox, used: bool) {
         self.withdraw_names(sandbox);
-        self.nameserver.remove_sandbox(&sandbox.id);
+        self.resolver.end(&sandbox.id);
         self.ports.release(&sandbox.id);
         let now = self.uptime();
         self.known.change(|draft| {

@@ -9,7 +9,7 @@ use ipnet::IpNet;
 use sealane_core::dns::{ExternalServer, ResolvConf};
 use sealane_core::model::InterfaceName;
 use sealane_core::plan::{Key, Netns};
-use sealane_kernel::watch::{Noticed, Watcher};
+use sealane_kernel::watch::{Noticed, Notices};
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Weak};
 use std::thread;
@@ -24,7 +24,7 @@ impl Engine {
     /// Starts to watch, until the engine is dropped.
     pub(crate) fn watch(self: &Arc<Self>) -> Result<(), EngineError> {
         let failed = |error| EngineError::failed("cannot watch the host for changes", error);
-        let watcher = Watcher::open(self.executor.kernel()).map_err(failed)?;
+        let watcher = self.executor.kernel().watch().map_err(failed)?;
         let engine = Arc::downgrade(self);
         let run = move || follow(watcher, &engine);
         thread::Builder::new()
@@ -36,27 +36,24 @@ impl Engine {
 
     /// Takes the host's resolver configuration, now and whenever it changes.
     pub(crate) fn follow_host_resolver(self: &Arc<Self>) -> Result<(), EngineError> {
-        let text = std::fs::read_to_string(&self.config.resolv_conf).unwrap_or_default();
-        self.take_host_resolver(ResolvConf::parse(&text));
+        let text = self.disk.read(&self.config.resolv_conf).unwrap_or_default();
+        self.take_host_resolver(ResolvConf::parse(&String::from_utf8_lossy(&text)));
         let engine = Arc::downgrade(self);
         let changed = move |conf| {
             if let Some(engine) = Weak::upgrade(&engine) {
                 engine.take_host_resolver(conf);
             }
         };
-        let watch = sealane_nameserver::watch_host(&self.config.resolv_conf, changed);
-        match watch {
-            Ok(watch) => *self.resolver_watch.lock_ignoring_poison() = Some(watch),
-            Err(error) => {
-                tracing::warn!(%error, "changes of the host's resolv.conf will not be followed");
-            }
+        let path = &self.config.resolv_conf;
+        if let Err(error) = self.resolver.follow_host(path, Box::new(changed)) {
+            tracing::warn!(%error, "changes of the host's resolv.conf will not be followed");
         }
         Ok(())
     }
 
     fn take_host_resolver(&self, conf: ResolvConf) {
         let servers: Vec<ExternalServer> = conf.upstreams();
-        self.nameserver.set_host_servers(&servers);
+        self.resolver.set_host_servers(&servers);
         *self.host_resolver.lock_ignoring_poison() = conf;
     }
 
@@ -129,7 +126,7 @@ impl Engine {
     }
 
     /// Takes in what is noticed for a while.
-    fn gather(&self, watcher: &mut Watcher, pause: Duration) {
+    fn gather(&self, watcher: &mut dyn Notices, pause: Duration) {
         let until = Instant::now() + pause;
         loop {
             while let Ok(Some(noticed)) = watcher.poll() {
@@ -189,7 +186,7 @@ impl Engine {
 }
 
 /// Waits for changes and repairs, until the engine is gone.
-fn follow(mut watcher: Watcher, engine: &Weak<Engine>) {
+fn follow(mut watcher: Box<dyn Notices>, engine: &Weak<Engine>) {
     let mut manners = Manners::default();
     while let Some(noticed) = watcher.next() {
         let Some(strong) = Weak::upgrade(engine) else {
@@ -209,7 +206,7 @@ fn follow(mut watcher: Watcher, engine: &Weak<Engine>) {
             }
         }
         // One look answers all that has gathered.
-        strong.gather(&mut watcher, manners.pause);
+        strong.gather(&mut *watcher, manners.pause);
         match strong.repair() {
             Ok(repaired) => manners.learn(!repaired.is_empty()),
             Err(error) => tracing::warn!(%error, "a repair failed; the next change tries again"),

@@ -25,7 +25,7 @@ struct Pending {
 }
 
 impl Announcer {
-    pub(crate) fn new<K: Write + Send + Sync + 'static>(kernel: Arc<K>) -> Self {
+    pub(crate) fn new<K: Write + Send + Sync + ?Sized + 'static>(kernel: Arc<K>) -> Self {
         let (queue, announcements) = channel();
         let run = move || repeat(&*kernel, &announcements);
         if let Err(error) = thread::Builder::new().name("announce".into()).spawn(run) {
@@ -53,7 +53,7 @@ impl Announcer {
 }
 
 /// Sends each announcement when it is due, until the sender is gone.
-fn repeat<K: Write>(kernel: &K, announcements: &Receiver<Pending>) {
+fn repeat<K: Write + ?Sized>(kernel: &K, announcements: &Receiver<Pending>) {
     let mut pending: Vec<Pending> = Vec::new();
     loop {
         match next(announcements, &pending) {
@@ -80,7 +80,7 @@ fn next(
 }
 
 /// Sends one, and says whether it has to be sent again.
-fn send<K: Write>(kernel: &K, announcement: &mut Pending) -> bool {
+fn send<K: Write + ?Sized>(kernel: &K, announcement: &mut Pending) -> bool {
     if let Err(error) = kernel.run(&announcement.effect) {
         // The sandbox may be gone by now; then there is nothing left to announce.
         tracing::debug!(effect = %announcement.effect, %error, "not announced");

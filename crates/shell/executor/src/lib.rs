@@ -16,6 +16,7 @@ use schedule::Schedule;
 use sealane_core::plan::{Change, Effect, Key, Netns, Plan};
 use sealane_kernel::read::Observe;
 use sealane_kernel::write::{Refused, Write};
+use sealane_kernel::{AnyKernel, Ask};
 use sealane_store::{Journal, JournalError};
 use std::fmt;
 use std::io;
@@ -63,13 +64,20 @@ impl fmt::Display for Lines<'_> {
 }
 
 /// Applies plans to a kernel, real or fake.
-pub struct Executor<K> {
+pub struct Executor<K: ?Sized> {
     kernel: Arc<K>,
     journal: Journal<Key>,
     announcer: Announcer,
 }
 
-impl<K: Write + Observe + Send + Sync + 'static> Executor<K> {
+impl Executor<dyn AnyKernel> {
+    /// The kernel, for reading.
+    pub fn kernel(&self) -> &(dyn Ask + 'static) {
+        &*self.kernel
+    }
+}
+
+impl<K: Write + Observe + Send + Sync + ?Sized + 'static> Executor<K> {
     /// An executor that claims in `journal` and writes to `kernel`.
     pub fn new(kernel: Arc<K>, journal: Journal<Key>) -> Self {
         Self {
@@ -77,11 +85,6 @@ impl<K: Write + Observe + Send + Sync + 'static> Executor<K> {
             kernel,
             journal,
         }
-    }
-
-    /// The kernel, for reading.
-    pub fn kernel(&self) -> &Arc<K> {
-        &self.kernel
     }
 
     /// Takes the kernel from `old` to `new` and returns what had to change.

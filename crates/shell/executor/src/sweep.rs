@@ -7,9 +7,9 @@
 use crate::{ApplyError, Executor};
 use sealane_core::model::InterfaceName;
 use sealane_core::plan::{Change, Key, Links, Netns, Object, Phase, Plan, birth, replaced};
-use sealane_kernel::Kernel;
+use sealane_kernel::Ask;
 use sealane_kernel::read::Observe;
-use sealane_kernel::write::{Write, remove_namespace_file};
+use sealane_kernel::write::Write;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
@@ -36,7 +36,7 @@ pub struct WithoutParent {
     pub source: std::io::Error,
 }
 
-impl<K: Write + Observe + Send + Sync + 'static> Executor<K> {
+impl<K: Write + Observe + Send + Sync + ?Sized + 'static> Executor<K> {
     /// Makes the kernel equal to `wanted`, the plans of all scopes together, and returns what had
     /// to change. Of what differs only that is touched which `admit` lets through: others may be
     /// writing the rest.
@@ -206,7 +206,7 @@ impl<K: Write + Observe + Send + Sync + 'static> Executor<K> {
     }
 }
 
-impl Executor<Kernel> {
+impl<K: Write + Ask + ?Sized> Executor<K> {
     /// Releases the namespaces that no wanted sandbox has, for a journal that was lost with the
     /// claims in it. Call it after [`Executor::sweep`].
     /// `spared` says what others are writing, or were since it was decided what is wanted.
@@ -227,7 +227,8 @@ impl Executor<Kernel> {
         for (name, path) in files {
             if !known.contains(&path) {
                 tracing::warn!(name, "releasing a network namespace that nobody knows");
-                remove_namespace_file(&path).map_err(ApplyError::Observe)?;
+                let removed = self.kernel.remove_namespace_file(&path);
+                removed.map_err(ApplyError::Observe)?;
             }
         }
         Ok(())

@@ -73,6 +73,10 @@ impl Write for Mortal {
     fn run(&self, effect: &Effect) -> io::Result<()> {
         self.kernel.run(effect)
     }
+
+    fn remove_namespace_file(&self, path: &Path) -> io::Result<()> {
+        self.kernel.remove_namespace_file(path)
+    }
 }
 
 impl Observe for Mortal {

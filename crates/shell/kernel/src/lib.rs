@@ -5,9 +5,10 @@
 //! them out in datagrams and transactions, [`read`] looks at objects by their keys, [`watch`]
 //! tells when others change something. May touch network namespaces, links, addresses, routes,
 //! neighbors, nftables, conntrack and network sysctls; runs no program. The only crate with
-//! `unsafe`. Start at [`Kernel`] and [`write::Write`]; [`fake`] stands in for both in tests.
+//! `unsafe`. Start at [`Kernel`], [`Ask`] and [`write::Write`]; [`fake`] stands in for it in tests.
 
 mod ack;
+mod ask;
 mod channel;
 pub mod descriptors;
 pub mod fake;
@@ -30,4 +31,5 @@ pub mod watch;
 pub mod write;
 
 pub use ack::errno;
+pub use ask::{AnyKernel, Ask, Visit};
 pub use kernel::Kernel;

@@ -63,6 +63,22 @@ pub enum Noticed {
     Overrun,
 }
 
+/// Notifications, one after the other: iteration waits for the next.
+pub trait Notices: Iterator<Item = io::Result<Noticed>> + Send {
+    /// Returns what was noticed and not yet returned; `None` if nothing was.
+    fn poll(&mut self) -> io::Result<Option<Noticed>>;
+
+    /// Waits until something can be read, or for so long.
+    fn wait_for(&self, longest: Duration) -> io::Result<()>;
+}
+
+/// What tells whether the host's routes changed since it was last asked.
+pub trait RouteNotices: Send {
+    /// Whether a route of the main table came or went, but for link-local ones and those that are
+    /// `expected`.
+    fn changed(&mut self, expected: &dyn Fn(IpNet) -> bool) -> io::Result<bool>;
+}
+
 /// Notifications from the host's namespace, but for those of our own messages. What the kernel
 /// does by itself in consequence of ours, such as a bridge going up, is noticed all the same.
 ///
@@ -186,6 +202,16 @@ impl Iterator for Watcher {
     }
 }
 
+impl Notices for Watcher {
+    fn poll(&mut self) -> io::Result<Option<Noticed>> {
+        Watcher::poll(self)
+    }
+
+    fn wait_for(&self, longest: Duration) -> io::Result<()> {
+        Watcher::wait_for(self, longest)
+    }
+}
+
 impl AsFd for Watcher {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.ready.as_fd()
@@ -252,6 +278,12 @@ impl RouteWatch {
                 Err(error) => return Err(error),
             }
         }
+    }
+}
+
+impl RouteNotices for RouteWatch {
+    fn changed(&mut self, expected: &dyn Fn(IpNet) -> bool) -> io::Result<bool> {
+        RouteWatch::changed(self, expected)
     }
 }
 

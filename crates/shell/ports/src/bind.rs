@@ -6,12 +6,33 @@ use rustix::io::Errno;
 use rustix::net::{self, AddressFamily, Shutdown, SocketFlags, SocketType, ipproto, sockopt};
 use sealane_core::model::Protocol;
 use sealane_kernel::port_socket;
+use sealane_kernel::read::BoundSockets;
+use std::fmt::Debug;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::os::fd::OwnedFd;
 
 /// The kernel cuts it to `net.core.somaxconn`.
 const BACKLOG: i32 = i32::MAX;
+
+/// Where ports are bound.
+pub(crate) trait Bind: Debug + Send + Sync {
+    /// Binds a port and returns its socket, which is mute. `None` where the kernel does not have
+    /// the protocol, so that no other socket can have the port either.
+    fn bind(
+        &self,
+        protocol: Protocol,
+        binding: Binding,
+        port: u16,
+    ) -> Result<Option<OwnedFd>, PortError>;
+
+    /// Makes a socket that was kept do what this daemon's do. Returns whether it is one for that
+    /// port.
+    fn take_over(&self, socket: &OwnedFd, protocol: Protocol, port: u16) -> bool;
+
+    /// What is bound already, by whomever.
+    fn bound(&self, protocol: Protocol) -> io::Result<BoundSockets>;
+}
 
 /// Binds sockets as this host and this daemon need them.
 #[derive(Clone, Copy, Debug)]
@@ -31,10 +52,10 @@ impl Binder {
             listens,
         }
     }
+}
 
-    /// Makes a socket that was kept do what this daemon's do. Returns whether it is one for that
-    /// port.
-    pub(crate) fn take_over(self, socket: &OwnedFd, protocol: Protocol, port: u16) -> bool {
+impl Bind for Binder {
+    fn take_over(&self, socket: &OwnedFd, protocol: Protocol, port: u16) -> bool {
         let bound = net::getsockname(socket).and_then(SocketAddr::try_from);
         if !bound.is_ok_and(|bound| bound.port() == port) {
             return false;
@@ -51,10 +72,8 @@ impl Binder {
         changed.is_ok()
     }
 
-    /// Binds a port and returns its socket, which is mute. `None` where the kernel does not have
-    /// the protocol, so that no other socket can have the port either.
-    pub(crate) fn bind(
-        self,
+    fn bind(
+        &self,
         protocol: Protocol,
         binding: Binding,
         port: u16,
@@ -83,6 +102,10 @@ impl Binder {
                 })
             }
         }
+    }
+
+    fn bound(&self, protocol: Protocol) -> io::Result<BoundSockets> {
+        BoundSockets::read(protocol)
     }
 }
 

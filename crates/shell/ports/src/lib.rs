@@ -15,6 +15,7 @@ mod ephemeral;
 mod error;
 mod files;
 mod look;
+mod memory;
 mod ports;
 mod relay;
 mod released;

@@ -1,6 +1,7 @@
 //! Whether a port could be bound, found out without binding it.
 
 use crate::PortError;
+use crate::bind::Bind;
 use crate::binding::Binding;
 use rustix::io::Errno;
 use sealane_core::model::{PortMapping, PortRequest, Protocol};
@@ -19,9 +20,13 @@ pub(crate) struct Look {
 
 impl Look {
     /// Looks at the protocols of some requests.
-    pub(crate) fn at(requests: &[PortRequest], leaving: &[PortMapping]) -> Result<Self, PortError> {
+    pub(crate) fn at(
+        host: &dyn Bind,
+        requests: &[PortRequest],
+        leaving: &[PortMapping],
+    ) -> Result<Self, PortError> {
         let protocols: BTreeSet<Protocol> = requests.iter().map(|wish| wish.protocol).collect();
-        let read = |protocol| Ok((protocol, BoundSockets::read(protocol)?));
+        let read = |protocol| Ok((protocol, host.bound(protocol)?));
         let bound: io::Result<_> = protocols.into_iter().map(read).collect();
         let leaving = leaving.iter();
         Ok(Self {

@@ -1,15 +1,17 @@
 //! Reservations, by owner.
 
-use crate::bind::Binder;
+use crate::bind::{Bind, Binder};
 use crate::binding::Binding;
 use crate::depot::Depot;
 use crate::ephemeral::Ephemeral;
 use crate::look::Look;
+use crate::memory::MemoryHost;
 use crate::relay::{Origin, Relay, Route};
 use crate::released::Released;
 use crate::table::Table;
 use crate::{AdoptError, PortError};
 use sealane_core::model::{PortMapping, PortRequest, Protocol, SandboxId};
+use sealane_kernel::fake::Steps;
 use sealane_kernel::port_socket;
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddrV4, SocketAddrV6};
@@ -25,7 +27,7 @@ pub struct Ports {
     state: Mutex<State>,
     /// `None` if only the kernel shall serve.
     relay: Option<Relay>,
-    binder: Binder,
+    host: Box<dyn Bind>,
     depot: Depot,
 }
 
@@ -73,14 +75,25 @@ impl Ports {
 
     /// As [`Ports::open`], with a place where sockets are kept while no daemon runs.
     pub fn open_with(relay: bool, depot: Depot) -> Result<Self, PortError> {
-        let binder = Binder::new(relay);
+        let host = Box::new(Binder::new(relay));
         let relay = relay.then(Relay::start).transpose()?;
         Ok(Self {
             state: Mutex::default(),
             relay,
-            binder,
+            host,
             depot,
         })
+    }
+
+    /// Ports that are bound nowhere, for tests: `taken` are those of other programs, and to bind one
+    /// is a step of a run.
+    pub fn in_memory(taken: BTreeSet<u16>, steps: Steps) -> Self {
+        Self {
+            state: Mutex::default(),
+            relay: None,
+            host: Box::new(MemoryHost { taken, steps }),
+            depot: Depot::default(),
+        }
     }
 
     /// Reserves a port for each request, in the order of the requests, or none at all. Requests
@@ -110,9 +123,8 @@ impl Ports {
         self.step_aside(&mut state, owner, leaving, requests);
         let own = state.sockets_of(owner, leaving);
         state.table.remove_all(leaving);
-        let binder = self.binder;
         let open = |released: &Released, protocol, binding, port| {
-            released.wait(protocol, port, || binder.bind(protocol, binding, port))
+            released.wait(protocol, port, || self.host.bind(protocol, binding, port))
         };
         let sources = Sources {
             own: &own,
@@ -139,7 +151,7 @@ impl Ports {
         owner: &SandboxId,
         default_ip: Option<IpAddr>,
     ) -> Result<Vec<PortMapping>, PortError> {
-        let look = Look::at(requests, leaving)?;
+        let look = Look::at(&*self.host, requests, leaving)?;
         let (mut draft, own) = {
             let state = self.state();
             (state.draft(), state.sockets_of(owner, leaving))
@@ -212,7 +224,7 @@ impl Ports {
         }
         state.give_back(gone);
         for held in kept.iter_mut().filter(|held| held.aside) {
-            state.bind_again(held, self.binder);
+            state.bind_again(held, &*self.host);
             self.depot.keep(held.bound());
         }
         if !kept.is_empty() {
@@ -235,9 +247,9 @@ impl Ports {
             let (protocol, port) = (mapping.protocol, mapping.host_port);
             let binding = Binding::of(mapping.host_ip);
             let kept = self.depot.take(mapping);
-            let kept = kept.filter(|socket| self.binder.take_over(socket, protocol, port));
+            let kept = kept.filter(|socket| self.host.take_over(socket, protocol, port));
             let is_kept = kept.is_some();
-            let bind = || self.binder.bind(protocol, binding, port);
+            let bind = || self.host.bind(protocol, binding, port);
             let socket = kept.map_or_else(
                 || state.released.wait(protocol, port, bind),
                 |kept| Ok(Some(kept)),
@@ -469,14 +481,14 @@ impl State {
     }
 
     /// Opens a port again that was closed for another. It stays reserved in any case.
-    fn bind_again(&self, held: &mut Held, binder: Binder) {
+    fn bind_again(&self, held: &mut Held, host: &dyn Bind) {
         let PortMapping {
             protocol,
             host_port,
             host_ip,
             ..
         } = held.mapping;
-        let bind = || binder.bind(protocol, Binding::of(host_ip), host_port);
+        let bind = || host.bind(protocol, Binding::of(host_ip), host_port);
         match self.released.wait(protocol, host_port, bind) {
             Ok(socket) => held.socket = socket.map(Arc::new),
             Err(error) => tracing::warn!(%error, "a port cannot be served as before"),

@@ -1,16 +1,15 @@
 //! Claims: which kernel objects are ours.
 
 use crate::BootId;
-use crate::private;
+use crate::disk::{Appended, Disk, LocalDisk};
 use sealane_kernel::fault;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use std::collections::BTreeSet;
-use std::fs::{self, File, OpenOptions};
-use std::io::{self, Write};
+use std::io;
 use std::marker::PhantomData;
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use thiserror::Error;
 
 /// Dead lines that are put up with before the file is written anew.
@@ -65,6 +64,7 @@ pub enum JournalError {
 /// do not outlive the machine either.
 #[derive(Debug)]
 pub struct Journal<K> {
+    disk: Arc<dyn Disk>,
     path: PathBuf,
     stamp: Stamp,
     state: Mutex<State>,
@@ -106,7 +106,7 @@ impl Stamp {
 
 #[derive(Debug)]
 struct State {
-    file: File,
+    file: Box<dyn Appended>,
     bytes: u64,
     /// Lines that a compaction would leave out.
     dead: usize,
@@ -134,23 +134,33 @@ impl<K: Serialize + DeserializeOwned + Ord> Journal<K> {
         boot: BootId,
         owner: &str,
     ) -> Result<(Self, BTreeSet<K>), JournalError> {
+        Self::open_on(Arc::new(LocalDisk), path, boot, owner)
+    }
+
+    /// The same on any disk.
+    pub fn open_on(
+        disk: Arc<dyn Disk>,
+        path: &Path,
+        boot: BootId,
+        owner: &str,
+    ) -> Result<(Self, BTreeSet<K>), JournalError> {
         let stamp = Stamp {
             boot,
             owner: owner.to_owned(),
         };
-        let contents = read(path, &stamp)?;
-        private::tighten_file(path).map_err(at(path))?;
-        let mut file = open_file(path).map_err(at(path))?;
+        let contents = read(&*disk, path, &stamp)?;
+        let mut file = disk.append_to(path).map_err(at(path))?;
         let mut bytes = contents.bytes;
         file.set_len(bytes).map_err(at(path))?;
         if bytes == 0 {
             let header = stamp.line();
-            file.write_all(header.as_bytes()).map_err(at(path))?;
+            file.append(header.as_bytes()).map_err(at(path))?;
             bytes = header.len() as u64;
         }
         let dead = contents.lines - contents.claimed.len();
         let state = Mutex::new(State { file, bytes, dead });
         let journal = Self {
+            disk,
             path: path.to_owned(),
             stamp,
             state,
@@ -186,7 +196,7 @@ impl<K: Serialize + DeserializeOwned + Ord> Journal<K> {
     /// What is claimed and not released.
     pub fn load(&self) -> Result<BTreeSet<K>, JournalError> {
         let _state = self.state();
-        Ok(read(&self.path, &self.stamp)?.claimed)
+        Ok(read(&*self.disk, &self.path, &self.stamp)?.claimed)
     }
 
     /// Writes the file anew, with nothing but what is claimed.
@@ -212,9 +222,10 @@ impl<K: Serialize + DeserializeOwned + Ord> Journal<K> {
         } else {
             "journal release"
         });
-        if let Err(source) = state.file.write_all(text.as_bytes()) {
+        if let Err(source) = state.file.append(text.as_bytes()) {
             // What was written of it would be a torn line in front of the next one.
-            state.file.set_len(state.bytes).map_err(at(&self.path))?;
+            let sound = state.bytes;
+            state.file.set_len(sound).map_err(at(&self.path))?;
             return Err(JournalError::Io {
                 path: self.path.clone(),
                 source,
@@ -248,13 +259,14 @@ impl<K: Serialize + DeserializeOwned + Ord> Journal<K> {
     }
 
     fn rewrite(&self, state: &mut State) -> Result<(), JournalError> {
-        let claimed = read::<K>(&self.path, &self.stamp)?.claimed;
+        let claimed = read::<K>(&*self.disk, &self.path, &self.stamp)?.claimed;
         let text = self.stamp.line() + &self.encode('+', &claimed)?.1;
         let new = self.path.with_extension("new");
         fault::point("journal rewrite");
-        private::write(&new, &text).map_err(at(&new))?;
-        let file = open_file(&new).map_err(at(&new))?;
-        fs::rename(&new, &self.path).map_err(at(&self.path))?;
+        self.disk.write(&new, text.as_bytes()).map_err(at(&new))?;
+        let file = self.disk.append_to(&new).map_err(at(&new))?;
+        let renamed = self.disk.rename(&new, &self.path);
+        renamed.map_err(at(&self.path))?;
         *state = State {
             file,
             bytes: text.len() as u64,
@@ -268,12 +280,8 @@ impl<K: Serialize + DeserializeOwned + Ord> Journal<K> {
     }
 }
 
-fn open_file(path: &Path) -> io::Result<File> {
-    let mut options = OpenOptions::new();
-    private::private(options.append(true).create(true)).open(path)
-}
-
 fn read<K: DeserializeOwned + Ord>(
+    disk: &dyn Disk,
     path: &Path,
     stamp: &Stamp,
 ) -> Result<Contents<K>, JournalError> {
@@ -282,7 +290,7 @@ fn read<K: DeserializeOwned + Ord>(
         lines: 0,
         bytes: 0,
     };
-    let text = match fs::read(path) {
+    let text = match disk.read(path) {
         Ok(text) => text,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(nothing),
         Err(source) => {

@@ -1,15 +1,16 @@
 //! Runtime state: one small file per sandbox.
 
 use crate::BootId;
-use crate::private::{self, PRIVATE};
+use crate::disk::{Disk, LocalDisk};
+use crate::private::PRIVATE;
 use sealane_kernel::fault;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
-use std::fs;
 use std::io;
 use std::marker::PhantomData;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use thiserror::Error;
 
 const SUFFIX: &str = ".json";
@@ -56,6 +57,7 @@ pub struct LoadedRecords<T> {
 /// A folder of records, one file each, written as a whole or not at all.
 #[derive(Clone, Debug)]
 pub struct Records<T> {
+    disk: Arc<dyn Disk>,
     folder: PathBuf,
     boot: BootId,
     kind: PhantomData<fn(T)>,
@@ -81,8 +83,18 @@ impl<T: Serialize + DeserializeOwned> Records<T> {
     /// Opens a folder, making it if need be. Records of another boot are removed, and so is what a
     /// crash left half written.
     pub fn open(folder: &Path, boot: BootId) -> Result<(Self, LoadedRecords<T>), RecordError> {
-        private::make_folder(folder, PRIVATE).map_err(at(folder))?;
+        Self::open_on(Arc::new(LocalDisk), folder, boot)
+    }
+
+    /// The same on any disk.
+    pub fn open_on(
+        disk: Arc<dyn Disk>,
+        folder: &Path,
+        boot: BootId,
+    ) -> Result<(Self, LoadedRecords<T>), RecordError> {
+        disk.make_folder(folder, PRIVATE).map_err(at(folder))?;
         let records = Self {
+            disk,
             folder: folder.to_owned(),
             boot,
             kind: PhantomData,
@@ -91,13 +103,12 @@ impl<T: Serialize + DeserializeOwned> Records<T> {
             records: BTreeMap::new(),
             damaged: Vec::new(),
         };
-        for entry in fs::read_dir(folder).map_err(at(folder))? {
-            let path = entry.map_err(at(folder))?.path();
+        for path in records.disk.list(folder).map_err(at(folder))? {
             let Some(file) = path.file_name().and_then(|name| name.to_str()) else {
                 continue;
             };
             if file.ends_with(NEW_SUFFIX) {
-                fs::remove_file(&path).map_err(at(&path))?;
+                records.disk.remove(&path).map_err(at(&path))?;
             } else if let Some(name) = file.strip_suffix(SUFFIX) {
                 records.load(&path, name, &mut loaded)?;
             }
@@ -119,15 +130,15 @@ impl<T: Serialize + DeserializeOwned> Records<T> {
         let text = serde_json::to_vec(&stamped).map_err(encode)?;
         fault::point("record write");
         let new = self.folder.join(format!("{name}{NEW_SUFFIX}"));
-        private::write(&new, text).map_err(at(&new))?;
-        fs::rename(&new, &path).map_err(at(&path))
+        self.disk.write(&new, &text).map_err(at(&new))?;
+        self.disk.rename(&new, &path).map_err(at(&path))
     }
 
     /// Removes a record; there need not be one.
     pub fn remove(&self, name: &str) -> Result<(), RecordError> {
         let path = self.path(name);
         fault::point("record remove");
-        match fs::remove_file(&path) {
+        match self.disk.remove(&path) {
             Err(source) if source.kind() != io::ErrorKind::NotFound => {
                 Err(RecordError::Io { path, source })
             }
@@ -145,14 +156,14 @@ impl<T: Serialize + DeserializeOwned> Records<T> {
         name: &str,
         loaded: &mut LoadedRecords<T>,
     ) -> Result<(), RecordError> {
-        let text = fs::read(path).map_err(at(path))?;
+        let text = self.disk.read(path).map_err(at(path))?;
         let damaged = |source| RecordError::Damaged {
             path: path.to_owned(),
             source,
         };
         match serde_json::from_slice::<Stamp>(&text) {
             Err(source) => loaded.damaged.push(damaged(source)),
-            Ok(stamp) if stamp.boot != self.boot => fs::remove_file(path).map_err(at(path))?,
+            Ok(stamp) if stamp.boot != self.boot => self.disk.remove(path).map_err(at(path))?,
             Ok(_) => match serde_json::from_slice::<Contents<T>>(&text) {
                 Ok(contents) => {
                     loaded.records.insert(name.to_owned(), contents.record);

@@ -3,12 +3,14 @@
 use crate::batch::{Batch, Change, Table};
 use crate::error::{FORMAT, StoreError, classify};
 use crate::lock::{LockError, RootLock};
+use crate::memory::MemoryDisk;
 use crate::private::{self, PASSABLE};
 use crate::spare::Spare;
 use redb::{Builder, Database, ReadableDatabase, ReadableTable, TableDefinition};
 use sealane_kernel::fault;
 use serde::de::DeserializeOwned;
 use std::collections::BTreeMap;
+use std::fmt;
 use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
@@ -28,11 +30,24 @@ const CACHE_BYTES: usize = 1 << 20;
 #[derive(Debug)]
 pub struct Store {
     path: PathBuf,
+    /// Opens the file.
+    open: Open,
     /// `None` after a failed write, until the next use opens the file again: the database refuses
     /// further work after any such failure.
     database: Mutex<Option<Database>>,
-    spare: Mutex<Spare>,
-    _lock: RootLock,
+    /// `None` in memory, where there is room.
+    spare: Option<Mutex<Spare>>,
+    /// `None` in memory, where nobody else is.
+    _lock: Option<RootLock>,
+}
+
+/// Opens a database.
+struct Open(Box<dyn Fn() -> Result<Database, redb::Error> + Send + Sync>);
+
+impl fmt::Debug for Open {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Open")
+    }
 }
 
 impl Store {
@@ -52,13 +67,32 @@ impl Store {
         if !path.try_exists().map_err(at(&path))? {
             create(data_root)?;
         }
-        let database = open(&path)?;
+        let file = path.clone();
+        let open = Open(Box::new(move || Ok(builder().open(&file)?)));
+        let database = (open.0)().map_err(|error| classify(error, &path))?;
         check_format(&database, &path)?;
         Ok(Self {
             path,
+            open,
             database: Mutex::new(Some(database)),
-            spare: Mutex::new(Spare::of(data_root)),
-            _lock: lock,
+            spare: Some(Mutex::new(Spare::of(data_root))),
+            _lock: Some(lock),
+        })
+    }
+
+    /// Opens the store of a disk in memory, or makes an empty one.
+    pub fn in_memory(disk: &MemoryDisk) -> Result<Self, StoreError> {
+        let path = PathBuf::from(FILE);
+        let disk = disk.clone();
+        let open = move || Ok(builder().create_with_backend(disk.database())?);
+        let open = Open(Box::new(open));
+        let database = (open.0)().map_err(|error| classify(error, &path))?;
+        Ok(Self {
+            path,
+            open,
+            database: Mutex::new(Some(database)),
+            spare: None,
+            _lock: None,
         })
     }
 
@@ -69,7 +103,10 @@ impl Store {
             return Ok(());
         }
         let mut result = self.commit_once(batch);
-        let mut spare = self.spare.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(spare) = &self.spare else {
+            return result;
+        };
+        let mut spare = spare.lock().unwrap_or_else(PoisonError::into_inner);
         let full = matches!(result, Err(StoreError::Full { .. }));
         if full && batch.only_deletes() && spare.give_up() {
             result = self.commit_once(batch);
@@ -121,7 +158,8 @@ impl Store {
         // A panic while the lock was held leaves a transaction that redb has rolled back.
         let mut database = self.database.lock().unwrap_or_else(PoisonError::into_inner);
         if database.is_none() {
-            *database = Some(open(&self.path)?);
+            let opened = (self.open.0)();
+            *database = Some(opened.map_err(|error| classify(error, &self.path))?);
         }
         Ok(database)
     }
@@ -176,12 +214,6 @@ fn builder() -> Builder {
         .set_cache_size(CACHE_BYTES)
         .set_check_integrity_on_open(true);
     builder
-}
-
-fn open(path: &Path) -> Result<Database, StoreError> {
-    builder()
-        .open(path)
-        .map_err(|error| classify(error.into(), path))
 }
 
 fn check_format(database: &Database, path: &Path) -> Result<(), StoreError> {

@@ -37,6 +37,10 @@ pub trait Write {
 
     /// Does something once.
     fn run(&self, effect: &Effect) -> io::Result<()>;
+
+    /// Removes the bind mount of a namespace whose sandbox nobody knows any more; `path` is one of
+    /// [`crate::Ask::namespace_files`].
+    fn remove_namespace_file(&self, path: &Path) -> io::Result<()>;
 }
 
 /// A change that the kernel refused.
@@ -80,13 +84,11 @@ impl Write for Kernel {
     fn run(&self, effect: &Effect) -> io::Result<()> {
         effect::run(self, effect)
     }
-}
 
-/// Removes the bind mount of a namespace whose sandbox nobody knows any more; `path` is one of
-/// [`Kernel::namespace_files`].
-pub fn remove_namespace_file(path: &Path) -> io::Result<()> {
-    crate::fault::point("namespace file remove");
-    namespace::unbind(path)
+    fn remove_namespace_file(&self, path: &Path) -> io::Result<()> {
+        crate::fault::point("namespace file remove");
+        namespace::unbind(path)
+    }
 }
 
 /// A change and its place among all.

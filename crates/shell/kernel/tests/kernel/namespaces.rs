@@ -5,7 +5,7 @@ use sealane_core::model::derive_id;
 use sealane_core::plan::{BridgePort, Change, Key, Link, LinkKind, Netns, Object};
 use sealane_kernel::Kernel;
 use sealane_kernel::read::Observe;
-use sealane_kernel::write::{Write, remove_namespace_file};
+use sealane_kernel::write::Write;
 
 fn web() -> (Key, Object) {
     (Key::Namespace(sandbox("web")), Object::Present)
@@ -97,7 +97,7 @@ fn an_unknown_namespace_is_found_by_its_file_and_removed() {
         make(kernel, vec![web()]);
         let files = kernel.namespace_files().unwrap();
         assert_eq!(files[0].0, sandbox("web").short(12));
-        remove_namespace_file(&files[0].1).unwrap();
+        kernel.remove_namespace_file(&files[0].1).unwrap();
         assert!(kernel.namespace_files().unwrap().is_empty());
     });
 }

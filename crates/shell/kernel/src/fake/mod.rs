@@ -1,20 +1,27 @@
 //! A kernel made of a map, for tests of those who write.
 //!
 //! It takes every change and keeps what is wanted. Like the real one it removes what goes along
-//! with a removed namespace, link or table. It can die in the middle, and be revived with what it
-//! holds.
+//! with a removed namespace, link or table. A [`Fault`] ahead of it can refuse a step or end it in the
+//! middle, and it is revived with what it holds.
+
+mod ask;
+mod steps;
+
+pub use steps::{Fault, Steps};
 
 use crate::read::{Observe, meets};
 use crate::write::{Refused, Write};
 use sealane_core::plan::{Change, Effect, Key, Links, Netns, Object};
 use std::collections::BTreeMap;
 use std::io;
+use std::path::Path;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 /// The fake.
 #[derive(Debug, Default)]
 pub struct FakeKernel {
     state: Mutex<State>,
+    steps: Steps,
 }
 
 #[derive(Clone, Debug, Default)]
@@ -22,8 +29,6 @@ struct State {
     objects: BTreeMap<Key, Object>,
     changes: Vec<Change>,
     effects: Vec<Effect>,
-    /// How many changes and effects there will be before it dies.
-    left: Option<usize>,
     refused: Vec<Key>,
 }
 
@@ -35,24 +40,27 @@ impl FakeKernel {
 
     /// An empty kernel that carries out `changes` changes and effects, and then refuses everything.
     pub fn dying_after(changes: usize) -> Self {
-        let state = State {
-            left: Some(changes),
-            ..State::default()
-        };
-        Self {
-            state: Mutex::new(state),
-        }
+        let kernel = Self::new();
+        kernel.steps.begin(Some(Fault::Dead(changes)));
+        kernel
     }
 
     /// A kernel of these objects that lives: what a new process finds after the old one died.
     /// Records are empty.
     pub fn revived(&self) -> Self {
+        self.revived_with(Steps::default())
+    }
+
+    /// The same, whose changes and effects are steps of a run.
+    pub fn revived_with(&self, steps: Steps) -> Self {
         let objects = self.state().objects.clone();
+        let state = State {
+            objects,
+            ..State::default()
+        };
         Self {
-            state: Mutex::new(State {
-                objects,
-                ..State::default()
-            }),
+            state: Mutex::new(state),
+            steps,
         }
     }
 
@@ -86,6 +94,10 @@ impl FakeKernel {
         self.state().effects.clone()
     }
 
+    fn step(&self, change: &Change) -> io::Result<()> {
+        self.steps.take(libc::EPERM, || change.to_string())
+    }
+
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -96,7 +108,8 @@ impl Write for FakeKernel {
         let mut state = self.state();
         for (index, change) in changes.iter().enumerate() {
             let key = || change.key().clone();
-            state.carry_out(change).map_err(|source| Refused {
+            let done = self.step(change).and_then(|()| state.carry_out(change));
+            done.map_err(|source| Refused {
                 index,
                 key: key(),
                 source,
@@ -108,7 +121,8 @@ impl Write for FakeKernel {
     fn write_all(&self, changes: &[Change]) -> Vec<Refused> {
         let mut state = self.state();
         let refused = changes.iter().enumerate().filter_map(|(index, change)| {
-            let source = state.carry_out(change).err()?;
+            let done = self.step(change).and_then(|()| state.carry_out(change));
+            let source = done.err()?;
             Some(Refused {
                 index,
                 key: change.key().clone(),
@@ -119,10 +133,19 @@ impl Write for FakeKernel {
     }
 
     fn run(&self, effect: &Effect) -> io::Result<()> {
-        let mut state = self.state();
-        state.live_on()?;
-        state.effects.push(effect.clone());
+        // An announcement comes later, from a thread of its own.
+        if !matches!(effect, Effect::Announce(..)) {
+            self.steps
+                .take(libc::EPERM, || format!("effect {effect}"))?;
+        }
+        self.state().effects.push(effect.clone());
         Ok(())
+    }
+
+    fn remove_namespace_file(&self, path: &Path) -> io::Result<()> {
+        let step = || format!("unbind {}", path.display());
+        self.steps.take(libc::EPERM, step)?;
+        self.unbind(path)
     }
 }
 
@@ -159,7 +182,6 @@ impl Observe for FakeKernel {
 
 impl State {
     fn carry_out(&mut self, change: &Change) -> io::Result<()> {
-        self.live_on()?;
         if self.refused.contains(change.key()) {
             return Err(io::Error::from_raw_os_error(libc::EPERM));
         }
@@ -175,20 +197,6 @@ impl State {
         }
         self.changes.push(change.clone());
         Ok(())
-    }
-
-    fn live_on(&mut self) -> io::Result<()> {
-        match &mut self.left {
-            None => Ok(()),
-            Some(0) => Err(io::Error::new(
-                io::ErrorKind::BrokenPipe,
-                "the fake kernel died",
-            )),
-            Some(left) => {
-                *left -= 1;
-                Ok(())
-            }
-        }
     }
 
     fn remove(&mut self, key: &Key) {
