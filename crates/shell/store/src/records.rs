@@ -130,8 +130,15 @@ impl<T: Serialize + DeserializeOwned> Records<T> {
         let text = serde_json::to_vec(&stamped).map_err(encode)?;
         fault::point("record write");
         let new = self.folder.join(format!("{name}{NEW_SUFFIX}"));
-        self.disk.write(&new, &text).map_err(at(&new))?;
-        self.disk.rename(&new, &path).map_err(at(&path))
+        let written = self.disk.write(&new, &text).map_err(at(&new));
+        let written = written.and_then(|()| self.disk.rename(&new, &path).map_err(at(&path)));
+        if written.is_err()
+            && let Err(error) = self.disk.remove(&new)
+        {
+            // The next start does it; until then it only takes up room.
+            tracing::debug!(%error, "a record that could not be written is left half written");
+        }
+        written
     }
 
     /// Removes a record; there need not be one.

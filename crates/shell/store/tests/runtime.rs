@@ -247,6 +247,8 @@ fn a_full_disk_refuses_a_claim_and_keeps_the_others() {
         let (records, _) = Records::<String>::open(&disk.join("records"), boot()).unwrap();
         records.write("a", &"small".into()).unwrap();
         assert!(records.write("a", &"x".repeat(100_000)).is_err());
+        let half = disk.join("records/a.new");
+        assert!(!half.exists(), "the little room there is would be taken up");
         drop((records, journal));
         let (_, loaded) = Records::<String>::open(&disk.join("records"), boot()).unwrap();
         assert_eq!(
