@@ -32,8 +32,9 @@ const NFTABLES_GROUP: u32 = 7;
 /// `RTM_NEWLINK`, `RTM_DELLINK`
 const NEW_LINK: u16 = 16;
 const DELETED_LINK: u16 = 17;
-/// `RTM_NEWNETCONF`
+/// `RTM_NEWNETCONF`, `RTM_DELNETCONF`; the second goes with each link that does.
 const NEW_CONFIGURATION: u16 = 80;
+const DELETED_CONFIGURATION: u16 = 81;
 
 /// Something that changed.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -318,6 +319,9 @@ fn subscribed(protocol: isize, groups: &[u32]) -> io::Result<Socket> {
 pub(crate) fn notice(reply: &Reply, worse: bool) -> Option<Noticed> {
     if reply.kind == NEW_CONFIGURATION {
         return forwarding_off(&reply.payload).map(Noticed::ForwardingOff);
+    }
+    if reply.kind == DELETED_CONFIGURATION {
+        return None;
     }
     if let [NFTABLES, kind] = reply.kind.to_be_bytes() {
         // Each transaction ends with a new generation.

@@ -68,7 +68,12 @@ fn what_others_change_is_noticed() {
         run("nft", &["add table inet theirs"]);
         assert_eq!(noticed(&mut watcher), [Noticed::Nftables]);
         run("ip", &["link", "delete", "br0"]);
-        assert!(noticed(&mut watcher).contains(&link("br0", true)));
+        let seen = noticed(&mut watcher);
+        assert!(seen.contains(&link("br0", true)), "{seen:?}");
+        assert!(
+            !seen.contains(&Noticed::Overrun),
+            "all of it is read: {seen:?}"
+        );
     });
 }
 
