@@ -7,8 +7,10 @@ use crate::read::parse;
 use ipnet::IpNet;
 use netlink_packet_route::address::{AddressAttribute, AddressMessage};
 use netlink_packet_route::neighbour::{NeighbourAddress, NeighbourAttribute, NeighbourMessage};
-use netlink_packet_route::route::{RouteAddress, RouteAttribute, RouteHeader, RouteMessage};
-use netlink_packet_route::route::{RouteProtocol, RouteScope, RouteType};
+use netlink_packet_route::route::{
+    RouteAddress, RouteAttribute, RouteFlags, RouteHeader, RouteMessage, RouteProtocol, RouteScope,
+    RouteType,
+};
 use netlink_packet_route::{AddressFamily, RouteNetlinkMessage};
 use sealane_core::model::Mac;
 use std::io;
@@ -148,6 +150,33 @@ fn list_routes(channel: &Channel, ipv6: bool, link: Option<u32>) -> io::Result<V
         }
     }
     Ok(found)
+}
+
+/// The route that packets to an address match, if it is one of the main table (`RTM_F_FIB_MATCH`,
+/// linux/rtnetlink.h). It costs the same among thousands of others.
+pub(crate) fn matching_route(channel: &Channel, to: IpAddr) -> io::Result<Option<Found>> {
+    let mut message = RouteMessage::default();
+    // Of IPv6 the table is told unasked, and to ask is refused.
+    let (destination, length, flags) = match to {
+        IpAddr::V4(to) => (RouteAddress::Inet(to), 32, RouteFlags::LookupTable),
+        IpAddr::V6(to) => (RouteAddress::Inet6(to), 128, RouteFlags::empty()),
+    };
+    message.header.address_family = family(to.is_ipv6());
+    message.header.destination_prefix_length = length;
+    message.header.flags = RouteFlags::FibMatch | flags;
+    message
+        .attributes
+        .push(RouteAttribute::Destination(destination));
+    let request = Message::route(RouteNetlinkMessage::GetRoute(message), 0);
+    let reply = match channel.route().get(request) {
+        Err(error) if matches!(errno(&error), Some(libc::ENETUNREACH | libc::EHOSTUNREACH)) => None,
+        other => other?,
+    };
+    // One that the library cannot read is of a kind that we do not make.
+    Ok(match reply.as_ref().map(parse) {
+        Some(Ok(RouteNetlinkMessage::NewRoute(message))) => route(&message, to.is_ipv6()),
+        _ => None,
+    })
 }
 
 /// The destination of a route that a message is about.

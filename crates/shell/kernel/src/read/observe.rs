@@ -180,6 +180,14 @@ pub(crate) fn observe_route_over(
     link: u32,
     to: IpNet,
 ) -> io::Result<Option<Object>> {
+    // To list the routes of one link takes a walk over those of all, so it is tried without first. One
+    // of the two is not the host's own address, which another table has.
+    for address in to.hosts().take(2) {
+        let found = address::matching_route(channel, address)?;
+        if let Some(found) = found.filter(|route| route.to == to && route.link == link) {
+            return described(channel, &found);
+        }
+    }
     let routes = address::routes_over(channel, link, matches!(to, IpNet::V6(_)))?;
     let found = routes.into_iter().find(|route| route.to == to);
     found.map_or(Ok(None), |found| described(channel, &found))
