@@ -179,8 +179,11 @@ pub(crate) fn check_beside_others(
             "-o parent interface was not found on the host: {missing}"
         )));
     }
-    let mut others = state.networks().map(|found| &*found.network);
-    others.try_for_each(|other| Ok(settings.check_beside(network, other)?))
+    // Two networks are in each other's way by a link: by one that they make, or by one of the host's.
+    let links = settings.links(network);
+    let by_link = links.iter().flat_map(|link| state.with_link(link));
+    let mut others = by_link.chain(state.on_the_hosts_links());
+    others.try_for_each(|other| Ok(settings.check_beside(network, &other.network)?))
 }
 
 /// The links of the host that options name as what endpoints sit on, whatever the driver.
