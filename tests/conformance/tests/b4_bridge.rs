@@ -194,27 +194,40 @@ fn b4_6_what_belongs_to_no_connection_does_not_leave_a_translated_network() {
     });
 }
 
+/// The addresses between which an answer is forged.
+struct Ends {
+    lan: &'static str,
+    host: &'static str,
+    any: &'static str,
+    gateway: &'static str,
+}
+
+const V4: Ends = Ends {
+    lan: "10.99.0.100:5300",
+    host: "10.99.0.1",
+    any: "0.0.0.0:0",
+    gateway: "10.48.0.1",
+};
+
+const V6: Ends = Ends {
+    lan: "[fd99::64]:5300",
+    host: "fd99::1",
+    any: "[::]:0",
+    gateway: "fd48::1",
+};
+
 /// Sends UDP from a socket of container `asker` to the rest of the LAN, lets container `liar` answer as
 /// that, and returns whether the forged answer arrived at the asker.
-fn joins(world: &World, ipv6: bool) -> bool {
-    let lan: SocketAddr = if ipv6 {
-        "[fd99::64]:5300"
-    } else {
-        "10.99.0.100:5300"
-    }
-    .parse()
-    .expect("an address and a port");
-    let host: IpAddr = if ipv6 { "fd99::1" } else { "10.99.0.1" }
-        .parse()
-        .expect("an address");
-    let any = if ipv6 { "[::]:0" } else { "0.0.0.0:0" };
+fn joins(world: &World, ends: &Ends) -> bool {
+    let lan: SocketAddr = ends.lan.parse().expect("an address and a port");
+    let host: IpAddr = ends.host.parse().expect("an address");
     let server = world
         .peer()
         .in_netns(|| UdpSocket::bind(lan))
         .expect("it is free");
     let asker = world
         .sandbox("asker")
-        .in_netns(|| UdpSocket::bind(any))
+        .in_netns(|| UdpSocket::bind(ends.any))
         .expect("a socket");
     for socket in [&server, &asker] {
         socket.set_read_timeout(Some(SOON)).expect("a socket can");
@@ -222,9 +235,7 @@ fn joins(world: &World, ipv6: bool) -> bool {
     asker.send_to(b"question", lan).expect("there is a way out");
     let (_, seen) = server.recv_from(&mut [0; 16]).expect("it arrives");
     let forged = udp_packet(lan, SocketAddr::new(host, seen.port()), b"forged");
-    let gateway: IpAddr = if ipv6 { "fd48::1" } else { "10.48.0.1" }
-        .parse()
-        .expect("an address");
+    let gateway: IpAddr = ends.gateway.parse().expect("an address");
     world
         .sandbox("liar")
         .in_netns(|| send_whole(gateway, &forged));
@@ -250,7 +261,7 @@ fn b4_what_a_network_hands_to_the_host_comes_from_there() {
     with_bridge_filter_off_and_on(|world| {
         for options in ["", "-o overlapping=true", "--internal"] {
             asker_and_liar(world, options);
-            assert!(!joins(world, false) && !joins(world, true), "{options}");
+            assert!(!joins(world, &V4) && !joins(world, &V6), "{options}");
             let liar = world.sandbox("liar");
             let out = options != "--internal";
             assert_eq!(liar.pings(lan::OUTSIDE), out, "{options}");
@@ -269,7 +280,7 @@ fn b4_what_a_network_hands_to_the_host_comes_from_there() {
 fn b4_any_source_is_for_networks_that_want_it() {
     with_bridge_filter_off_and_on(|world| {
         asker_and_liar(world, "-o any_source=true");
-        assert!(joins(world, false) && joins(world, true));
+        assert!(joins(world, &V4) && joins(world, &V6));
     });
 }
 

@@ -2,6 +2,7 @@
 
 use super::draft::encode_name;
 use super::wire::{self, Malformed};
+use crate::model::IpFamily;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 /// A query with one question, that wants it pursued (RFC 1035, 4.1.1).
@@ -11,8 +12,8 @@ const TYPE_A: u16 = 1;
 const TYPE_AAAA: u16 = 28;
 
 /// A query for the addresses of one family; `None` if the name cannot be one.
-pub fn address_query(id: u16, name: &str, ipv6: bool) -> Option<Vec<u8>> {
-    let kind = if ipv6 { TYPE_AAAA } else { TYPE_A };
+pub fn address_query(id: u16, name: &str, family: IpFamily) -> Option<Vec<u8>> {
+    let kind = family.pick(TYPE_A, TYPE_AAAA);
     let mut query = id.to_be_bytes().to_vec();
     query.extend(HEAD);
     query.extend(encode_name(name.trim_end_matches('.'))?);
@@ -48,17 +49,17 @@ mod tests {
 
     #[test]
     fn a_query_is_one_that_our_own_resolver_reads() {
-        let bytes = address_query(7, "db.example.", true).unwrap();
+        let bytes = address_query(7, "db.example.", IpFamily::V6).unwrap();
         let query = Query::parse(&bytes).unwrap();
         assert_eq!((query.id(), query.kind()), (7, TYPE_AAAA));
         assert_eq!(query.name().as_deref(), Some("db.example"));
         assert!(query.recursion_desired());
-        assert_eq!(address_query(7, "a..b", false), None);
+        assert_eq!(address_query(7, "a..b", IpFamily::V4), None);
     }
 
     #[test]
     fn addresses_are_read_from_answers_alone() {
-        let mut reply = address_query(7, "db", false).unwrap();
+        let mut reply = address_query(7, "db", IpFamily::V4).unwrap();
         reply[2] |= 0x80;
         reply[7] = 1; // an answer
         reply[11] = 1; // and an additional record

@@ -95,6 +95,7 @@ mod tests {
     use super::super::ask::address_query;
     use super::*;
     use crate::dns::some_instant;
+    use crate::model::IpFamily;
 
     #[test]
     fn a_server_is_asked_in_mixed_letters_until_it_shows_that_it_does_not_play() {
@@ -117,7 +118,7 @@ mod tests {
 
     #[test]
     fn only_letters_of_the_name_are_written_otherwise() {
-        let bytes = address_query(7, "Ab-1.eXample", true).unwrap();
+        let bytes = address_query(7, "Ab-1.eXample", IpFamily::V6).unwrap();
         let query = Query::parse(&bytes).unwrap();
         let small = Letters::Small.write(&query, &[0; 32]);
         assert_eq!(&small[..14], b"\x04ab-1\x07example\x00");

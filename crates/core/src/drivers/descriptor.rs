@@ -6,8 +6,8 @@
 use super::Driven;
 use super::parent::Parent;
 use crate::model::{
-    DriverName, Endpoint, EndpointSpec, ErrorClass, Facts, InterfaceName, LegacyLink, Network,
-    NetworkSpec, PortMapping, SandboxId,
+    DriverName, Endpoint, EndpointSpec, ErrorClass, Facts, InterfaceName, IpFamily, LegacyLink,
+    Network, NetworkSpec, PerFamily, PortMapping, SandboxId,
 };
 use crate::plan::Plan;
 use std::any::Any;
@@ -41,13 +41,13 @@ pub trait Driver: Debug + Sync {
         Subnets::Any
     }
 
-    /// For IPv4 and IPv6: whether a subnet that was given no gateway gets its first address as one.
-    fn chooses_gateways(&self, _network: &NetworkSpec) -> Result<[bool; 2], Refusal> {
-        Ok([false; 2])
+    /// For each family: whether a subnet that was given no gateway gets its first address as one.
+    fn chooses_gateways(&self, _network: &NetworkSpec) -> Result<PerFamily<bool>, Refusal> {
+        Ok(PerFamily::default())
     }
 
     /// Whether, with these options, a subnet of a family may be another network's, too.
-    fn shares_subnets(&self, _options: &BTreeMap<String, String>, _ipv6: bool) -> bool {
+    fn shares_subnets(&self, _options: &BTreeMap<String, String>, _family: IpFamily) -> bool {
         false
     }
 
@@ -103,7 +103,7 @@ pub trait Settings: Any + Debug + Send + Sync {
     }
 
     /// Whether published ports of a family are open at every endpoint, whichever has the gateway.
-    fn opens_every_endpoint(&self, _ipv6: bool) -> bool {
+    fn opens_every_endpoint(&self, _family: IpFamily) -> bool {
         false
     }
 
@@ -132,7 +132,7 @@ pub trait Settings: Any + Debug + Send + Sync {
     }
 
     /// How published ports of a family get in.
-    fn way_in(&self, _ipv6: bool) -> WayIn {
+    fn way_in(&self, _family: IpFamily) -> WayIn {
         WayIn::None
     }
 
@@ -143,7 +143,7 @@ pub trait Settings: Any + Debug + Send + Sync {
 
     /// Whether packets of a family between its endpoints and others pass the host, which has to
     /// forward for it then.
-    fn forwards(&self, _network: &Network, _ipv6: bool) -> bool {
+    fn forwards(&self, _network: &Network, _family: IpFamily) -> bool {
         false
     }
 

@@ -1,7 +1,6 @@
 //! What explaining has to know of the host beyond what we planned: read in the shell, passed in.
 
-use crate::model::Protocol;
-use crate::model::SandboxId;
+use crate::model::{IpFamily, PerFamily, Protocol, SandboxId};
 use crate::nft::{Family, HookPoint};
 use ipnet::IpNet;
 use std::net::{IpAddr, SocketAddr};
@@ -13,10 +12,10 @@ pub struct HostFacts {
     pub addresses: Vec<(String, IpNet)>,
     /// Its routes.
     pub routes: Vec<HostRoute>,
-    /// Whether it forwards: IPv4, IPv6.
-    pub forwards: (bool, bool),
-    /// Whether bridged packets pass its IP filters: IPv4, IPv6.
-    pub bridge_filter: (bool, bool),
+    /// Whether it forwards.
+    pub forwards: PerFamily<bool>,
+    /// Whether bridged packets pass its IP filters.
+    pub bridge_filter: PerFamily<bool>,
     /// Base chains of others that drop what none of their rules accepts.
     pub foreign: Vec<ForeignFilter>,
     /// How many rules the user has put into each of the chains that are theirs.
@@ -53,10 +52,10 @@ pub struct ForeignFilter {
 
 impl ForeignFilter {
     /// Whether it sees packets of a family.
-    pub(super) fn sees(&self, ipv6: bool) -> bool {
+    pub(super) fn sees(&self, family: IpFamily) -> bool {
         match self.family {
-            Family::Ip => !ipv6,
-            Family::Ip6 => ipv6,
+            Family::Ip => family == IpFamily::V4,
+            Family::Ip6 => family == IpFamily::V6,
             Family::Inet => true,
             Family::Bridge => false,
         }

@@ -5,7 +5,7 @@ use super::report::{Arrival, Hop, HopKind, Verdict};
 use super::scene::Scene;
 use super::walk::{Lost, Place, Walk};
 use super::why;
-use crate::model::{PortMapping, Protocol, Sandbox, SandboxId};
+use crate::model::{IpFamily, PortMapping, Protocol, Sandbox, SandboxId};
 use crate::scopes::Gateways;
 use std::net::{IpAddr, SocketAddr};
 
@@ -162,7 +162,7 @@ fn relayed(scene: &Scene<'_>, packet: &Packet) -> Option<(SandboxId, SocketAddr)
     let sandboxes = scene.world.sandboxes.values();
     let mut found = sandboxes.filter_map(|sandbox| {
         let mapping = sandbox.ports.iter().find(serves)?;
-        let target = leads_to(scene, sandbox, packet.is_ipv6())?;
+        let target = leads_to(scene, sandbox, packet.family())?;
         Some((sandbox.id, SocketAddr::new(target, mapping.container_port)))
     });
     found.next()
@@ -178,7 +178,7 @@ fn covers(bound: Option<IpAddr>, to: IpAddr) -> bool {
 }
 
 /// The container's address that a relayed port leads to: of the family it came by if there is one.
-fn leads_to(scene: &Scene<'_>, sandbox: &Sandbox, ipv6: bool) -> Option<IpAddr> {
+fn leads_to(scene: &Scene<'_>, sandbox: &Sandbox, family: IpFamily) -> Option<IpAddr> {
     let gateways = Gateways::choose(sandbox, scene.world.networks);
     let v4 = gateways
         .v4
@@ -188,7 +188,7 @@ fn leads_to(scene: &Scene<'_>, sandbox: &Sandbox, ipv6: bool) -> Option<IpAddr> 
         .v6
         .and_then(|end| end.ipv6)
         .map(|net| IpAddr::V6(net.addr()));
-    if ipv6 { v6.or(v4) } else { v4.or(v6) }
+    family.pick(v4.or(v6), v6.or(v4))
 }
 
 /// Hands the packet over where it arrived, if something receives it there.

@@ -27,6 +27,7 @@ pub use report::{Arrival, Hop, HopKind, Path, Report, Verdict};
 pub use ruleset::{Element, Step};
 pub use scene::World;
 
+use crate::model::IpFamily;
 use names::Resolved;
 use scene::Scene;
 use std::cmp::Reverse;
@@ -143,7 +144,7 @@ fn origin(scene: &Scene<'_>, from: Sender, to: IpAddr) -> Result<(Place, IpAddr)
         Sender::Host => (Place::Host, Some(scene.host())),
         Sender::Outside(address) => return from_outside(scene, address, to),
         Sender::Lan => {
-            let router = scene.host().router(to.is_ipv6());
+            let router = scene.host().router(IpFamily::of(to));
             let router = router.ok_or("the host has no default route, so nobody is beyond it")?;
             return from_outside(scene, router, to);
         }

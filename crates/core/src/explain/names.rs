@@ -4,7 +4,7 @@ use super::question::Sender;
 use super::report::{Hop, HopKind};
 use super::scene::Scene;
 use crate::dns::{View, Zones};
-use crate::model::{Endpoint, EndpointId, Sandbox, SandboxId};
+use crate::model::{Endpoint, EndpointId, IpFamily, Sandbox, SandboxId};
 use crate::scopes::Gateways;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
@@ -207,7 +207,7 @@ fn of_host(scene: &Scene<'_>, from: Sender) -> Vec<IpAddr> {
     for anywhere in documentation() {
         let link = stack
             .route(anywhere)
-            .or_else(|| stack.first_route(anywhere.is_ipv6()));
+            .or_else(|| stack.first_route(IpFamily::of(anywhere)));
         let bridge = link
             .and_then(|route| scene.port(id, &route.link))
             .map(|port| port.bridge);
@@ -221,14 +221,14 @@ fn of_host(scene: &Scene<'_>, from: Sender) -> Vec<IpAddr> {
 /// The host's address, of the family of `to`, on the link that leads there.
 fn by_route(scene: &Scene<'_>, to: IpAddr) -> Vec<IpAddr> {
     let route = scene.host().route(to);
-    let address = route.and_then(|route| scene.host().first_on(&route.link, to.is_ipv6()));
+    let address = route.and_then(|route| scene.host().first_on(&route.link, IpFamily::of(to)));
     address.into_iter().collect()
 }
 
 fn on_link(scene: &Scene<'_>, link: &str) -> Vec<IpAddr> {
     documentation()
         .into_iter()
-        .filter_map(|near| scene.host().first_on(link, near.is_ipv6()))
+        .filter_map(|near| scene.host().first_on(link, IpFamily::of(near)))
         .collect()
 }
 

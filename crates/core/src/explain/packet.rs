@@ -1,6 +1,6 @@
 //! A packet, as far as anything decides by it.
 
-use crate::model::Protocol;
+use crate::model::{IpFamily, Protocol};
 use serde::Serialize;
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
@@ -62,9 +62,9 @@ pub struct Packet {
 }
 
 impl Packet {
-    /// Whether it is of IPv6.
-    pub fn is_ipv6(&self) -> bool {
-        self.destination.is_ipv6()
+    /// Its family.
+    pub fn family(&self) -> IpFamily {
+        IpFamily::of(self.destination.ip())
     }
 
     /// The packet that answers this one.

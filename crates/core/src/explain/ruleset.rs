@@ -6,7 +6,7 @@
 mod condition;
 
 use super::packet::Packet;
-use crate::model::Mac;
+use crate::model::{IpFamily, Mac};
 use crate::nft::{
     Chain, ChainKind, Data, Datum, Field, HookPoint, Rule, Statement, Table, Verdict,
 };
@@ -242,18 +242,20 @@ impl Walk<'_, '_> {
                 self.verdict(&verdict)
             }
             Statement::DnatMap {
-                ipv6,
+                family,
                 fields,
                 map,
                 port: _,
-            } => self.translate(chain, rule, *ipv6, fields, map),
+            } => self.translate(chain, rule, *family, fields, map),
             Statement::Masquerade => {
                 self.note(chain, rule, element);
                 self.decided(Deed::Masquerade)
             }
-            Statement::SnatMap { ipv6, fields, map } => {
-                self.translate_source(chain, rule, *ipv6, fields, map)
-            }
+            Statement::SnatMap {
+                family,
+                fields,
+                map,
+            } => self.translate_source(chain, rule, *family, fields, map),
             Statement::SetAddress { to, fields, map } => self.set_address(*to, fields, map),
             Statement::SetPort(field, port) => {
                 self.note(chain, rule, element);
@@ -295,11 +297,11 @@ impl Walk<'_, '_> {
         &mut self,
         chain: &Chain,
         rule: &Rule,
-        ipv6: bool,
+        family: IpFamily,
         fields: &[Field],
         map: &str,
     ) -> Outcome {
-        if ipv6 != self.packet.is_ipv6() {
+        if family != self.packet.family() {
             return Outcome::RuleEnds;
         }
         let Some(Some((key, data))) = self.look_up(fields, map) else {
@@ -320,11 +322,11 @@ impl Walk<'_, '_> {
         &mut self,
         chain: &Chain,
         rule: &Rule,
-        ipv6: bool,
+        family: IpFamily,
         fields: &[Field],
         map: &str,
     ) -> Outcome {
-        if ipv6 != self.packet.is_ipv6() {
+        if family != self.packet.family() {
             return Outcome::RuleEnds;
         }
         let Some(Some((key, data @ Data::Address(source)))) = self.look_up(fields, map) else {
@@ -338,7 +340,7 @@ impl Walk<'_, '_> {
 
     /// Changes an address without keeping account of it; the packet goes on.
     fn set_address(&mut self, field: Field, fields: &[Field], map: &str) -> Outcome {
-        if self.packet.is_ipv6() {
+        if self.packet.family() == IpFamily::V6 {
             return Outcome::RuleEnds;
         }
         let Some(Some((_, Data::Address(address)))) = self.look_up(fields, map) else {

@@ -4,7 +4,7 @@ use super::host::{HostFacts, Listening};
 use super::ruleset::Ruleset;
 use super::stack::Stack;
 use crate::drivers::{Driven, Networks};
-use crate::model::{InterfaceName, Sandbox, SandboxId};
+use crate::model::{InterfaceName, IpFamily, Sandbox, SandboxId};
 use crate::plan::{Key, LinkKind, Netns, Object, Plan, Upper};
 use crate::scopes::{TABLE, USER_TABLE};
 use std::collections::BTreeMap;
@@ -170,9 +170,9 @@ impl<'a> Scene<'a> {
     }
 
     /// Whether a chain that drops by policy was told to let a bridge of ours pass.
-    pub(super) fn has_passage(&self, link: &str, ipv6: bool) -> bool {
+    pub(super) fn has_passage(&self, link: &str, family: IpFamily) -> bool {
         InterfaceName::try_from(link).is_ok_and(|name| {
-            let key = Key::Passage(name, ipv6);
+            let key = Key::Passage(name, family);
             self.world.plan.objects().contains_key(&key)
         })
     }

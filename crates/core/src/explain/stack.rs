@@ -1,6 +1,7 @@
 //! A network stack's addresses and routes: which way a packet goes, and with which source.
 
 use super::host::{HostFacts, HostRoute};
+use crate::model::IpFamily;
 use crate::plan::{Key, Netns, Object, Plan, Route};
 use ipnet::IpNet;
 use std::collections::BTreeMap;
@@ -65,9 +66,9 @@ impl Stack {
     }
 
     /// Whether it has an address of a family.
-    pub(super) fn speaks(&self, ipv6: bool) -> bool {
+    pub(super) fn speaks(&self, family: IpFamily) -> bool {
         let mut own = self.addresses.iter();
-        own.any(|(_, own)| own.addr().is_ipv6() == ipv6)
+        own.any(|(_, own)| family.has(own.addr()))
     }
 
     /// Whether a link has an address.
@@ -77,9 +78,9 @@ impl Stack {
     }
 
     /// The first address of one family on a link.
-    pub(super) fn first_on(&self, link: &str, ipv6: bool) -> Option<IpAddr> {
+    pub(super) fn first_on(&self, link: &str, family: IpFamily) -> Option<IpAddr> {
         let mut own = self.addresses.iter().filter(|(name, _)| name == link);
-        own.find(|(_, own)| own.addr().is_ipv6() == ipv6 && !is_link_local(own.addr()))
+        own.find(|(_, own)| family.has(own.addr()) && !is_link_local(own.addr()))
             .map(|(_, own)| own.addr())
     }
 
@@ -96,16 +97,16 @@ impl Stack {
     }
 
     /// The next hop of the default route.
-    pub(super) fn router(&self, ipv6: bool) -> Option<IpAddr> {
+    pub(super) fn router(&self, family: IpFamily) -> Option<IpAddr> {
         let default =
-            |route: &&HostRoute| route.to.prefix_len() == 0 && route.to.addr().is_ipv6() == ipv6;
+            |route: &&HostRoute| route.to.prefix_len() == 0 && family.has(route.to.addr());
         self.routes.iter().find(default).and_then(|route| route.via)
     }
 
     /// Any route of one family.
-    pub(super) fn first_route(&self, ipv6: bool) -> Option<&HostRoute> {
+    pub(super) fn first_route(&self, family: IpFamily) -> Option<&HostRoute> {
         let mut routes = self.routes.iter();
-        routes.find(|route| route.to.addr().is_ipv6() == ipv6)
+        routes.find(|route| family.has(route.to.addr()))
     }
 
     /// The route to an address: the longest prefix, then the lowest metric.

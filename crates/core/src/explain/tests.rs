@@ -3,8 +3,8 @@ use crate::drivers::bridge::options;
 use crate::drivers::bridge::tests::{endpoint, facts, network};
 use crate::drivers::{Driven, Networks};
 use crate::model::{
-    DriverName, Endpoint, EndpointSpec, Facts, InterfaceName, NameserverConfig, Network,
-    PortMapping, Protocol, Sandbox, SandboxId, UsersDevice, derive_id,
+    DriverName, Endpoint, EndpointSpec, Facts, InterfaceName, IpFamily, NameserverConfig, Network,
+    PerFamily, PortMapping, Protocol, Sandbox, SandboxId, UsersDevice, derive_id,
 };
 use crate::nft::{Family, HookPoint};
 use crate::plan::{Key, Plan};
@@ -96,10 +96,16 @@ impl Town {
 
     fn plan(&self) -> Plan {
         let facts = Facts {
-            bridge_netfilter: self.host.bridge_filter.0,
+            bridge_netfilter: self.host.bridge_filter.v4,
             ..facts()
         };
-        let mut whole = plan_host(&facts, (true, false));
+        let mut whole = plan_host(
+            &facts,
+            PerFamily {
+                v4: true,
+                v6: false,
+            },
+        );
         for network in self.networks.values() {
             whole.merge(plan_network(network, &facts));
         }
@@ -154,7 +160,7 @@ fn host() -> HostFacts {
             route("192.0.2.0/24", None),
             route("0.0.0.0/0", Some("192.0.2.254")),
         ],
-        forwards: (true, true),
+        forwards: PerFamily { v4: true, v6: true },
         ..HostFacts::default()
     }
 }
@@ -261,7 +267,7 @@ fn what_is_explained_is_the_plan() {
     );
 
     let bridge = InterfaceName::try_from("br-blue").unwrap();
-    let family = crate::nft::Datum::NfProto(false);
+    let family = crate::nft::Datum::NfProto(IpFamily::V4);
     let bridge = vec![family, crate::nft::Datum::Interface(bridge)];
     town.missing = vec![Key::Element(set::ENTERING.into(), bridge)];
     assert_eq!(
@@ -284,7 +290,7 @@ fn the_answer_has_to_come_back_the_same_way() {
     let report = town.explain(container("api"), "192.0.2.1:8080");
     assert_eq!(report.verdict, Verdict::NoAnswer, "{report:?}");
     // The bridge's filter sees the answer, and gives it back its source.
-    town.host.bridge_filter = (true, false);
+    town.host.bridge_filter.v4 = true;
     assert_eq!(
         town.verdict(container("api"), "192.0.2.1:8080"),
         Verdict::Passes
@@ -315,7 +321,7 @@ fn without_icc_only_published_ports_are_seen() {
     };
     let mut town = Town::new().with("blue", quiet);
     for bridge_filter in [false, true] {
-        town.host.bridge_filter = (bridge_filter, false);
+        town.host.bridge_filter.v4 = bridge_filter;
         assert_eq!(
             town.verdict(container("api"), "10.1.0.2:80"),
             Verdict::Dropped

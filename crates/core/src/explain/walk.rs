@@ -11,7 +11,7 @@ use super::ruleset::{Passing, Ruleset};
 use super::scene::{Port, Scene, UpperLink};
 use super::stack::Stack;
 use super::why;
-use crate::model::SandboxId;
+use crate::model::{IpFamily, SandboxId};
 use crate::nft::HookPoint;
 use crate::plan::{Key, Netns};
 use crate::scopes::RESOLVER_TABLE;
@@ -198,9 +198,8 @@ impl<'s, 'a> Walk<'s, 'a> {
         {
             return self.translated_across(port, to);
         }
-        let forwards = scene.world.facts.forwards;
-        if !(if to.is_ipv6() { forwards.1 } else { forwards.0 }) {
-            let family = if to.is_ipv6() { "IPv6" } else { "IPv4" };
+        let family = IpFamily::of(to);
+        if !scene.world.facts.forwards[family] {
             return lost(
                 Verdict::Dropped,
                 format!("the host does not forward {family}"),

@@ -5,7 +5,7 @@ use super::packet::Packet;
 use super::ruleset::Step;
 use super::scene::Scene;
 use crate::drivers::Driven;
-use crate::model::{PortMapping, SandboxId};
+use crate::model::{IpFamily, PortMapping, SandboxId};
 use crate::scopes::set;
 use std::net::{IpAddr, SocketAddr};
 
@@ -144,11 +144,9 @@ pub(super) fn nobody(scene: &Scene<'_>, bridge: &str, address: IpAddr) -> String
 /// That a sandbox has no way to an address.
 pub(super) fn no_route_in(scene: &Scene<'_>, id: SandboxId, to: IpAddr) -> String {
     let name = scene.place(Some(id));
-    let family = if to.is_ipv6() { "IPv6" } else { "IPv4" };
+    let family = IpFamily::of(to);
     let networks = networks_of(scene, id);
-    let has_family = scene
-        .stack(id)
-        .is_some_and(|stack| stack.speaks(to.is_ipv6()));
+    let has_family = scene.stack(id).is_some_and(|stack| stack.speaks(family));
     match networks.as_slice() {
         [] => format!("{name} is on no network"),
         _ if !has_family => format!("{name} has no {family} address"),

@@ -1,6 +1,7 @@
 //! Subnets for networks that name none.
 
 use super::span::{Span, address_of};
+use crate::model::IpFamily;
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
@@ -114,11 +115,11 @@ impl AddressPools {
     }
 
     /// How many subnets of a family there are in all, and how many are left.
-    pub fn room(&self, ipv6: bool, taken: &[IpNet], avoid: &[IpNet]) -> (u128, u128) {
+    pub fn room(&self, family: IpFamily, taken: &[IpNet], avoid: &[IpNet]) -> (u128, u128) {
         let used: Vec<Span> = taken.iter().chain(avoid).map(Span::from).collect();
         let mut total: u128 = 0;
         let mut gone: u128 = 0;
-        for pool in self.of_family(ipv6) {
+        for pool in self.of_family(family) {
             let span = Span::from(&pool.base);
             let bits = pool.base.max_prefix_len() - pool.size;
             let block = |number: u128| number.checked_shr(bits.into()).unwrap_or(0);
@@ -132,9 +133,9 @@ impl AddressPools {
         (total, total.saturating_sub(gone))
     }
 
-    fn of_family(&self, ipv6: bool) -> impl Iterator<Item = &AddressPool> {
+    fn of_family(&self, family: IpFamily) -> impl Iterator<Item = &AddressPool> {
         let all = self.pools.iter().chain(&self.spare);
-        all.filter(move |pool| matches!(pool.base, IpNet::V6(_)) == ipv6)
+        all.filter(move |pool| family.has(pool.base.addr()))
     }
 
     /// The first subnet of a family that overlaps neither the `taken` subnets of other networks
@@ -142,19 +143,19 @@ impl AddressPools {
     /// `--subnet 0.0.0.0/24` or `::/64` asks for.
     pub fn choose(
         &self,
-        ipv6: bool,
+        family: IpFamily,
         taken: &[IpNet],
         avoid: &[IpNet],
         size: Option<u8>,
     ) -> Result<IpNet, ChooseError> {
         let mut used: Vec<Span> = taken.iter().chain(avoid).map(Span::from).collect();
-        used.retain(|span| span.ipv6 == ipv6);
+        used.retain(|span| span.family == family);
         used.sort_unstable_by_key(|span| span.first);
 
         let fits = |pool: &AddressPool| {
             (pool.base.prefix_len()..=pool.base.max_prefix_len()).contains(&pool.size)
         };
-        let sized = self.of_family(ipv6).map(|pool| AddressPool {
+        let sized = self.of_family(family).map(|pool| AddressPool {
             size: size.unwrap_or(pool.size),
             ..*pool
         });
@@ -212,5 +213,5 @@ fn first_free(pool: &AddressPool, used: &[Span]) -> Option<IpNet> {
             .checked_add(1)
             .filter(|next| *next <= span.last)?;
     }
-    IpNet::new(address_of(start, span.ipv6), pool.size).ok()
+    IpNet::new(address_of(start, span.family), pool.size).ok()
 }

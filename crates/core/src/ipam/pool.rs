@@ -2,7 +2,7 @@
 
 use super::offset_set::OffsetSet;
 use super::span::Span;
-use crate::model::SubnetSpec;
+use crate::model::{IpFamily, SubnetSpec};
 use imbl::{OrdMap, OrdSet};
 use ipnet::IpNet;
 use std::net::IpAddr;
@@ -254,10 +254,10 @@ impl Pool {
     /// The first and the broadcast address, where the subnet has them.
     fn never_given(&self) -> [Option<u128>; 2] {
         let last = self.subnet.last - self.subnet.first;
-        match (self.subnet.ipv6, last) {
-            (true, _) => [Some(0), None],
-            (false, 0 | 1) => [None, None],
-            (false, _) => [Some(0), Some(last)],
+        match (self.subnet.family, last) {
+            (IpFamily::V6, _) => [Some(0), None],
+            (IpFamily::V4, 0 | 1) => [None, None],
+            (IpFamily::V4, _) => [Some(0), Some(last)],
         }
     }
 

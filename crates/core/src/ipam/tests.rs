@@ -1,7 +1,7 @@
 //! A pool against a reference model, and Docker's corner cases one by one.
 
 use super::*;
-use crate::model::SubnetSpec;
+use crate::model::{IpFamily, SubnetSpec};
 use ipnet::IpNet;
 use proptest::prelude::*;
 use std::collections::{BTreeMap, BTreeSet};
@@ -464,28 +464,31 @@ mod address_pools {
         let pools = AddressPools::predefined(b"daemon");
         let mut taken = Vec::new();
         while taken.len() < 33 {
-            taken.push(pools.choose(false, &taken, &[], None).unwrap());
+            taken.push(pools.choose(IpFamily::V4, &taken, &[], None).unwrap());
         }
         assert_eq!(taken[..2], [net("172.17.0.0/16"), net("172.18.0.0/16")]);
         assert_eq!(taken[14..16], [net("172.31.0.0/16"), net("192.168.0.0/20")]);
         assert_eq!(taken[31..], [net("10.128.0.0/24"), net("10.128.1.0/24")]);
-        assert_eq!(pools.room(false, &taken, &[]), (31 + 65_536, 65_534));
+        assert_eq!(pools.room(IpFamily::V4, &taken, &[]), (31 + 65_536, 65_534));
         let all = [net("0.0.0.0/0")];
-        let error = pools.choose(false, &taken, &all, None).unwrap_err();
+        let error = pools.choose(IpFamily::V4, &taken, &all, None).unwrap_err();
         assert_eq!(
             error.to_string(),
             "all predefined address pools have been fully subnetted"
         );
-        assert_eq!(pools.room(false, &[], &all).1, 0);
+        assert_eq!(pools.room(IpFamily::V4, &[], &all).1, 0);
     }
 
     #[test]
     fn what_the_user_gave_is_all_there_is() {
         let pools = pools(&[("10.9.0.0/24", 26)]);
         let mut taken = Vec::new();
-        while let Ok(subnet) = pools.choose(false, &taken, &[], None) {
+        while let Ok(subnet) = pools.choose(IpFamily::V4, &taken, &[], None) {
             taken.push(subnet);
-            assert_eq!(pools.room(false, &taken, &[]), (4, 4 - taken.len() as u128));
+            assert_eq!(
+                pools.room(IpFamily::V4, &taken, &[]),
+                (4, 4 - taken.len() as u128)
+            );
         }
         assert_eq!(taken.len(), 4);
     }
@@ -498,7 +501,7 @@ mod address_pools {
             net("172.16.0.0/12"),
             net("192.168.15.254/32"),
         ];
-        let choose = |avoid: &[IpNet]| pools.choose(false, &[], avoid, None).unwrap();
+        let choose = |avoid: &[IpNet]| pools.choose(IpFamily::V4, &[], avoid, None).unwrap();
         assert_eq!(choose(&avoid[..1]), net("172.18.0.0/16"));
         assert_eq!(choose(&avoid[..2]), net("192.168.0.0/20"));
         assert_eq!(choose(&avoid), net("192.168.16.0/20"));
@@ -507,7 +510,7 @@ mod address_pools {
     #[test]
     fn a_size_alone_can_be_asked_for() {
         let pools = AddressPools::predefined(b"daemon");
-        let choose = |size: u8, taken: &[IpNet]| pools.choose(false, taken, &[], Some(size));
+        let choose = |size: u8, taken: &[IpNet]| pools.choose(IpFamily::V4, taken, &[], Some(size));
         assert_eq!(choose(24, &[]), Ok(net("172.17.0.0/24")));
         assert_eq!(
             choose(24, &[net("172.17.0.0/24")]),
@@ -516,20 +519,20 @@ mod address_pools {
         assert_eq!(choose(15, &[]), Ok(net("172.20.0.0/15")));
         assert_eq!(choose(8, &[]), Err(ChooseError::NoSuchSize));
         assert_eq!(choose(33, &[]), Err(ChooseError::NoSuchSize));
-        let six = pools.choose(true, &[], &[], Some(80)).unwrap();
+        let six = pools.choose(IpFamily::V6, &[], &[], Some(80)).unwrap();
         assert_eq!(six.prefix_len(), 80);
     }
 
     #[test]
     fn ipv6_subnets_come_from_the_daemons_own_prefix() {
         let pools = AddressPools::predefined(b"daemon");
-        let first = pools.choose(true, &[], &[], None).unwrap();
-        let second = pools.choose(true, &[first], &[], None).unwrap();
+        let first = pools.choose(IpFamily::V6, &[], &[], None).unwrap();
+        let second = pools.choose(IpFamily::V6, &[first], &[], None).unwrap();
         // SHA-256 of "daemon", by sha256sum: its first eight bytes end in these five.
         assert_eq!(first, net("fda5:3ece:5f6b::/64"));
         assert_eq!(second, net("fda5:3ece:5f6b:1::/64"));
         assert_ne!(
-            AddressPools::predefined(b"other").choose(true, &[], &[], None),
+            AddressPools::predefined(b"other").choose(IpFamily::V6, &[], &[], None),
             Ok(first)
         );
     }
@@ -537,9 +540,15 @@ mod address_pools {
     #[test]
     fn a_configured_ipv6_pool_replaces_the_daemons_own() {
         let pools = pools(&[("fd12::/32", 40), ("10.9.0.0/16", 24), ("10.9.4.0/24", 28)]);
-        assert_eq!(pools.choose(true, &[], &[], None), Ok(net("fd12::/40")));
+        assert_eq!(
+            pools.choose(IpFamily::V6, &[], &[], None),
+            Ok(net("fd12::/40"))
+        );
         assert_eq!(pools.pools().len(), 2, "a pool inside another is left out");
-        assert_eq!(pools.choose(false, &[], &[], None), Ok(net("10.9.0.0/24")));
+        assert_eq!(
+            pools.choose(IpFamily::V4, &[], &[], None),
+            Ok(net("10.9.0.0/24"))
+        );
     }
 
     #[test]
@@ -576,14 +585,14 @@ mod address_pools {
             net("255.255.255.128/25"),
             net("ffff:ffff:ffff:ffff:8000::/65"),
         ];
-        assert_eq!(pools.choose(false, &taken, &[], None), Ok(last[0]));
-        assert_eq!(pools.choose(true, &taken, &[], None), Ok(last[1]));
+        assert_eq!(pools.choose(IpFamily::V4, &taken, &[], None), Ok(last[0]));
+        assert_eq!(pools.choose(IpFamily::V6, &taken, &[], None), Ok(last[1]));
         assert_eq!(
-            pools.choose(false, &taken, &last, None),
+            pools.choose(IpFamily::V4, &taken, &last, None),
             Err(ChooseError::Exhausted)
         );
         assert_eq!(
-            pools.choose(true, &taken, &last, None),
+            pools.choose(IpFamily::V6, &taken, &last, None),
             Err(ChooseError::Exhausted)
         );
     }
@@ -606,7 +615,7 @@ mod address_pools {
                 check_overlap(*subnet, &used).is_ok()
             });
             let (taken, avoid) = used.split_at(used.len() / 2);
-            let chosen = pools.choose(false, taken, avoid, Some(size));
+            let chosen = pools.choose(IpFamily::V4, taken, avoid, Some(size));
             prop_assert_eq!(chosen.ok(), expected);
         }
     }

@@ -1,7 +1,7 @@
 //! What the IPAM part of a request may say. The texts are Docker's.
 
 use super::span::Span;
-use crate::model::SubnetSpec;
+use crate::model::{IpFamily, SubnetSpec};
 use ipnet::IpNet;
 use std::net::IpAddr;
 use thiserror::Error;
@@ -100,6 +100,6 @@ fn address_fault(address: IpAddr, subnet: IpNet) -> Option<String> {
 }
 
 fn other_family(subnet: IpNet) -> String {
-    let version = if subnet.addr().is_ipv6() { 6 } else { 4 };
-    format!("parent subnet is an IPv{version} block")
+    let family = IpFamily::of(subnet.addr());
+    format!("parent subnet is an {family} block")
 }

@@ -1,6 +1,6 @@
 //! What was found on the host, gathered once in the shell and passed in.
 
-use super::InterfaceName;
+use super::{InterfaceName, IpFamily};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 
@@ -33,7 +33,7 @@ pub struct Facts {
 }
 
 /// What the operator decided about the firewall, once for all networks.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Policy {
     /// IPv4 is not ours to filter or translate (`--iptables=false`).
     pub ipv4_unmanaged: bool,
@@ -61,10 +61,24 @@ pub struct Mark {
 
 impl Facts {
     /// Whether the packets of a family are left alone.
-    pub fn unmanaged(&self, ipv6: bool) -> bool {
-        match ipv6 {
-            false => self.policy.ipv4_unmanaged,
-            true => self.policy.ipv6_unmanaged,
-        }
+    pub fn unmanaged(&self, family: IpFamily) -> bool {
+        self.policy.unmanaged(family)
+    }
+
+    /// Whether the host forwarded a family before we came.
+    pub fn forwarded(&self, family: IpFamily) -> bool {
+        family.pick(self.ipv4_forwarding, self.ipv6_forwarding)
+    }
+
+    /// Whether an iptables FORWARD chain for a family drops what no rule accepts.
+    pub fn forward_drops(&self, family: IpFamily) -> bool {
+        family.pick(self.ipv4_forward_drops, self.ipv6_forward_drops)
+    }
+}
+
+impl Policy {
+    /// Whether a family is not ours to filter or translate.
+    pub fn unmanaged(&self, family: IpFamily) -> bool {
+        family.pick(self.ipv4_unmanaged, self.ipv6_unmanaged)
     }
 }

@@ -1,6 +1,6 @@
 //! Networks: what was asked for, and what was made of it.
 
-use super::{DriverName, NetworkId};
+use super::{DriverName, IpFamily, NetworkId};
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -129,23 +129,21 @@ pub struct UsersDevice {
 
 impl Network {
     /// The subnets of one family that the network uses: IPv6 ones only where IPv6 is on.
-    pub fn subnets(&self, ipv6: bool) -> impl Iterator<Item = &SubnetSpec> {
-        let enabled = self.enables(ipv6);
-        let family = move |subnet: &&SubnetSpec| matches!(subnet.subnet, IpNet::V6(_)) == ipv6;
-        self.spec
-            .ipam
-            .subnets
-            .iter()
-            .filter(move |_| enabled)
-            .filter(family)
+    pub fn subnets(&self, family: IpFamily) -> impl Iterator<Item = &SubnetSpec> {
+        let enabled = self.enables(family);
+        let own = move |subnet: &&SubnetSpec| enabled && family.has(subnet.subnet.addr());
+        self.spec.ipam.subnets.iter().filter(own)
+    }
+
+    /// The subnets that the network uses, those of IPv4 first.
+    pub fn subnets_in_use(&self) -> impl Iterator<Item = &SubnetSpec> {
+        let families = IpFamily::BOTH.into_iter();
+        families.flat_map(|family| self.subnets(family))
     }
 
     /// Whether its endpoints have addresses of a family.
-    pub fn enables(&self, ipv6: bool) -> bool {
-        match ipv6 {
-            false => self.spec.enable_ipv4,
-            true => self.spec.enable_ipv6,
-        }
+    pub fn enables(&self, family: IpFamily) -> bool {
+        family.pick(self.spec.enable_ipv4, self.spec.enable_ipv6)
     }
 
     /// Whether it is one of the three that exist from the start and cannot be removed.
@@ -172,16 +170,12 @@ impl Network {
 
     /// The address that endpoints route through: one that was kept for it among the auxiliary
     /// addresses, as another machine's may be, or the gateway of the first subnet.
-    pub fn gateway(&self, ipv6: bool) -> Option<IpAddr> {
-        let key = if ipv6 {
-            "DefaultGatewayIPv6"
-        } else {
-            "DefaultGatewayIPv4"
-        };
+    pub fn gateway(&self, family: IpFamily) -> Option<IpAddr> {
+        let key = family.pick("DefaultGatewayIPv4", "DefaultGatewayIPv6");
         let chosen = self
-            .subnets(ipv6)
+            .subnets(family)
             .find_map(|subnet| subnet.auxiliary.get(key).copied());
-        chosen.or_else(|| self.subnets(ipv6).find_map(|subnet| subnet.gateway))
+        chosen.or_else(|| self.subnets(family).find_map(|subnet| subnet.gateway))
     }
 }
 

@@ -11,7 +11,7 @@ pub use render::Listing;
 use serde::{Deserialize, Serialize};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use crate::model::{InterfaceName, Mac, Mark, Protocol};
+use crate::model::{InterfaceName, IpFamily, Mac, Mark, Protocol};
 
 /// The name of a table.
 pub type TableName = String;
@@ -102,8 +102,8 @@ pub enum Datum {
     Ports(u16, u16),
     /// A link's name.
     Interface(InterfaceName),
-    /// A network protocol: IPv6 if true, IPv4 if not.
-    NfProto(bool),
+    /// A network protocol.
+    NfProto(IpFamily),
     /// A hardware address.
     Mac(Mac),
 }
@@ -147,6 +147,12 @@ pub struct Chain {
     pub rules: Vec<Rule>,
     /// Whether the rules in it are the user's: made once, never changed or flushed by us.
     pub user: bool,
+}
+
+impl From<IpFamily> for Family {
+    fn from(family: IpFamily) -> Self {
+        family.pick(Self::Ip, Self::Ip6)
+    }
 }
 
 /// Where a base chain is attached; its policy is always accept.
@@ -225,8 +231,8 @@ pub enum Match {
     Translated,
     /// The destination address is one of the host's (`fib daddr type local`).
     ToHost,
-    /// ICMP, or ICMPv6 if true.
-    Icmp(bool),
+    /// ICMP, or ICMPv6.
+    Icmp(IpFamily),
     /// ICMPv6 of a type.
     Icmp6Type(u8),
     /// The packet's mark has a value in the bits of a mask.
@@ -269,8 +275,9 @@ pub enum Statement {
     VerdictMap(Vec<Field>, SetName),
     /// Destination translation to the address and port that a map has for the fields.
     DnatMap {
-        /// IPv6 if true.
-        ipv6: bool,
+        /// Of which family.
+        #[serde(rename = "ipv6")]
+        family: IpFamily,
         /// The fields looked up.
         fields: Vec<Field>,
         /// The map.
@@ -282,8 +289,9 @@ pub enum Statement {
     Masquerade,
     /// Source translation to the address that a map has for the fields.
     SnatMap {
-        /// IPv6 if true.
-        ipv6: bool,
+        /// Of which family.
+        #[serde(rename = "ipv6")]
+        family: IpFamily,
         /// The fields looked up.
         fields: Vec<Field>,
         /// The map.

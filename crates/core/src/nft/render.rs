@@ -7,7 +7,7 @@ use super::{
     ADVERTISEMENT, Chain, ChainKind, Data, DataType, Datum, Family, Field, Hook, HookPoint, Match,
     Rule, SOLICITATION, Set, Statement, Table, Verdict,
 };
-use crate::model::Protocol;
+use crate::model::{IpFamily, Protocol};
 use std::collections::BTreeMap;
 use std::fmt;
 use std::net::IpAddr;
@@ -191,7 +191,7 @@ impl fmt::Display for Datum {
             Self::Port(port) => write!(f, "{port}"),
             Self::Ports(first, last) => write!(f, "{first}-{last}"),
             Self::Interface(name) => write!(f, "\"{name}\""),
-            Self::NfProto(ipv6) => f.write_str(network_name(*ipv6)),
+            Self::NfProto(family) => f.write_str(network_name(*family)),
             Self::Mac(mac) => write!(f, "{mac}"),
         }
     }
@@ -256,8 +256,7 @@ impl Rule {
 struct Words<'a> {
     rule: &'a Rule,
     family: Family,
-    /// IPv6 if true.
-    network: Option<bool>,
+    network: Option<IpFamily>,
     transport: Option<Protocol>,
     done: Vec<String>,
 }
@@ -284,8 +283,8 @@ impl Words<'_> {
             Match::Translated => "ct status dnat".into(),
             Match::ToHost => "fib daddr type local".into(),
             // It implies the network protocol.
-            Match::Icmp(false) => "meta l4proto icmp".into(),
-            Match::Icmp(true) => "meta l4proto ipv6-icmp".into(),
+            Match::Icmp(IpFamily::V4) => "meta l4proto icmp".into(),
+            Match::Icmp(IpFamily::V6) => "meta l4proto ipv6-icmp".into(),
             Match::Icmp6Type(SOLICITATION) => "icmpv6 type nd-neighbor-solicit".into(),
             Match::Icmp6Type(ADVERTISEMENT) => "icmpv6 type nd-neighbor-advert".into(),
             Match::Icmp6Type(number) => format!("icmpv6 type {number}"),
@@ -304,12 +303,16 @@ impl Words<'_> {
             Statement::Verdict(verdict) => verdict.to_string(),
             Statement::VerdictMap(fields, map) => format!("{} vmap @{map}", self.fields(fields)),
             Statement::DnatMap {
-                ipv6,
+                family,
                 fields,
                 map,
                 port: _,
-            } => self.translate("dnat", *ipv6, fields, map),
-            Statement::SnatMap { ipv6, fields, map } => self.translate("snat", *ipv6, fields, map),
+            } => self.translate("dnat", *family, fields, map),
+            Statement::SnatMap {
+                family,
+                fields,
+                map,
+            } => self.translate("snat", *family, fields, map),
             Statement::Masquerade => "masquerade".into(),
             Statement::SetAddress { to, fields, map } => {
                 let to = self.field(*to);
@@ -325,18 +328,18 @@ impl Words<'_> {
     }
 
     /// Translation needs to know the network protocol, if only the family leaves it open.
-    fn translate(&mut self, what: &str, ipv6: bool, fields: &[Field], map: &str) -> String {
+    fn translate(&mut self, what: &str, family: IpFamily, fields: &[Field], map: &str) -> String {
         let open = matches!(self.family, Family::Inet | Family::Bridge);
         let told =
             self.network.is_some() || fields.iter().any(|field| network_of(*field).is_some());
         if open && !told {
             self.done
-                .push(format!("meta nfproto {}", network_name(ipv6)));
+                .push(format!("meta nfproto {}", network_name(family)));
         }
-        let family = match (open, ipv6) {
+        let family = match (open, family) {
             (false, _) => "",
-            (true, false) => " ip",
-            (true, true) => " ip6",
+            (true, IpFamily::V4) => " ip",
+            (true, IpFamily::V6) => " ip6",
         };
         format!("{what}{family} to {} map @{map}", self.fields(fields))
     }
@@ -345,10 +348,10 @@ impl Words<'_> {
     /// later word implies it.
     fn learn(&mut self, place: usize, field: Field, datum: &Datum) -> bool {
         match (field, datum) {
-            (Field::NfProto, Datum::NfProto(ipv6)) => {
-                self.network = Some(*ipv6);
+            (Field::NfProto, Datum::NfProto(family)) => {
+                self.network = Some(*family);
                 self.later(place)
-                    .any(|field| network_of(field) == Some(*ipv6))
+                    .any(|field| network_of(field) == Some(*family))
             }
             (Field::L4Proto, Datum::Protocol(protocol)) => {
                 self.transport = Some(*protocol);
@@ -435,11 +438,11 @@ fn is_port(field: Field) -> bool {
     matches!(field, Field::SourcePort | Field::DestinationPort)
 }
 
-/// The network protocol that a field belongs to: IPv6 if true.
-fn network_of(field: Field) -> Option<bool> {
+/// The network protocol that a field belongs to.
+fn network_of(field: Field) -> Option<IpFamily> {
     match field {
-        Field::Ip4Source | Field::Ip4Destination => Some(false),
-        Field::Ip6Source | Field::Ip6Destination => Some(true),
+        Field::Ip4Source | Field::Ip4Destination => Some(IpFamily::V4),
+        Field::Ip6Source | Field::Ip6Destination => Some(IpFamily::V6),
         Field::NfProto
         | Field::L4Proto
         | Field::InputInterface
@@ -450,8 +453,8 @@ fn network_of(field: Field) -> Option<bool> {
     }
 }
 
-fn network_name(ipv6: bool) -> &'static str {
-    if ipv6 { "ipv6" } else { "ipv4" }
+fn network_name(family: IpFamily) -> &'static str {
+    family.pick("ipv4", "ipv6")
 }
 
 /// A prefix; one address alone has no length.
@@ -480,7 +483,7 @@ mod tests {
         let translate = Rule {
             matches: vec![Match::ToHost],
             statements: vec![Statement::DnatMap {
-                ipv6: false,
+                family: IpFamily::V4,
                 fields,
                 map,
                 port: true,
@@ -528,7 +531,7 @@ mod tests {
     fn what_a_later_word_implies_is_left_out() {
         let udp = Match::Is(Field::L4Proto, Datum::Protocol(Protocol::Udp));
         let port = Match::Is(Field::DestinationPort, Datum::Port(53));
-        let ipv4 = Match::Is(Field::NfProto, Datum::NfProto(false));
+        let ipv4 = Match::Is(Field::NfProto, Datum::NfProto(IpFamily::V4));
         let address = Match::Is(Field::Ip4Source, Datum::Ipv4([10, 0, 0, 1].into()));
         let rule = |matches: Vec<Match>| Rule {
             matches,

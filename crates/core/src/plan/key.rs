@@ -1,7 +1,7 @@
 //! The identity of a kernel object, and when in an operation it is written.
 
 use super::{Links, Object, RouteId};
-use crate::model::{Id, InterfaceName, Mac, NetworkId, SandboxId, derive_id};
+use crate::model::{Id, InterfaceName, IpFamily, Mac, NetworkId, SandboxId, derive_id};
 use crate::nft::{Datum, Family, SetName, TableName};
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
@@ -52,9 +52,8 @@ pub enum Key {
     Table(Netns, TableName),
     /// An element of a set or map.
     Element(SetId, Vec<Datum>),
-    /// An accept for a bridge in the FORWARD chain that iptables made and whose policy drops:
-    /// the address family is IPv6 if true.
-    Passage(InterfaceName, bool),
+    /// An accept for a bridge in the FORWARD chain that iptables made and whose policy drops.
+    Passage(InterfaceName, IpFamily),
     /// An address of a link.
     Address(Netns, InterfaceName, IpNet),
     /// That a link is up.

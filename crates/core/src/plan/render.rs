@@ -33,8 +33,8 @@ impl fmt::Display for Key {
                 }
                 Ok(())
             }
-            Self::Passage(bridge, ipv6) => {
-                let family = if *ipv6 { "ip6" } else { "ip" };
+            Self::Passage(bridge, family) => {
+                let family = family.pick("ip", "ip6");
                 write!(f, "pass   host/{bridge} in {family} filter FORWARD")
             }
             Self::Address(netns, name, address) => write!(f, "addr   {netns}/{name} {address}"),

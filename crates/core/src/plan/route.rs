@@ -1,6 +1,6 @@
 //! Routes: which one it is, and where it leads.
 
-use crate::model::InterfaceName;
+use crate::model::{InterfaceName, IpFamily};
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 use std::fmt;
@@ -35,9 +35,9 @@ impl RouteId {
         self.table == Self::MAIN
     }
 
-    /// Whether it is of IPv6.
-    pub fn is_ipv6(&self) -> bool {
-        matches!(self.to, IpNet::V6(_))
+    /// Its family.
+    pub fn family(&self) -> IpFamily {
+        IpFamily::of(self.to.addr())
     }
 }
 
@@ -73,9 +73,9 @@ impl From<RouteId> for Form {
 
 impl fmt::Display for RouteId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match (self.to.prefix_len(), self.is_ipv6()) {
-            (0, true) => f.write_str("-6 default")?,
-            (0, false) => f.write_str("default")?,
+        match (self.to.prefix_len(), self.family()) {
+            (0, IpFamily::V6) => f.write_str("-6 default")?,
+            (0, IpFamily::V4) => f.write_str("default")?,
             (_, _) => write!(f, "{}", self.to)?,
         }
         if !self.is_main() {

@@ -3,7 +3,7 @@
 use super::{NetworkState, Refusal};
 use crate::drivers::{Driven, WayOut};
 use crate::ipam::ReserveError;
-use crate::model::{EndpointSpec, Sandbox};
+use crate::model::{EndpointSpec, IpFamily, Sandbox};
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 use std::net::IpAddr;
 use std::time::Duration;
@@ -15,11 +15,11 @@ pub(super) fn reserve_addresses(
     spec: &EndpointSpec,
     now: Duration,
 ) -> Result<(Option<IpNet>, Option<IpNet>), Refusal> {
-    let v4 = reserve_address(found, sandbox, spec.ipv4.map(IpAddr::V4), false, now)?;
+    let v4 = reserve_address(found, sandbox, spec.ipv4.map(IpAddr::V4), IpFamily::V4, now)?;
     if sandbox.ipv6_disabled || spec.disables_ipv6() {
         return Ok((v4, None));
     }
-    let v6 = reserve_address(found, sandbox, spec.ipv6.map(IpAddr::V6), true, now)?;
+    let v6 = reserve_address(found, sandbox, spec.ipv6.map(IpAddr::V6), IpFamily::V6, now)?;
     Ok((v4, v6))
 }
 
@@ -30,7 +30,7 @@ pub(super) fn reserve_address(
     found: &mut NetworkState,
     sandbox: &Sandbox,
     asked: Option<IpAddr>,
-    ipv6: bool,
+    family: IpFamily,
     now: Duration,
 ) -> Result<Option<IpNet>, Refusal> {
     if let Some(address) = asked
@@ -42,11 +42,11 @@ pub(super) fn reserve_address(
             holder: other.into(),
         });
     }
-    let own = found.own_address(&sandbox.name, ipv6);
-    let previous = found.remembered(&sandbox.id, ipv6);
+    let own = found.own_address(&sandbox.name, family);
+    let previous = found.remembered(&sandbox.id, family);
     let previous = previous.filter(|had| found.reserved_for_other(&sandbox.name, *had).is_none());
     let mut refused = None;
-    for (subnet, pool) in found.pools_of(ipv6) {
+    for (subnet, pool) in found.pools_of(family) {
         let here = |address: &IpAddr| subnet.contains(address);
         let previous = previous.filter(|had| here(had) && !pool.is_held(*had));
         let reserved = match (asked, own.filter(here).or(previous)) {
@@ -63,7 +63,7 @@ pub(super) fn reserve_address(
     match refused {
         None => Ok(None),
         Some(ReserveError::Exhausted) => Err(Refusal::Exhausted {
-            ipv6,
+            family,
             network: found.network.spec.name.clone(),
             id: found.network.id,
         }),
@@ -76,12 +76,13 @@ pub(super) fn reserve_address(
 pub(super) fn gateway(network: &Driven, address: Option<IpNet>) -> Option<IpAddr> {
     let by_gateway = network.settings().way_out(network) == WayOut::Gateway;
     let address = address.filter(|_| by_gateway)?.addr();
-    let mut subnets = network.subnets(address.is_ipv6());
-    let several = network.subnets(address.is_ipv6()).nth(1).is_some();
+    let family = IpFamily::of(address);
+    let mut subnets = network.subnets(family);
+    let several = network.subnets(family).nth(1).is_some();
     let own = subnets.find(|subnet| several && subnet.subnet.contains(&address));
     match own {
         Some(subnet) => subnet.gateway,
-        None => network.gateway(address.is_ipv6()),
+        None => network.gateway(family),
     }
 }
 

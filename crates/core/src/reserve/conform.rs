@@ -4,7 +4,7 @@ use super::addresses::{gateway, only_v4, only_v6, reserve_address};
 use super::{NetworkState, Refusal, Snapshot};
 use crate::drivers::Driven;
 use crate::ipam::Pool;
-use crate::model::{Endpoint, Network, NetworkId, Sandbox};
+use crate::model::{Endpoint, IpFamily, Network, NetworkId, Sandbox};
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 use std::collections::BTreeSet;
 use std::net::IpAddr;
@@ -89,7 +89,7 @@ pub fn open_pools(network: &Network) -> Result<Vec<(IpNet, Pool)>, Refusal> {
     if network.spec.config_only {
         return Ok(vec![]);
     }
-    let subnets = network.subnets(false).chain(network.subnets(true));
+    let subnets = network.subnets_in_use();
     subnets
         .map(|spec| Ok((spec.subnet, Pool::open(spec).map_err(Refusal::Open)?)))
         .collect()
@@ -116,7 +116,7 @@ fn conform(
         }
         None if !sandbox.ipv6_disabled && !endpoint.spec.disables_ipv6() => {
             let asked = endpoint.spec.ipv6.map(IpAddr::V6);
-            let reserved = reserve_address(found, sandbox, asked, true, now)?;
+            let reserved = reserve_address(found, sandbox, asked, IpFamily::V6, now)?;
             endpoint.ipv6 = reserved.and_then(only_v6);
         }
         None => {}

@@ -188,7 +188,7 @@ pub fn endpoint_faults(network: &Network, spec: &EndpointSpec) -> Vec<String> {
         faults.push("user-specified IP address is supported on user-defined networks only".into());
     } else {
         for address in asked {
-            let mut subnets = network.subnets(false).chain(network.subnets(true));
+            let mut subnets = network.subnets_in_use();
             if !subnets.any(|subnet| subnet.subnet.contains(&address)) {
                 faults.push(format!(
                     "no configured subnet contains IP address {address}"

@@ -5,7 +5,7 @@
 //! given to none but the name it is for.
 
 use super::{NetworkState, Refusal, Snapshot};
-use crate::model::{Lease, Mac, NetworkId, Reservation};
+use crate::model::{IpFamily, Lease, Mac, NetworkId, Reservation};
 use imbl::OrdMap;
 use std::net::IpAddr;
 
@@ -54,15 +54,13 @@ impl Expected {
 
 impl NetworkState {
     /// The address that is a name's: reserved for it, or the one it had.
-    pub(super) fn own_address(&self, name: &str, ipv6: bool) -> Option<IpAddr> {
+    pub(super) fn own_address(&self, name: &str, family: IpFamily) -> Option<IpAddr> {
         let mut reserved = self.expected.reservations.iter();
         let reserved = reserved
-            .find(|(address, holder)| address.is_ipv6() == ipv6 && holder.as_deref() == Some(name));
+            .find(|(address, holder)| family.has(**address) && holder.as_deref() == Some(name));
         let leased = || {
             let lease = self.expected.leases.get(name)?;
-            let address = lease
-                .addresses()
-                .find(|address| address.is_ipv6() == ipv6)?;
+            let address = lease.addresses().find(|address| family.has(*address))?;
             self.reserved_for_other(name, address)
                 .is_none()
                 .then_some(address)
@@ -253,7 +251,7 @@ fn check_reservable(
     if pools.peek().is_none() {
         return Err(Refusal::Outside(address));
     }
-    let mut subnets = network.subnets(false).chain(network.subnets(true));
+    let mut subnets = network.subnets_in_use();
     let taken = subnets.any(|subnet| {
         subnet.gateway == Some(address) || subnet.auxiliary.values().any(|ip| *ip == address)
     });

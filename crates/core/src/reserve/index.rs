@@ -4,7 +4,7 @@
 
 use super::NetworkState;
 use crate::drivers::Driven;
-use crate::model::{InterfaceName, NetworkId};
+use crate::model::{InterfaceName, IpFamily, NetworkId, PerFamily};
 use imbl::{OrdMap, OrdSet};
 use ipnet::IpNet;
 
@@ -20,8 +20,8 @@ pub(super) struct Index {
     links: OrdSet<(InterfaceName, NetworkId)>,
     /// Networks that are there and sit on a link of the host, or have adopted one.
     on_the_hosts: OrdSet<NetworkId>,
-    /// How many networks are there for which the host forwards IPv4, and IPv6.
-    forwarding: [usize; 2],
+    /// How many networks are there for which the host forwards a family.
+    forwarding: PerFamily<usize>,
 }
 
 impl Index {
@@ -40,8 +40,8 @@ impl Index {
         if uses_the_hosts_links(network) {
             self.on_the_hosts.insert(network.id);
         }
-        for (count, forwards) in self.forwarding.iter_mut().zip(forwards(network)) {
-            *count += usize::from(forwards);
+        for family in IpFamily::BOTH {
+            self.forwarding[family] += forwards(network, family);
         }
     }
 
@@ -60,8 +60,8 @@ impl Index {
             return;
         }
         self.on_the_hosts.remove(&network.id);
-        for (count, forwards) in self.forwarding.iter_mut().zip(forwards(network)) {
-            *count -= usize::from(forwards);
+        for family in IpFamily::BOTH {
+            self.forwarding[family] -= forwards(network, family);
         }
     }
 
@@ -106,7 +106,7 @@ impl Index {
         self.on_the_hosts.iter()
     }
 
-    pub(super) fn forwarding(&self) -> [usize; 2] {
+    pub(super) fn forwarding(&self) -> PerFamily<usize> {
         self.forwarding
     }
 }
@@ -116,9 +116,9 @@ fn uses_the_hosts_links(network: &Driven) -> bool {
     network.users_device.is_some() || network.settings().parent().is_some()
 }
 
-/// For IPv4 and IPv6: whether the host forwards for a network.
-fn forwards(network: &Driven) -> [bool; 2] {
-    [false, true].map(|ipv6| network.settings().forwards(network, ipv6))
+/// One if the host forwards a family for a network, none if not.
+fn forwards(network: &Driven, family: IpFamily) -> usize {
+    network.settings().forwards(network, family).into()
 }
 
 fn ends() -> (NetworkId, NetworkId) {

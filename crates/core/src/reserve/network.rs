@@ -3,7 +3,7 @@
 use super::Expected;
 use crate::drivers::Driven;
 use crate::ipam::Pool;
-use crate::model::{Mac, SandboxId};
+use crate::model::{IpFamily, Mac, SandboxId};
 use imbl::OrdMap;
 use ipnet::IpNet;
 use std::net::IpAddr;
@@ -114,10 +114,13 @@ impl NetworkState {
     }
 
     /// The pools of one family.
-    pub(super) fn pools_of(&mut self, ipv6: bool) -> impl Iterator<Item = &mut (IpNet, Pool)> {
+    pub(super) fn pools_of(
+        &mut self,
+        family: IpFamily,
+    ) -> impl Iterator<Item = &mut (IpNet, Pool)> {
         self.pools
             .iter_mut()
-            .filter(move |(subnet, _)| subnet.addr().is_ipv6() == ipv6)
+            .filter(move |(subnet, _)| family.has(subnet.addr()))
     }
 
     /// Whether an endpoint has this hardware address.
@@ -131,12 +134,12 @@ impl NetworkState {
     }
 
     /// What a sandbox had of one family when it left.
-    pub(super) fn remembered(&self, sandbox: &SandboxId, ipv6: bool) -> Option<IpAddr> {
+    pub(super) fn remembered(&self, sandbox: &SandboxId, family: IpFamily) -> Option<IpAddr> {
         let (_, addresses) = self.previous.of.get(sandbox)?;
         addresses
             .iter()
             .copied()
-            .find(|address| address.is_ipv6() == ipv6)
+            .find(|address| family.has(*address))
     }
 }
 

@@ -2,7 +2,7 @@
 
 use crate::drivers;
 use crate::ipam::{OpenError, ReserveError};
-use crate::model::{ErrorClass, InvalidInterfaceName, NetworkId};
+use crate::model::{ErrorClass, InvalidInterfaceName, IpFamily, NetworkId};
 use std::net::IpAddr;
 use thiserror::Error;
 
@@ -51,13 +51,10 @@ pub enum Refusal {
         holder: String,
     },
     /// No address is left.
-    #[error(
-        "no available IPv{} addresses on this network's address pools: {network} ({id})",
-        if *ipv6 { 6 } else { 4 }
-    )]
+    #[error("no available {family} addresses on this network's address pools: {network} ({id})")]
     Exhausted {
         /// Of which family.
-        ipv6: bool,
+        family: IpFamily,
         /// The network's name.
         network: String,
         /// Its id.

@@ -3,7 +3,7 @@
 use super::index::Index;
 use super::{NetworkState, Phase, Refusal};
 use crate::drivers::{Driven, Networks};
-use crate::model::{Endpoint, EndpointId, InterfaceName, NetworkId, Sandbox, SandboxId};
+use crate::model::{Endpoint, EndpointId, InterfaceName, NetworkId, PerFamily, Sandbox, SandboxId};
 use imbl::OrdMap;
 use ipnet::IpNet;
 use std::collections::BTreeSet;
@@ -250,8 +250,8 @@ impl Snapshot {
         ids.filter_map(|id| self.network(id))
     }
 
-    /// For IPv4 and IPv6: how many networks are there for which the host forwards.
-    pub fn forwarding(&self) -> [usize; 2] {
+    /// How many networks are there for which the host forwards a family.
+    pub fn forwarding(&self) -> PerFamily<usize> {
         self.index.forwarding()
     }
 }

@@ -3,7 +3,7 @@ use crate::drivers::bridge::options::{OVERLAPPING, PORTS_PER_BRIDGE};
 use crate::drivers::{DEFAULT, Driven};
 use crate::model::{
     Endpoint, EndpointSpec, IpamSpec, Lease, NameserverConfig, Network, NetworkId, NetworkSpec,
-    Sandbox, SandboxId, SubnetSpec, derive_id,
+    PerFamily, Sandbox, SandboxId, SubnetSpec, derive_id,
 };
 use ipnet::IpNet;
 use proptest::prelude::*;
@@ -177,9 +177,13 @@ fn a_network_on_its_way_is_waited_for_and_one_that_leaves_is_gone_with_its_name_
     let refused = snapshot.find(&id.to_string()).map(drop);
     assert_eq!(refused, Err(Refusal::NoNetwork(id.to_string())));
     assert_eq!(snapshot.holder_of("blue").map(|f| f.network.id), Some(id));
-    assert_eq!(snapshot.forwarding(), [1, 0]);
+    assert_eq!(snapshot.forwarding(), PerFamily { v4: 1, v6: 0 });
     snapshot.set_phase(&id, Phase::Gone);
-    assert_eq!(snapshot.forwarding(), [0, 0], "nothing is forwarded for it");
+    assert_eq!(
+        snapshot.forwarding(),
+        PerFamily::default(),
+        "nothing is forwarded for it"
+    );
     let subnet = "10.1.0.0/16".parse().unwrap();
     assert!(
         snapshot.overlapped(&subnet).next().is_some(),

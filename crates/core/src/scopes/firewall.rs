@@ -4,7 +4,7 @@
 //! tools that know no other words.
 
 use super::{PUBLISH_SETS, ROUTED, host_table_of, set};
-use crate::model::{Policy, Protocol};
+use crate::model::{IpFamily, Policy, Protocol};
 use crate::nft::{Data, Datum, Listing, Verdict};
 use crate::plan::{Key, Object};
 use std::collections::BTreeMap;
@@ -27,7 +27,7 @@ pub fn firewall_as_nft(owned: &[(Key, Object)], policy: &Policy) -> String {
 pub fn firewall_as_iptables(owned: &[(Key, Object)]) -> String {
     let elements = elements(owned);
     let mut text = String::new();
-    for (ipv6, tool) in [(false, "iptables"), (true, "ip6tables")] {
+    for (family, tool) in [(IpFamily::V4, "iptables"), (IpFamily::V6, "ip6tables")] {
         // Writing to a String cannot fail.
         let _ = writeln!(
             text,
@@ -39,11 +39,11 @@ pub fn firewall_as_iptables(owned: &[(Key, Object)]) -> String {
         );
         text.push_str("-A PREROUTING -m addrtype --dst-type LOCAL -j DOCKER\n");
         text.push_str("-A OUTPUT -m addrtype --dst-type LOCAL -j DOCKER\n");
-        masquerades(&elements, ipv6, &mut text);
-        translations(&elements, ipv6, &mut text);
+        masquerades(&elements, family, &mut text);
+        translations(&elements, family, &mut text);
         text.push_str("COMMIT\n*filter\n:FORWARD ACCEPT\n");
         text.push_str("-A FORWARD -m conntrack --ctstate RELATED,ESTABLISHED -j ACCEPT\n");
-        passing(&elements, ipv6, &mut text);
+        passing(&elements, family, &mut text);
         text.push_str("COMMIT\n");
     }
     text
@@ -66,12 +66,9 @@ fn of<'a>(elements: &'a Elements<'_>, set: &str) -> &'a [(&'a [Datum], &'a Data)
     elements.get(set).map_or(&[], Vec::as_slice)
 }
 
-fn masquerades(elements: &Elements<'_>, ipv6: bool, text: &mut String) {
-    let (own, bridges) = if ipv6 {
-        (set::SELF6, set::MASQUERADE6)
-    } else {
-        (set::SELF4, set::MASQUERADE4)
-    };
+fn masquerades(elements: &Elements<'_>, family: IpFamily, text: &mut String) {
+    let own = family.pick(set::SELF4, set::SELF6);
+    let bridges = family.pick(set::MASQUERADE4, set::MASQUERADE6);
     for (key, _) in of(elements, own) {
         if let [source, destination] = key {
             let _ = writeln!(
@@ -80,7 +77,7 @@ fn masquerades(elements: &Elements<'_>, ipv6: bool, text: &mut String) {
             );
         }
     }
-    let chosen = if ipv6 { set::SNAT6 } else { set::SNAT4 };
+    let chosen = family.pick(set::SNAT4, set::SNAT6);
     for (key, data) in of(elements, chosen) {
         if let ([Datum::Interface(bridge)], Data::Address(address)) = (key, data) {
             let _ = writeln!(
@@ -99,8 +96,8 @@ fn masquerades(elements: &Elements<'_>, ipv6: bool, text: &mut String) {
     }
 }
 
-fn translations(elements: &Elements<'_>, ipv6: bool, text: &mut String) {
-    for map in PUBLISH_SETS[usize::from(ipv6)] {
+fn translations(elements: &Elements<'_>, family: IpFamily, text: &mut String) {
+    for map in PUBLISH_SETS[family] {
         for (key, data) in of(elements, map) {
             let Some((protocol, address, ports)) = published(key) else {
                 continue;
@@ -146,33 +143,33 @@ fn published(key: &[Datum]) -> Option<(Protocol, Option<&Datum>, String)> {
     Some((*protocol, address, ports))
 }
 
-fn passing(elements: &Elements<'_>, ipv6: bool, text: &mut String) {
-    let own = Datum::NfProto(ipv6);
-    open_ports(elements, ipv6, text);
+fn passing(elements: &Elements<'_>, family: IpFamily, text: &mut String) {
+    let own = Datum::NfProto(family);
+    open_ports(elements, family, text);
     for (key, data) in of(elements, set::WITHIN) {
         if let ([Datum::Interface(input), Datum::Interface(output)], Data::Verdict(verdict)) =
             (key, data)
         {
-            decided(&format!("-i {input} -o {output}"), verdict, ipv6, text);
+            decided(&format!("-i {input} -o {output}"), verdict, family, text);
         }
     }
     for (key, data) in of(elements, set::LEAVING) {
         if let ([Datum::Interface(link)], Data::Verdict(verdict)) = (key, data) {
-            decided(&format!("-i {link}"), verdict, ipv6, text);
+            decided(&format!("-i {link}"), verdict, family, text);
         }
     }
     for (key, data) in of(elements, set::ENTERING) {
-        if let ([family, Datum::Interface(link)], Data::Verdict(verdict)) = (key, data)
-            && *family == own
+        if let ([protocol, Datum::Interface(link)], Data::Verdict(verdict)) = (key, data)
+            && *protocol == own
         {
-            decided(&format!("-o {link}"), verdict, ipv6, text);
+            decided(&format!("-o {link}"), verdict, family, text);
         }
     }
 }
 
 /// What becomes of packets between links.
-fn decided(links: &str, verdict: &Verdict, ipv6: bool, text: &mut String) {
-    let icmp = if ipv6 { "ipv6-icmp" } else { "icmp" };
+fn decided(links: &str, verdict: &Verdict, family: IpFamily, text: &mut String) {
+    let icmp = family.pick("icmp", "ipv6-icmp");
     let target = match verdict {
         Verdict::Accept => "-j ACCEPT",
         Verdict::Drop => "-j DROP",
@@ -188,8 +185,8 @@ fn decided(links: &str, verdict: &Verdict, ipv6: bool, text: &mut String) {
 }
 
 /// Ports that are open without translation: of routed networks, and by links.
-fn open_ports(elements: &Elements<'_>, ipv6: bool, text: &mut String) {
-    let open = if ipv6 { set::OPEN6 } else { set::OPEN4 };
+fn open_ports(elements: &Elements<'_>, family: IpFamily, text: &mut String) {
+    let open = family.pick(set::OPEN4, set::OPEN6);
     for (key, _) in of(elements, open) {
         if let [Datum::Interface(bridge), address, protocol, port] = key {
             let _ = writeln!(
@@ -199,7 +196,8 @@ fn open_ports(elements: &Elements<'_>, ipv6: bool, text: &mut String) {
             );
         }
     }
-    for (key, _) in of(elements, set::LINKS4).iter().filter(|_| !ipv6) {
+    let links = of(elements, set::LINKS4).iter();
+    for (key, _) in links.filter(|_| family == IpFamily::V4) {
         if let [source, destination, protocol, port] = key {
             let _ = writeln!(
                 text,

@@ -7,7 +7,7 @@ use super::{
     ALIASED, APART, HANDED_OVER, PUBLISHED_DIRECT, PUBLISHED_ONLY, ROUTED, SOURCES, UNTRACKED, set,
 };
 use crate::drivers::bridge::{publish_chain, publish_sets};
-use crate::model::{Facts, InterfaceName, Policy};
+use crate::model::{Facts, InterfaceName, IpFamily, PerFamily, Policy};
 use crate::nft::{
     ADVERTISEMENT, Chain, ChainKind, Data, DataType, Datum, Family, Field, Hook, HookPoint, Match,
     Rule, SOLICITATION, Set, Statement, Table, Verdict,
@@ -17,10 +17,16 @@ use crate::plan::{Key, Netns, Object, Plan};
 /// The name of the host table, of family inet.
 pub const TABLE: &str = crate::plan::HOST_TABLE;
 
+/// The settings that make the host forward.
+const FORWARDING: PerFamily<[&str; 2]> = PerFamily {
+    v4: ["ipv4/ip_forward", "ipv4/conf/default/forwarding"],
+    v6: ["ipv6/conf/all/forwarding", "ipv6/conf/default/forwarding"],
+};
+
 /// Returns the kernel objects of the host itself.
 ///
 /// `forward` names the families that some network needs forwarding for.
-pub fn plan_host(facts: &Facts, forward: (bool, bool)) -> Plan {
+pub fn plan_host(facts: &Facts, forward: PerFamily<bool>) -> Plan {
     let mut plan = Plan::default();
     plan.add(
         Key::Table(Netns::Host, TABLE.into()),
@@ -30,39 +36,26 @@ pub fn plan_host(facts: &Facts, forward: (bool, bool)) -> Plan {
         Key::Table(Netns::Host, USER_TABLE.into()),
         Object::Table(user_table()),
     );
-    let families = [
-        (
-            forward.0,
-            false,
-            facts.ipv4_forwarding,
-            ["ipv4/ip_forward", "ipv4/conf/default/forwarding"],
-        ),
-        (
-            forward.1 && facts.ipv6,
-            true,
-            facts.ipv6_forwarding,
-            ["ipv6/conf/all/forwarding", "ipv6/conf/default/forwarding"],
-        ),
-    ];
-    if forward.1 && facts.ipv6 && !facts.ipv6_forwarding {
+    let forward = PerFamily {
+        v6: forward.v6 && facts.ipv6,
+        ..forward
+    };
+    if forward.v6 && !facts.ipv6_forwarding {
         for link in &facts.advertised {
             plan.add(accept_advertisements(link), Object::Setting("2".into()));
         }
     }
-    for (wanted, ipv6, was_on, settings) in families {
-        if !wanted {
-            continue;
-        }
-        for path in settings {
+    for family in IpFamily::BOTH.into_iter().filter(|family| forward[*family]) {
+        for path in FORWARDING[family] {
             plan.add(
                 Key::Setting(Netns::Host, path.into()),
                 Object::Setting("1".into()),
             );
         }
-        if !was_on && !facts.unmanaged(ipv6) {
+        if !facts.forwarded(family) && !facts.unmanaged(family) {
             // We switched it on for ourselves, so nobody else may be routed by it.
             plan.add(
-                Key::Element(set::FOREIGN.into(), vec![Datum::NfProto(ipv6)]),
+                Key::Element(set::FOREIGN.into(), vec![Datum::NfProto(family)]),
                 Object::Element(Data::Verdict(Verdict::Drop)),
             );
             plan_within_foreign_bridges(facts, &mut plan);
@@ -206,7 +199,13 @@ fn entrances(policy: &Policy) -> Vec<Chain> {
         ],
         set::LINKS4.into(),
     );
-    let icmp = |ipv6| rule("errors and echo", vec![Match::Icmp(ipv6)], Verdict::Accept);
+    let icmp = |family| {
+        rule(
+            "errors and echo",
+            vec![Match::Icmp(family)],
+            Verdict::Accept,
+        )
+    };
     let direct = |comment| {
         let direct = Verdict::Goto(PUBLISHED_DIRECT.into());
         move |matches| rule(comment, matches, direct)
@@ -229,7 +228,11 @@ fn entrances(policy: &Policy) -> Vec<Chain> {
         ),
         plain_chain(
             ROUTED,
-            [icmp(false), icmp(true), direct("a published port")(vec![])],
+            [
+                icmp(IpFamily::V4),
+                icmp(IpFamily::V6),
+                direct("a published port")(vec![]),
+            ],
         ),
         plain_chain(
             APART,
@@ -506,7 +509,7 @@ fn postrouting() -> Chain {
     use Field::{NfProto, OutputInterface};
     let in_set = |fields: &[Field], name: &str| Match::InSet(fields.to_vec(), name.into());
     let siblings = || in_set(&[InputInterface, OutputInterface], set::SIBLINGS);
-    let family = |ipv6| Match::Is(NfProto, Datum::NfProto(ipv6));
+    let family = |family| Match::Is(NfProto, Datum::NfProto(family));
     base(
         "postrouting",
         ChainKind::Nat,
@@ -536,7 +539,7 @@ fn postrouting() -> Chain {
             masquerade(
                 "into a subnet that another network may have: the source may be one of its own",
                 vec![
-                    family(false),
+                    family(IpFamily::V4),
                     in_set(&[InputInterface], set::BRIDGES),
                     in_set(&[OutputInterface], set::OVERLAPPING),
                 ],
@@ -549,26 +552,32 @@ fn postrouting() -> Chain {
                 ],
                 Verdict::Return,
             ),
-            snat(false, set::SNAT4),
-            snat(true, set::SNAT6),
+            snat(IpFamily::V4, set::SNAT4),
+            snat(IpFamily::V6, set::SNAT6),
             masquerade(
                 "to the outside",
-                vec![family(false), in_set(&[InputInterface], set::MASQUERADE4)],
+                vec![
+                    family(IpFamily::V4),
+                    in_set(&[InputInterface], set::MASQUERADE4),
+                ],
             ),
             masquerade(
                 "to the outside",
-                vec![family(true), in_set(&[InputInterface], set::MASQUERADE6)],
+                vec![
+                    family(IpFamily::V6),
+                    in_set(&[InputInterface], set::MASQUERADE6),
+                ],
             ),
         ],
     )
 }
 
 /// To the outside with the address that was chosen for the network.
-fn snat(ipv6: bool, map: &str) -> Rule {
+fn snat(family: IpFamily, map: &str) -> Rule {
     Rule {
         matches: vec![],
         statements: vec![Statement::SnatMap {
-            ipv6,
+            family,
             fields: vec![Field::InputInterface],
             map: map.into(),
         }],
@@ -603,13 +612,11 @@ fn lookup(comment: &str, fields: &[Field], map: &str) -> Rule {
 
 /// Packets of a family that is not ours to filter or translate leave a chain at once.
 fn left_alone(policy: &Policy) -> impl Iterator<Item = Rule> + use<> {
-    let families = [
-        (false, policy.ipv4_unmanaged),
-        (true, policy.ipv6_unmanaged),
-    ];
-    let unmanaged = families.into_iter().filter(|(_, unmanaged)| *unmanaged);
-    unmanaged.map(|(ipv6, _)| {
-        let family = Match::Is(Field::NfProto, Datum::NfProto(ipv6));
+    let policy = *policy;
+    let families = IpFamily::BOTH.into_iter();
+    let unmanaged = families.filter(move |family| policy.unmanaged(*family));
+    unmanaged.map(|family| {
+        let family = Match::Is(Field::NfProto, Datum::NfProto(family));
         rule("not ours", vec![family], Verdict::Return)
     })
 }

@@ -3,7 +3,7 @@
 use super::{RESOLVER_TABLE, resolver_table, set};
 use crate::drivers::bridge::{address, udp_ports};
 use crate::drivers::{Driven, Networks, WayOut};
-use crate::model::{Endpoint, Facts, Protocol, Sandbox};
+use crate::model::{Endpoint, Facts, IpFamily, Protocol, Sandbox};
 use crate::nft::{Data, Datum};
 use crate::plan::{Effect, Key, Netns, Object, Plan, Route};
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
@@ -37,15 +37,15 @@ impl<'a> Gateways<'a> {
                 network.spec.name.clone(),
             )
         });
-        let first = |ipv6| {
+        let first = |family| {
             let leads = |(endpoint, network): &&(&'a Endpoint, &Driven)| {
-                way_out(endpoint, network, ipv6).is_some()
+                way_out(endpoint, network, family).is_some()
             };
             endpoints.iter().find(leads).map(|(endpoint, _)| *endpoint)
         };
         Self {
-            v4: first(false),
-            v6: first(true),
+            v4: first(IpFamily::V4),
+            v6: first(IpFamily::V6),
         }
     }
 
@@ -77,11 +77,10 @@ impl<'a> Gateways<'a> {
 
 /// Where the default route of one family leads if it leads to this endpoint: a gateway, or `None`
 /// for the link itself.
-fn way_out(endpoint: &Endpoint, network: &Driven, ipv6: bool) -> Option<Option<IpAddr>> {
-    let (gateway, addressed) = if ipv6 {
-        (endpoint.gateway6.map(IpAddr::V6), endpoint.ipv6.is_some())
-    } else {
-        (endpoint.gateway4.map(IpAddr::V4), endpoint.ipv4.is_some())
+fn way_out(endpoint: &Endpoint, network: &Driven, family: IpFamily) -> Option<Option<IpAddr>> {
+    let (gateway, addressed) = match family {
+        IpFamily::V4 => (endpoint.gateway4.map(IpAddr::V4), endpoint.ipv4.is_some()),
+        IpFamily::V6 => (endpoint.gateway6.map(IpAddr::V6), endpoint.ipv6.is_some()),
     };
     if gateway.is_some() {
         return gateway.map(Some);
@@ -152,7 +151,7 @@ fn plan_default_routes(
     let v6 = gateways.v6.map(|endpoint| (endpoint, everywhere6));
     for (endpoint, to) in v4.into_iter().chain(v6) {
         let network = networks.get(&endpoint.network);
-        let way = network.and_then(|network| way_out(endpoint, network, to.addr().is_ipv6()));
+        let way = network.and_then(|network| way_out(endpoint, network, IpFamily::of(to.addr())));
         let Some(via) = way else { continue };
         let route = Route::by(endpoint.interface.clone(), via);
         plan.add(Key::Route(inside, to.into()), Object::Route(route));
@@ -213,7 +212,7 @@ pub fn routed_beside<'a>(
             continue;
         };
         let open = |ip: &IpAddr| {
-            !taken.contains(ip) && network.settings().opens_every_endpoint(ip.is_ipv6())
+            !taken.contains(ip) && network.settings().opens_every_endpoint(IpFamily::of(*ip))
         };
         let open = endpoint.addresses().filter(open);
         beside.extend(open.map(|ip| (&**network, ip)));

@@ -10,7 +10,7 @@ use crate::{EngineError, RequestedSubnet};
 use ipnet::IpNet;
 use sealane_core::drivers::Driven;
 use sealane_core::ipam::{check_overlap, validate};
-use sealane_core::model::{DNS, Network, NetworkSpec, SubnetSpec};
+use sealane_core::model::{DNS, IpFamily, Network, NetworkSpec, SubnetSpec};
 use std::collections::BTreeMap;
 
 /// The network with a change made to it.
@@ -98,15 +98,15 @@ fn alter_subnets(
     let taken: Vec<IpNet> = around.state.subnets().filter(others).collect();
     for asked in asked {
         let asked = parse_subnet(asked)?;
-        let ipv6 = asked.subnet.addr().is_ipv6();
-        if ipv6 && !spec.enable_ipv6 {
+        let family = IpFamily::of(asked.subnet.addr());
+        if family == IpFamily::V6 && !spec.enable_ipv6 {
             return Err(EngineError::Invalid(format!(
                 "network {} has no IPv6; enable it to give it {}",
                 spec.name, asked.subnet
             )));
         }
         let mut present = spec.ipam.subnets.iter_mut();
-        let present = present.find(|subnet| subnet.subnet.addr().is_ipv6() == ipv6);
+        let present = present.find(|subnet| family.has(subnet.subnet.addr()));
         match present {
             Some(present) => grow(present, asked)?,
             None => spec.ipam.subnets.push(asked),
@@ -117,7 +117,7 @@ fn alter_subnets(
         subnets.any(|subnet| subnet.subnet.addr().is_ipv6())
     };
     if spec.enable_ipv6 && !has_ipv6(spec) {
-        let chosen = choose_subnet(true, &taken, around)?;
+        let chosen = choose_subnet(IpFamily::V6, &taken, around)?;
         spec.ipam.subnets.push(chosen);
     }
     validate(&spec.ipam.subnets, spec.enable_ipv6)

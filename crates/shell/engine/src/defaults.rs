@@ -10,7 +10,8 @@ use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 use sealane_core::drivers::bridge::options;
 use sealane_core::drivers::{self, Driven};
 use sealane_core::model::{
-    DriverName, InterfaceName, IpamSpec, Network, NetworkId, NetworkSpec, SandboxId, UsersDevice,
+    DriverName, InterfaceName, IpFamily, IpamSpec, Network, NetworkId, NetworkSpec, SandboxId,
+    UsersDevice,
 };
 use sealane_core::reserve::{NetworkState, Phase, Snapshot, open_pools};
 use std::collections::{BTreeMap, BTreeSet};
@@ -210,9 +211,9 @@ impl Engine {
         present: Option<&Driven>,
     ) -> Result<CreateNetwork, EngineError> {
         let flags = &self.config.default_bridge;
-        let own = |ipv6: bool| {
-            let of_family = |net: &&IpNet| net.addr().is_ipv6() == ipv6 && !is_link_local(net);
-            let range = flags.range.map(IpNet::V4).filter(|_| !ipv6);
+        let own = |family: IpFamily| {
+            let of_family = |net: &&IpNet| family.has(net.addr()) && !is_link_local(net);
+            let range = family.pick(flags.range.map(IpNet::V4), None);
             let in_range = |net: &&IpNet| range.is_none_or(|range| range.contains(&net.addr()));
             let mut several = left.iter().filter(of_family);
             let first = several.clone().next();
@@ -220,13 +221,13 @@ impl Engine {
         };
         let kept = || kept_subnet(present, flags.range);
         let mut subnets = Vec::new();
-        let address = flags.address.map(IpNet::V4).or_else(|| own(false));
+        let address = flags.address.map(IpNet::V4).or_else(|| own(IpFamily::V4));
         if let Some(address) = address.or_else(kept) {
             let range = flags.range.map(IpNet::V4);
             subnets.push(subnet(address, flags.gateway.map(Into::into), range));
         }
         let address6 = flags.address6.or_else(|| first_of(flags.range6));
-        let address6 = address6.map(IpNet::V6).or_else(|| own(true));
+        let address6 = address6.map(IpNet::V6).or_else(|| own(IpFamily::V6));
         if let (true, Some(address)) = (flags.ipv6, address6) {
             let range = flags
                 .range6
@@ -278,11 +279,8 @@ fn subnet(
 ) -> RequestedSubnet {
     let own = Some(address.addr()).filter(|ip| *ip != address.network());
     let text = |value: Option<String>| value.unwrap_or_default();
-    let key = if address.addr().is_ipv6() {
-        "DefaultGatewayIPv6"
-    } else {
-        "DefaultGatewayIPv4"
-    };
+    let family = IpFamily::of(address.addr());
+    let key = family.pick("DefaultGatewayIPv4", "DefaultGatewayIPv6");
     let elsewhere = gateway.filter(|gateway| Some(*gateway) != own);
     RequestedSubnet {
         subnet: address.trunc().to_string(),
@@ -297,7 +295,7 @@ fn subnet(
 
 /// The IPv4 subnet the default bridge had, or the one its range asks for.
 fn kept_subnet(present: Option<&Driven>, range: Option<Ipv4Net>) -> Option<IpNet> {
-    let had = present.and_then(|network| Some(network.subnets(false).next()?.subnet));
+    let had = present.and_then(|network| Some(network.subnets(IpFamily::V4).next()?.subnet));
     match (had, range.map(IpNet::V4)) {
         (Some(had), Some(range)) if had.contains(&range) => Some(had),
         (_, Some(range)) => Some(range.trunc()),

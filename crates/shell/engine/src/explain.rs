@@ -3,7 +3,7 @@
 use crate::{Engine, EngineError};
 use sealane_core::dns::{RESOLVER_ADDRESS, View, Zones, address_query, addresses_in};
 use sealane_core::explain::{HostFacts, Names, Report, Sender, Target, World, explain};
-use sealane_core::model::{NetworkId, Protocol, Sandbox, SandboxId};
+use sealane_core::model::{IpFamily, NetworkId, Protocol, Sandbox, SandboxId};
 use sealane_core::plan::Netns;
 use std::collections::BTreeMap;
 use std::fs;
@@ -130,8 +130,8 @@ fn ask_resolver(name: &str) -> io::Result<Vec<IpAddr>> {
     socket.set_read_timeout(Some(PATIENCE))?;
     let mut found = Vec::new();
     let mut buffer = [0; 1500];
-    for ipv6 in [false, true] {
-        let query = address_query(u16::from(ipv6), name, ipv6);
+    for (id, family) in (0..).zip(IpFamily::BOTH) {
+        let query = address_query(id, name, family);
         let Some(query) = query else { break };
         socket.send(&query)?;
         let count = socket.recv(&mut buffer)?;

@@ -82,7 +82,7 @@ impl Engine {
             return vec![];
         };
         let network = &default.network;
-        let subnets = network.subnets(false).chain(network.subnets(true));
+        let subnets = network.subnets_in_use();
         subnets.filter_map(|subnet| subnet.gateway).collect()
     }
 

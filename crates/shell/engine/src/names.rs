@@ -217,7 +217,7 @@ fn view(sandbox: &Sandbox, networks: &Networks, ndots_set: bool) -> View {
         let links = endpoint.spec.links.iter();
         let links = links.map(|(target, alias)| (target.as_str(), alias.as_str()));
         let view = NetworkView::new(network.id, &network.spec.name, links);
-        let subnets = network.subnets(false).chain(network.subnets(true));
+        let subnets = network.subnets_in_use();
         let subnets = subnets.map(|subnet| subnet.subnet);
         match is_ours_alone(network) {
             true => view.with_subnets(subnets),

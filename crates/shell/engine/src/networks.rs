@@ -8,7 +8,7 @@ use crate::specify::{Surroundings, specify};
 use crate::{CreateNetwork, CreatedNetwork, Engine, EngineError, NetworkAction, SPANS};
 use ipnet::IpNet;
 use sealane_core::drivers::Driven;
-use sealane_core::model::{InterfaceName, Network, NetworkId, UsersDevice};
+use sealane_core::model::{InterfaceName, IpFamily, Network, NetworkId, PerFamily, UsersDevice};
 use sealane_core::plan::Plan;
 use sealane_core::reserve::{NetworkState, Phase, Refusal, Snapshot, open_pools};
 use sealane_core::scopes::{plan_host, plan_network, plan_shared};
@@ -294,7 +294,8 @@ impl Engine {
     /// What the host should be like, given the networks there are.
     pub(crate) fn host_plan(&self, state: &Snapshot) -> Plan {
         let wanted = self.config.ip_forward;
-        let [forward4, forward6] = state.forwarding().map(|networks| networks > 0 && wanted);
+        let networks = state.forwarding();
+        let forward = PerFamily::from_fn(|family| networks[family] > 0 && wanted);
         let mut facts = self.facts();
         if self.config.ip_forward_no_drop {
             // As if forwarding had been on before us.
@@ -308,7 +309,7 @@ impl Engine {
             })
         };
         facts.foreign_bridges.retain(|bridge| !adopted(bridge));
-        let mut plan = plan_host(&facts, (forward4, forward6));
+        let mut plan = plan_host(&facts, forward);
         for found in state.on_the_hosts_links() {
             plan.merge(plan_shared(&found.network));
         }
@@ -350,9 +351,9 @@ impl Engine {
         let Some(subnet) = subnets.find(in_pool) else {
             return String::new();
         };
-        let ipv6 = subnet.addr().is_ipv6();
+        let family = IpFamily::of(subnet.addr());
         let taken: Vec<IpNet> = self.state().subnets().collect();
-        let (total, left) = self.pools.room(ipv6, &taken, &[]);
+        let (total, left) = self.pools.room(family, &taken, &[]);
         if left * 10 > total {
             return String::new();
         }

@@ -2,7 +2,7 @@
 //! them away.
 
 use crate::{Engine, EngineError};
-use sealane_core::model::Sandbox;
+use sealane_core::model::{IpFamily, Sandbox};
 use sealane_core::plan::{Key, Netns, Object, Plan, Route};
 use sealane_executor::ApplyError;
 
@@ -47,7 +47,7 @@ impl Engine {
         let Key::Route(netns, id) = key else {
             return Ok(None);
         };
-        let found = self.executor.kernel().default_route(*netns, id.is_ipv6());
+        let found = self.executor.kernel().default_route(*netns, id.family());
         let found = found.map_err(|error| {
             let text = format!("cannot read the routes of container {}", sandbox.name);
             EngineError::failed(text, error)
@@ -130,7 +130,7 @@ fn reason(error: &EngineError) -> String {
 }
 
 fn in_the_way(sandbox: &Sandbox, key: &Key, own: &Route) -> EngineError {
-    let ipv6 = matches!(key, Key::Route(_, id) if id.is_ipv6());
+    let ipv6 = matches!(key, Key::Route(_, id) if id.family() == IpFamily::V6);
     let family = if ipv6 { "IPv6 " } else { "" };
     EngineError::Failed {
         message: format!(

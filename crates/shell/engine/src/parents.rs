@@ -6,7 +6,7 @@ use crate::locks::LockIgnoringPoison;
 use crate::{CreateNetwork, Engine, EngineError, NetworkAction, NetworkEvent};
 use sealane_core::drivers::parent::Parent;
 use sealane_core::drivers::{self, Driven};
-use sealane_core::model::{InterfaceName, NetworkSpec, Sandbox};
+use sealane_core::model::{InterfaceName, IpFamily, NetworkSpec, Sandbox};
 use sealane_core::reserve::Snapshot;
 use sealane_executor::WithoutParent;
 use std::collections::{BTreeMap, BTreeSet};
@@ -74,7 +74,7 @@ impl Engine {
             .filter(|own| own.link == parent.as_str());
         let on_wire = |ip: &IpAddr| {
             network
-                .subnets(true)
+                .subnets(IpFamily::V6)
                 .any(|subnet| subnet.subnet.contains(ip))
         };
         let own = own.map(|own| own.address.addr()).filter(on_wire);

@@ -8,7 +8,8 @@ use crate::ways_in::{Split, split};
 use crate::{Engine, EngineError, SPANS};
 use sealane_core::drivers::{Networks, WayIn};
 use sealane_core::model::{
-    Endpoint, EndpointId, PortMapping, PortRequest, Protocol, Sandbox, SandboxId,
+    Endpoint, EndpointId, IpFamily, PerFamily, PortMapping, PortRequest, Protocol, Sandbox,
+    SandboxId,
 };
 use sealane_core::plan::Plan;
 use sealane_core::scopes::{Gateways, forget_changed, routed_beside};
@@ -24,7 +25,7 @@ pub(crate) struct WayOut {
     /// Where ports are published that name no address.
     binding: Option<IpAddr>,
     /// How they get there, from IPv4 and from IPv6.
-    ways: (WayIn, WayIn),
+    ways: PerFamily<WayIn>,
 }
 
 /// Finds ports of the host in place of those that leave: for good, or to say which.
@@ -72,10 +73,10 @@ impl Engine {
         Some(WayOut {
             endpoint: endpoint.id,
             binding,
-            ways: (
-                way_in(gateways.v4, false, &networks),
-                way_in(gateways.v6.or(gateways.v4), true, &networks),
-            ),
+            ways: PerFamily {
+                v4: way_in(gateways.v4, IpFamily::V4, &networks),
+                v6: way_in(gateways.v6.or(gateways.v4), IpFamily::V6, &networks),
+            },
         })
     }
 
@@ -323,9 +324,9 @@ fn taken_back(old: &Sandbox, new: &Sandbox) -> impl Iterator<Item = u16> {
 
 /// How published ports of a family get to the endpoint that has the gateway. An endpoint without
 /// IPv6 is reached from IPv6 by the relay, as if its network were translated.
-fn way_in(gateway: Option<&Endpoint>, ipv6: bool, networks: &Networks) -> WayIn {
+fn way_in(gateway: Option<&Endpoint>, family: IpFamily, networks: &Networks) -> WayIn {
     let network = gateway.and_then(|endpoint| networks.get(&endpoint.network));
-    network.map_or(WayIn::None, |network| network.settings().way_in(ipv6))
+    network.map_or(WayIn::None, |network| network.settings().way_in(family))
 }
 
 #[cfg(test)]

@@ -70,7 +70,7 @@ impl Engine {
             facts.ipv4_forward_drops = false;
             facts.ipv6_forward_drops = false;
         }
-        facts.policy = self.config.policy.clone();
+        facts.policy = self.config.policy;
         facts.policy.owned_table &= self.owns_tables();
         *self.facts.write().unwrap_or_else(PoisonError::into_inner) = facts;
         Ok(())

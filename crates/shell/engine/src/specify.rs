@@ -7,7 +7,9 @@ use crate::{CreateNetwork, EngineError, RequestedSubnet};
 use ipnet::IpNet;
 use sealane_core::drivers::{self, Driver, Refusal, Subnets};
 use sealane_core::ipam::{AddressPools, check_overlap, default_gateway, validate};
-use sealane_core::model::{IpamSpec, NetworkSpec, Scope, SubnetSpec, parse_flag};
+use sealane_core::model::{
+    IpFamily, IpamSpec, NetworkSpec, PerFamily, Scope, SubnetSpec, parse_flag,
+};
 use sealane_core::reserve::Snapshot;
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -96,7 +98,11 @@ fn complete(
     if !enable_ipv4 && !enable_ipv6 && !request.config_only {
         return Err(EngineError::Invalid("IPv4 or IPv6 must be enabled".into()));
     }
-    let subnets = subnets(request, driver, (enable_ipv4, enable_ipv6), around)?;
+    let enabled = PerFamily {
+        v4: enable_ipv4,
+        v6: enable_ipv6,
+    };
+    let subnets = subnets(request, driver, enabled, around)?;
     let mut spec = NetworkSpec {
         name: request.name.clone(),
         driver: driver.name(),
@@ -143,8 +149,8 @@ pub(crate) fn choose_gateways(spec: &mut NetworkSpec) -> Result<(), EngineError>
     };
     let chosen = driver.chooses_gateways(spec)?;
     for subnet in &mut spec.ipam.subnets {
-        let ipv6 = subnet.subnet.addr().is_ipv6();
-        if subnet.gateway.is_none() && chosen[usize::from(ipv6)] {
+        let family = IpFamily::of(subnet.subnet.addr());
+        if subnet.gateway.is_none() && chosen[family] {
             subnet.gateway = default_gateway(subnet.subnet, subnet.ip_range);
         }
     }
@@ -288,33 +294,29 @@ fn enabled(
 fn subnets(
     request: &CreateNetwork,
     driver: &dyn Driver,
-    (ipv4, ipv6): (bool, bool),
+    enabled: PerFamily<bool>,
     around: &Surroundings<'_>,
 ) -> Result<Vec<SubnetSpec>, EngineError> {
     if request.ipam_driver == NO_ADDRESSES && !request.config_only {
-        return no_addresses(request, driver, ipv4).map(|()| vec![]);
+        return no_addresses(request, driver, enabled.v4).map(|()| vec![]);
     }
     let mut subnets = Vec::new();
     let mut taken: Vec<IpNet> = around.state.subnets().collect();
     for asked in &request.subnets {
-        let wanted_family = |subnet: &IpNet| if subnet.addr().is_ipv6() { ipv6 } else { ipv4 };
         let subnet = parse_subnet(asked)?;
-        if wanted_family(&subnet.subnet) {
+        if enabled[IpFamily::of(subnet.subnet.addr())] {
             subnets.push(size_only(subnet, &taken, around)?);
         }
     }
-    validate(&subnets, ipv6).map_err(|fault| EngineError::Invalid(fault.to_string()))?;
+    validate(&subnets, enabled.v6).map_err(|fault| EngineError::Invalid(fault.to_string()))?;
     if request.config_only {
         return Ok(subnets);
     }
-    let of_family = |ipv6| {
-        subnets
-            .iter()
-            .filter(|subnet| subnet.subnet.addr().is_ipv6() == ipv6)
-            .count()
+    let several = |family: IpFamily| {
+        let own = subnets.iter().map(|subnet| subnet.subnet.addr());
+        own.filter(|address| family.has(*address)).count() > 1
     };
-    let one = driver.subnets() == Subnets::One;
-    if one && (of_family(false) > 1 || of_family(true) > 1) {
+    if driver.subnets() == Subnets::One && IpFamily::BOTH.into_iter().any(several) {
         return Err(EngineError::Forbidden(format!(
             "{} driver doesn't support multiple subnets",
             driver.name()
@@ -322,7 +324,7 @@ fn subnets(
     }
     for (index, subnet) in subnets.iter().enumerate() {
         let earlier = subnets[..index].iter().map(|other| &other.subnet);
-        if driver.shares_subnets(&request.options, subnet.subnet.addr().is_ipv6()) {
+        if driver.shares_subnets(&request.options, IpFamily::of(subnet.subnet.addr())) {
             continue;
         }
         let beside = around.state.overlapping(&subnet.subnet);
@@ -331,13 +333,12 @@ fn subnets(
             .map_err(|overlap| EngineError::Forbidden(overlap.to_string()))?;
     }
     taken.extend(subnets.iter().map(|subnet| subnet.subnet));
-    for (enabled, family_v6) in [(ipv4, false), (ipv6, true)] {
-        let there = subnets
-            .iter()
-            .any(|subnet| subnet.subnet.addr().is_ipv6() == family_v6);
-        if enabled && !there {
-            let chosen = choose(family_v6, None, &taken, around)?;
-            let at = if family_v6 { subnets.len() } else { 0 };
+    for family in IpFamily::BOTH {
+        let mut own = subnets.iter().map(|subnet| subnet.subnet.addr());
+        let there = own.any(|address| family.has(address));
+        if enabled[family] && !there {
+            let chosen = choose(family, None, &taken, around)?;
+            let at = family.pick(0, subnets.len());
             subnets.insert(at, bare(chosen));
         }
     }
@@ -373,31 +374,31 @@ fn size_only(
     }
     let size = Some(subnet.prefix_len());
     Ok(SubnetSpec {
-        subnet: choose(subnet.addr().is_ipv6(), size, taken, around)?,
+        subnet: choose(IpFamily::of(subnet.addr()), size, taken, around)?,
         ..asked
     })
 }
 
 fn choose(
-    ipv6: bool,
+    family: IpFamily,
     size: Option<u8>,
     taken: &[IpNet],
     around: &Surroundings<'_>,
 ) -> Result<IpNet, EngineError> {
     let Avoid { near, far } = around.avoid;
     let both: Vec<IpNet> = near.iter().chain(far).copied().collect();
-    let chosen = around.pools.choose(ipv6, taken, &both, size);
-    let chosen = chosen.or_else(|_| around.pools.choose(ipv6, taken, near, size));
+    let chosen = around.pools.choose(family, taken, &both, size);
+    let chosen = chosen.or_else(|_| around.pools.choose(family, taken, near, size));
     chosen.map_err(|error| EngineError::Invalid(error.to_string()))
 }
 
 /// A subnet that is chosen, whatever its size.
 pub(crate) fn choose_subnet(
-    ipv6: bool,
+    family: IpFamily,
     taken: &[IpNet],
     around: &Surroundings<'_>,
 ) -> Result<SubnetSpec, EngineError> {
-    choose(ipv6, None, taken, around).map(bare)
+    choose(family, None, taken, around).map(bare)
 }
 
 fn bare(subnet: IpNet) -> SubnetSpec {

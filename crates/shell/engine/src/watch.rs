@@ -7,7 +7,7 @@ use crate::locks::LockIgnoringPoison;
 use crate::{Engine, EngineError};
 use ipnet::IpNet;
 use sealane_core::dns::{ExternalServer, ResolvConf};
-use sealane_core::model::InterfaceName;
+use sealane_core::model::{InterfaceName, IpFamily};
 use sealane_core::plan::{Key, Netns};
 use sealane_kernel::watch::{Noticed, Notices};
 use std::sync::atomic::Ordering;
@@ -101,7 +101,7 @@ impl Engine {
                     || self.misses(name)
             }
             Noticed::Address(prefix) | Noticed::Route(prefix) => self.has_subnet(*prefix),
-            Noticed::ForwardingOff(ipv6) => self.wants_forwarding(*ipv6),
+            Noticed::ForwardingOff(family) => self.wants_forwarding(*family),
             Noticed::NewRoute(..) => false, // it takes nothing of ours away
             Noticed::Nftables | Noticed::Overrun => true,
         }
@@ -157,11 +157,8 @@ impl Engine {
     }
 
     /// Whether some network needs forwarding.
-    fn wants_forwarding(&self, ipv6: bool) -> bool {
-        let setting = match ipv6 {
-            false => "ipv4/ip_forward",
-            true => "ipv6/conf/all/forwarding",
-        };
+    fn wants_forwarding(&self, family: IpFamily) -> bool {
+        let setting = family.pick("ipv4/ip_forward", "ipv6/conf/all/forwarding");
         let key = Key::Setting(Netns::Host, setting.into());
         self.lock_host_plan().objects().contains_key(&key)
     }

@@ -4,7 +4,7 @@
 //! Pure. Start at [`split`].
 
 use sealane_core::drivers::WayIn;
-use sealane_core::model::{PortMapping, PortRequest};
+use sealane_core::model::{IpFamily, PerFamily, PortMapping, PortRequest};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 /// What becomes of requests: ports of the host to reserve, and mappings that need none.
@@ -14,21 +14,22 @@ pub(crate) struct Split {
     pub(crate) open: Vec<PortMapping>,
 }
 
-const ALL4: IpAddr = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
-const ALL6: IpAddr = IpAddr::V6(Ipv6Addr::UNSPECIFIED);
+const ALL: PerFamily<IpAddr> = PerFamily {
+    v4: IpAddr::V4(Ipv4Addr::UNSPECIFIED),
+    v6: IpAddr::V6(Ipv6Addr::UNSPECIFIED),
+};
 
 /// Decides for each request. `binding` is the host address for requests without one.
 pub(crate) fn split(
     requests: &[PortRequest],
-    (v4, v6): (WayIn, WayIn),
+    ways: PerFamily<WayIn>,
     binding: Option<IpAddr>,
 ) -> Split {
     let mut split = Split::default();
     for request in requests {
         match request.host_ip.or(binding) {
-            None => split.everywhere(request, v4, v6),
-            Some(ip) if ip.is_ipv6() => split.on(request, ip, ALL6, v6),
-            Some(ip) => split.on(request, ip, ALL4, v4),
+            None => split.everywhere(request, ways),
+            Some(ip) => split.on(request, ip, ways),
         }
     }
     split
@@ -36,25 +37,27 @@ pub(crate) fn split(
 
 impl Split {
     /// On every address of the host, of both families.
-    fn everywhere(&mut self, request: &PortRequest, v4: WayIn, v6: WayIn) {
-        if (v4, v6) == (WayIn::Translated, WayIn::Translated) {
+    fn everywhere(&mut self, request: &PortRequest, ways: PerFamily<WayIn>) {
+        if ways == PerFamily::from_fn(|_| WayIn::Translated) {
             // One port number for both.
             self.reserve.push(request.clone());
             return;
         }
-        self.on(request, ALL4, ALL4, v4);
-        self.on(request, ALL6, ALL6, v6);
+        for family in IpFamily::BOTH {
+            self.on(request, ALL[family], ways);
+        }
     }
 
-    fn on(&mut self, request: &PortRequest, ip: IpAddr, all: IpAddr, way: WayIn) {
-        match way {
+    fn on(&mut self, request: &PortRequest, ip: IpAddr, ways: PerFamily<WayIn>) {
+        let family = IpFamily::of(ip);
+        match ways[family] {
             WayIn::Translated => self.reserve.push(PortRequest {
                 host_ip: Some(ip),
                 ..request.clone()
             }),
             WayIn::Routed => self.open.push(PortMapping {
                 protocol: request.protocol,
-                host_ip: Some(all),
+                host_ip: Some(ALL[family]),
                 host_port: 0,
                 container_port: request.container_port,
             }),
@@ -69,14 +72,14 @@ mod tests {
     use WayIn::{Routed, Translated};
     use sealane_core::model::Protocol;
 
-    fn told(host_ip: Option<&str>, ways: (WayIn, WayIn)) -> (Vec<String>, Vec<String>) {
+    fn told(host_ip: Option<&str>, (v4, v6): (WayIn, WayIn)) -> (Vec<String>, Vec<String>) {
         let request = PortRequest {
             protocol: Protocol::Tcp,
             container_port: 80,
             host_ip: host_ip.map(|ip| ip.parse().unwrap()),
             host_ports: Some((8080, 8080)),
         };
-        let split = split(&[request], ways, None);
+        let split = split(&[request], PerFamily { v4, v6 }, None);
         let text = |ip: &Option<IpAddr>| ip.map_or("both".into(), |ip| ip.to_string());
         (
             split.reserve.iter().map(|one| text(&one.host_ip)).collect(),

@@ -2,7 +2,7 @@
 //! random and at the same time, and neither ever loses anything of its own. `ip` and `nft` witness.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-use sealane_core::model::{InterfaceName, Mac, Owner, SandboxId, derive_id};
+use sealane_core::model::{InterfaceName, IpFamily, Mac, Owner, SandboxId, derive_id};
 use sealane_core::nft::{Data, Datum};
 use sealane_core::plan::{BridgePort, Change, Effect, Key, Link, LinkKind, Netns, Object, Plan};
 use sealane_core::scopes::{TABLE, host_table, set};
@@ -163,7 +163,7 @@ impl Engine {
             Object::Present,
         );
         plan.add(Key::Up(Netns::Host, at(bridge)), Object::Present);
-        plan.add(Key::Passage(at(bridge), false), Object::Present);
+        plan.add(Key::Passage(at(bridge), IpFamily::V4), Object::Present);
         let pair = vec![Datum::Interface(at(bridge)), Datum::Interface(at(bridge))];
         let accept = Data::Verdict(sealane_core::nft::Verdict::Accept);
         plan.add(

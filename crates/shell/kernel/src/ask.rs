@@ -10,7 +10,7 @@ use crate::read::{ForeignLink, HostAddress, LinkCounters, LinkRoute, Observe, ru
 use crate::watch::{Notices, RouteNotices, RouteWatch, Watcher};
 use crate::write::Write;
 use sealane_core::explain::HostFacts;
-use sealane_core::model::{Facts, InterfaceName, Protocol, SandboxId};
+use sealane_core::model::{Facts, InterfaceName, IpFamily, Protocol, SandboxId};
 use sealane_core::nft::Family;
 use sealane_core::plan::{Netns, Route};
 use std::collections::BTreeMap;
@@ -44,7 +44,7 @@ pub trait Ask: Observe + Send + Sync {
     /// The routes of the host, with their links.
     fn routes_by_link(&self) -> io::Result<Vec<LinkRoute>>;
     /// The default route of a namespace, of IPv6 if true.
-    fn default_route(&self, netns: Netns, ipv6: bool) -> io::Result<Option<Route>>;
+    fn default_route(&self, netns: Netns, family: IpFamily) -> io::Result<Option<Route>>;
 
     /// The name of a link of the host, by its number; `None` if there is none.
     fn link_name(&self, index: u32) -> io::Result<Option<String>>;
@@ -125,8 +125,8 @@ impl Ask for Kernel {
         Kernel::routes_by_link(self)
     }
 
-    fn default_route(&self, netns: Netns, ipv6: bool) -> io::Result<Option<Route>> {
-        Kernel::default_route(self, netns, ipv6)
+    fn default_route(&self, netns: Netns, family: IpFamily) -> io::Result<Option<Route>> {
+        Kernel::default_route(self, netns, family)
     }
 
     fn link_name(&self, index: u32) -> io::Result<Option<String>> {

@@ -11,6 +11,7 @@ use crate::socket::{Reply, split};
 use crate::watch;
 use crate::write::conntrack;
 use netlink_packet_route::RouteNetlinkMessage;
+use sealane_core::model::IpFamily;
 use sealane_core::nft::Datum;
 use std::fmt::Debug;
 
@@ -54,8 +55,8 @@ fn by_kind(found: &mut String, message: &RouteNetlinkMessage) {
         RouteNetlinkMessage::NewAddress(message) => note(found, &address::address(message)),
         RouteNetlinkMessage::NewRoute(message) => {
             note(found, &address::destination(message));
-            for ipv6 in [false, true] {
-                note(found, &address::route(message, ipv6));
+            for family in IpFamily::BOTH {
+                note(found, &address::route(message, family));
             }
         }
         _ => {}

@@ -6,6 +6,7 @@
     reason = "no safe crate attaches filters or reads packet info"
 )]
 
+use sealane_core::model::IpFamily;
 use std::io;
 use std::mem;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV4, SocketAddrV6};
@@ -57,11 +58,10 @@ pub fn unmute(socket: impl AsFd) -> io::Result<()> {
 }
 
 /// Makes a datagram socket tell the local address of what it receives; see [`receive`].
-pub fn report_local_end(socket: impl AsFd, ipv6: bool) -> io::Result<()> {
-    let (level, option) = if ipv6 {
-        (libc::IPPROTO_IPV6, libc::IPV6_RECVPKTINFO)
-    } else {
-        (libc::IPPROTO_IP, libc::IP_PKTINFO)
+pub fn report_local_end(socket: impl AsFd, family: IpFamily) -> io::Result<()> {
+    let (level, option) = match family {
+        IpFamily::V4 => (libc::IPPROTO_IP, libc::IP_PKTINFO),
+        IpFamily::V6 => (libc::IPPROTO_IPV6, libc::IPV6_RECVPKTINFO),
     };
     set_option(socket, level, option, &1i32)
 }
@@ -276,9 +276,9 @@ mod tests {
     use super::*;
     use std::net::UdpSocket;
 
-    fn pair(bind: &str, ipv6: bool) -> UdpSocket {
+    fn pair(bind: &str, family: IpFamily) -> UdpSocket {
         let socket = UdpSocket::bind(bind).unwrap();
-        report_local_end(&socket, ipv6).unwrap();
+        report_local_end(&socket, family).unwrap();
         socket
     }
 
@@ -303,7 +303,7 @@ mod tests {
 
     #[test]
     fn an_answer_leaves_by_the_address_that_was_asked() {
-        let server = pair("0.0.0.0:0", false);
+        let server = pair("0.0.0.0:0", IpFamily::V4);
         let (datagram, from) = talk(&server, "127.0.0.1:0", "127.0.0.9");
         assert_eq!(datagram.local.address, Ipv4Addr::new(127, 0, 0, 9));
         assert_eq!(from.ip(), Ipv4Addr::new(127, 0, 0, 9));
@@ -311,7 +311,7 @@ mod tests {
 
     #[test]
     fn a_dual_stack_socket_answers_in_both_families() {
-        let server = pair("[::]:0", true);
+        let server = pair("[::]:0", IpFamily::V6);
         let (datagram, from) = talk(&server, "127.0.0.1:0", "127.0.0.9");
         assert_eq!(datagram.local.address, Ipv4Addr::new(127, 0, 0, 9));
         assert_eq!(from.ip(), Ipv4Addr::new(127, 0, 0, 9));
@@ -322,7 +322,7 @@ mod tests {
 
     #[test]
     fn a_mute_socket_hears_nothing() {
-        let server = pair("127.0.0.1:0", false);
+        let server = pair("127.0.0.1:0", IpFamily::V4);
         let to = server.local_addr().unwrap();
         let client = UdpSocket::bind("127.0.0.1:0").unwrap();
         mute(&server).unwrap();

@@ -16,6 +16,7 @@ use netlink_packet_route::RouteNetlinkMessage;
 use netlink_packet_route::route::{RouteHeader, RouteMessage};
 use netlink_sys::protocols::{NETLINK_NETFILTER, NETLINK_ROUTE};
 use rustix::event::{Timespec, epoll};
+use sealane_core::model::IpFamily;
 use sealane_core::plan::Netns;
 use std::collections::{HashMap, VecDeque};
 use std::io;
@@ -50,8 +51,8 @@ pub enum Noticed {
         /// Whether it went down, left its bridge or got another MTU.
         worse: bool,
     },
-    /// Forwarding was switched off, of IPv6 if true.
-    ForwardingOff(bool),
+    /// Forwarding was switched off.
+    ForwardingOff(IpFamily),
     /// An address was removed.
     Address(IpNet),
     /// A route of the main table was removed.
@@ -355,7 +356,7 @@ pub(crate) fn notice(reply: &Reply, worse: bool) -> Option<Noticed> {
 }
 
 /// The family of which forwarding is off, for all links or those to come (linux/netconf.h).
-fn forwarding_off(payload: &[u8]) -> Option<bool> {
+fn forwarding_off(payload: &[u8]) -> Option<IpFamily> {
     const INDEX: u16 = 1;
     const FORWARDING: u16 = 2;
     const ALL: i32 = -1;
@@ -367,7 +368,12 @@ fn forwarding_off(payload: &[u8]) -> Option<bool> {
     };
     let general = [ALL, DEFAULT].contains(&number(INDEX)?);
     let off = number(FORWARDING)? == 0;
-    (general && off).then_some(i32::from(head[0]) == libc::AF_INET6)
+    let family = match i32::from(head[0]) {
+        libc::AF_INET => IpFamily::V4,
+        libc::AF_INET6 => IpFamily::V6,
+        _ => return None,
+    };
+    (general && off).then_some(family)
 }
 
 /// The destination of a route of the main table; others the kernel keeps for itself.

@@ -12,7 +12,7 @@ use crate::{SocketKind, Tools, open_socket};
 use rustix::fd::OwnedFd;
 use rustix::process::{Resource, getrlimit};
 use sealane_core::dns::{Query, Reply, Transport};
-use sealane_core::model::SandboxId;
+use sealane_core::model::{IpFamily, SandboxId};
 use std::collections::HashMap;
 use std::io::{self, ErrorKind};
 use std::time::Duration;
@@ -54,7 +54,7 @@ pub(crate) enum Said {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 struct Home {
     sandbox: Option<SandboxId>,
-    ipv6: bool,
+    family: IpFamily,
 }
 
 /// The sockets to upstreams.
@@ -75,7 +75,7 @@ impl Home {
     fn of(place: Place) -> Self {
         Self {
             sandbox: place.sandbox,
-            ipv6: place.upstream.address.is_ipv6(),
+            family: place.upstream.family(),
         }
     }
 
@@ -320,7 +320,7 @@ impl Askers {
     fn socket(&self, place: Place, transport: Transport) -> io::Result<OwnedFd> {
         let stream = transport == Transport::Tcp;
         let kind = SocketKind {
-            ipv6: place.upstream.address.is_ipv6(),
+            family: place.upstream.family(),
             stream,
         };
         match place.sandbox {

@@ -4,6 +4,7 @@ use crate::NameserverError;
 use rustix::fd::OwnedFd;
 use rustix::net::{AddressFamily, SocketFlags, SocketType};
 use sealane_core::dns::RESOLVER_ADDRESS;
+use sealane_core::model::IpFamily;
 use std::io;
 use std::net::{SocketAddr, SocketAddrV4, TcpListener, UdpSocket};
 
@@ -19,8 +20,8 @@ pub struct SandboxSockets {
 /// A kind of socket to ask an upstream with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct SocketKind {
-    /// Whether the upstream has an IPv6 address.
-    pub ipv6: bool,
+    /// The family of the upstream's address.
+    pub family: IpFamily,
     /// Whether it is asked in a stream.
     pub stream: bool,
 }
@@ -57,11 +58,7 @@ pub fn bind_sockets_at(udp_port: u16, tcp_port: u16) -> Result<SandboxSockets, N
 
 /// Opens a socket of this kind in the namespace of the calling thread.
 pub fn open_socket(kind: SocketKind) -> io::Result<OwnedFd> {
-    let family = if kind.ipv6 {
-        AddressFamily::INET6
-    } else {
-        AddressFamily::INET
-    };
+    let family = kind.family.pick(AddressFamily::INET, AddressFamily::INET6);
     let socket_type = if kind.stream {
         SocketType::STREAM
     } else {

@@ -4,7 +4,7 @@ use crate::SocketKind;
 use rustix::fd::OwnedFd;
 use rustix::net::netdevice::name_to_index;
 use sealane_core::dns::ExternalServer;
-use sealane_core::model::{NetworkId, SandboxId};
+use sealane_core::model::{IpFamily, NetworkId, SandboxId};
 use std::io;
 use std::net::{IpAddr, SocketAddr, SocketAddrV6};
 use std::sync::Arc;
@@ -18,6 +18,12 @@ pub struct Upstream {
     pub address: SocketAddr,
     /// Whether it is asked from the host and not from the sandbox.
     pub from_host: bool,
+}
+
+impl Upstream {
+    pub(crate) fn family(&self) -> IpFamily {
+        IpFamily::of(self.address.ip())
+    }
 }
 
 /// Which upstreams a sandbox has.
@@ -53,7 +59,7 @@ impl Upstream {
         let address = match (server.address, &server.zone) {
             (IpAddr::V6(v6), Some(zone)) => {
                 let any = SocketKind {
-                    ipv6: true,
+                    family: IpFamily::V6,
                     stream: false,
                 };
                 let link = name_to_index(crate::open_socket(any)?, zone)?;

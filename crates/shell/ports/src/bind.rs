@@ -4,7 +4,7 @@ use crate::PortError;
 use crate::binding::Binding;
 use rustix::io::Errno;
 use rustix::net::{self, AddressFamily, Shutdown, SocketFlags, SocketType, ipproto, sockopt};
-use sealane_core::model::Protocol;
+use sealane_core::model::{IpFamily, Protocol};
 use sealane_kernel::port_socket;
 use sealane_kernel::read::BoundSockets;
 use std::fmt::Debug;
@@ -135,7 +135,7 @@ fn open(
         // Connections of a former daemon that the kernel has not forgotten are not in the way.
         Protocol::Tcp => sockopt::set_socket_reuseaddr(&socket, true)?,
         Protocol::Udp => {
-            port_socket::report_local_end(&socket, address.is_ipv6()).map_err(errno)?;
+            port_socket::report_local_end(&socket, IpFamily::of(address.ip())).map_err(errno)?;
         }
         Protocol::Sctp => {}
     }

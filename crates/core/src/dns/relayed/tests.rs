@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::dns::{Letters, address_query};
+use crate::model::IpFamily;
 use hickory_proto::op::{Edns, Message, ResponseCode};
 use hickory_proto::rr::rdata::A;
 use hickory_proto::rr::{Name, RData, Record};
@@ -9,7 +10,7 @@ use proptest::prelude::*;
 
 /// A query for an address, with EDNS of this payload.
 fn query(id: u16, name: &str, payload: Option<u16>) -> Vec<u8> {
-    let mut message = Message::from_vec(&address_query(id, name, false).unwrap()).unwrap();
+    let mut message = Message::from_vec(&address_query(id, name, IpFamily::V4).unwrap()).unwrap();
     if let Some(payload) = payload {
         let mut edns = Edns::new();
         edns.set_max_payload(payload);

@@ -9,8 +9,8 @@ use super::segments::{SEGMENTS, links, segment_bridge};
 use super::{plan_endpoint, plan_network};
 use crate::drivers::{Capacity, Driven, Driver, Refusal, Settings, Subnets, WayIn, same_settings};
 use crate::model::{
-    DriverName, Endpoint, Facts, InterfaceName, LegacyLink, Network, NetworkId, NetworkSpec,
-    PortMapping, SandboxId, parse_flag,
+    DriverName, Endpoint, Facts, InterfaceName, IpFamily, LegacyLink, Network, NetworkId,
+    NetworkSpec, PerFamily, PortMapping, SandboxId, parse_flag,
 };
 use crate::plan::{Effect, Plan};
 use std::collections::BTreeMap;
@@ -34,15 +34,17 @@ impl Driver for Bridge {
         Subnets::One
     }
 
-    fn chooses_gateways(&self, network: &NetworkSpec) -> Result<[bool; 2], Refusal> {
+    fn chooses_gateways(&self, network: &NetworkSpec) -> Result<PerFamily<bool>, Refusal> {
         // Only the name of the device depends on the id.
         let options = BridgeOptions::read(network, &NetworkId::from_bytes([0; 32]))?;
-        Ok([false, true].map(|ipv6| !options.needs_no_gateway(ipv6, network.internal)))
+        Ok(PerFamily::from_fn(|family| {
+            !options.needs_no_gateway(family, network.internal)
+        }))
     }
 
-    fn shares_subnets(&self, options: &BTreeMap<String, String>, ipv6: bool) -> bool {
+    fn shares_subnets(&self, options: &BTreeMap<String, String>, family: IpFamily) -> bool {
         let wanted = options.get(OVERLAPPING).and_then(|value| parse_flag(value));
-        !ipv6 && wanted == Some(true)
+        family == IpFamily::V4 && wanted == Some(true)
     }
 
     fn publishes(&self) -> bool {
@@ -73,8 +75,8 @@ impl Settings for BridgeOptions {
         plan_ports(self, ports, target, facts)
     }
 
-    fn opens_every_endpoint(&self, ipv6: bool) -> bool {
-        self.mode(ipv6) == GatewayMode::Routed
+    fn opens_every_endpoint(&self, family: IpFamily) -> bool {
+        self.mode(family) == GatewayMode::Routed
     }
 
     fn plan_open(&self, ports: &[PortMapping], target: IpAddr) -> Plan {
@@ -95,8 +97,8 @@ impl Settings for BridgeOptions {
         plan_link(own, link)
     }
 
-    fn way_in(&self, ipv6: bool) -> WayIn {
-        if self.mode(ipv6).translates() {
+    fn way_in(&self, family: IpFamily) -> WayIn {
+        if self.mode(family).translates() {
             WayIn::Translated
         } else {
             WayIn::Routed
@@ -108,8 +110,8 @@ impl Settings for BridgeOptions {
             .filter(|ip| *ip != IpAddr::V4(Ipv4Addr::UNSPECIFIED))
     }
 
-    fn forwards(&self, network: &Network, ipv6: bool) -> bool {
-        network.enables(ipv6)
+    fn forwards(&self, network: &Network, family: IpFamily) -> bool {
+        network.enables(family)
     }
 
     fn device(&self) -> Option<&InterfaceName> {

@@ -20,7 +20,9 @@ use options::{BridgeOptions, GatewayMode};
 use segments::{PORTS, segment_bridge};
 use table::{ALIASED, APART, HANDED_OVER, PUBLISHED_DIRECT, PUBLISHED_ONLY, ROUTED, SOURCES, set};
 
-use crate::model::{Endpoint, Facts, InterfaceName, Mac, Network, SandboxId, UsersDevice};
+use crate::model::{
+    Endpoint, Facts, InterfaceName, IpFamily, Mac, Network, SandboxId, UsersDevice,
+};
 use crate::nft::{Data, Datum, Verdict};
 use crate::plan::{BridgePort, Effect, Key, Link, LinkKind, Netns, Object, Plan, Route};
 use ipnet::IpNet;
@@ -34,7 +36,7 @@ fn plan_network(network: &Network, options: &BridgeOptions, facts: &Facts) -> Pl
         None => plan_device(network, options, &mut plan),
         Some(device) => plan_users_device(network, options, device, &mut plan),
     }
-    if !network.spec.internal && translates(network, options, facts, false) {
+    if !network.spec.internal && translates(network, options, facts, IpFamily::V4) {
         // A connection from 127.0.0.1 to a published port leaves by the bridge.
         let path = format!("ipv4/conf/{bridge}/route_localnet");
         plan.add(Key::Setting(Netns::Host, path), Object::Setting("1".into()));
@@ -114,9 +116,9 @@ fn plan_filter(network: &Network, options: &BridgeOptions, facts: &Facts, plan: 
     element(set::BRIDGES, vec![bridge.clone()], Data::None);
     element(set::SIBLINGS, pair.clone(), Data::None);
     element(set::WITHIN, pair, Data::Verdict(within(options)));
-    for ipv6 in [false, true] {
-        let key = vec![Datum::NfProto(ipv6), bridge.clone()];
-        let verdict = entering(network, options, facts, ipv6);
+    for family in IpFamily::BOTH {
+        let key = vec![Datum::NfProto(family), bridge.clone()];
+        let verdict = entering(network, options, facts, family);
         element(set::ENTERING, key, Data::Verdict(verdict));
     }
     if options.overlapping {
@@ -138,16 +140,16 @@ fn plan_filter(network: &Network, options: &BridgeOptions, facts: &Facts, plan: 
         let key = vec![Datum::Interface(link.clone()), bridge.clone()];
         element(set::TRUSTED, key, Data::None);
     }
-    for (ipv6, masquerade, snat) in [
-        (false, set::MASQUERADE4, set::SNAT4),
-        (true, set::MASQUERADE6, set::SNAT6),
+    for (family, masquerade, snat) in [
+        (IpFamily::V4, set::MASQUERADE4, set::SNAT4),
+        (IpFamily::V6, set::MASQUERADE6, set::SNAT6),
     ] {
-        if !options.masquerade || !translates(network, options, facts, ipv6) {
+        if !options.masquerade || !translates(network, options, facts, family) {
             continue;
         }
-        let translated = vec![Datum::NfProto(ipv6), bridge.clone()];
+        let translated = vec![Datum::NfProto(family), bridge.clone()];
         element(set::TRANSLATED, translated, Data::None);
-        match options.host_address(ipv6) {
+        match options.host_address(family) {
             Some(address) => element(snat, vec![bridge.clone()], Data::Address(address)),
             None => element(masquerade, vec![bridge.clone()], Data::None),
         }
@@ -183,11 +185,16 @@ fn within(options: &BridgeOptions) -> Verdict {
 }
 
 /// What becomes of packets of a family that enter the network.
-fn entering(network: &Network, options: &BridgeOptions, facts: &Facts, ipv6: bool) -> Verdict {
+fn entering(
+    network: &Network,
+    options: &BridgeOptions,
+    facts: &Facts,
+    family: IpFamily,
+) -> Verdict {
     if network.spec.internal {
         return Verdict::Drop;
     }
-    match options.mode(ipv6) {
+    match options.mode(family) {
         GatewayMode::Nat if facts.policy.direct_routing => Verdict::Goto(PUBLISHED_DIRECT.into()),
         GatewayMode::Nat => Verdict::Goto(PUBLISHED_ONLY.into()),
         GatewayMode::NatUnprotected => Verdict::Accept,
@@ -197,14 +204,14 @@ fn entering(network: &Network, options: &BridgeOptions, facts: &Facts, ipv6: boo
 }
 
 /// Whether addresses of a family are translated on their way in and out.
-fn translates(network: &Network, options: &BridgeOptions, facts: &Facts, ipv6: bool) -> bool {
-    network.enables(ipv6) && !facts.unmanaged(ipv6) && options.mode(ipv6).translates()
+fn translates(network: &Network, options: &BridgeOptions, facts: &Facts, family: IpFamily) -> bool {
+    network.enables(family) && !facts.unmanaged(family) && options.mode(family).translates()
 }
 
 /// Whether published ports of a family are open at the endpoints' own addresses, to some link at
 /// least.
-fn opens_directly(options: &BridgeOptions, facts: &Facts, ipv6: bool) -> bool {
-    match options.mode(ipv6) {
+fn opens_directly(options: &BridgeOptions, facts: &Facts, family: IpFamily) -> bool {
+    match options.mode(family) {
         GatewayMode::Nat => facts.policy.direct_routing || !options.trusted.is_empty(),
         GatewayMode::Routed => true,
         GatewayMode::NatUnprotected | GatewayMode::Isolated => false,
@@ -219,43 +226,39 @@ fn isolates(options: &BridgeOptions, facts: &Facts) -> bool {
 
 /// Whether the bridge shall have no address at all, not even one of its own making.
 fn silent(network: &Network, options: &BridgeOptions) -> bool {
-    let speaks = |ipv6| network.enables(ipv6) && options.mode(ipv6) != GatewayMode::Isolated;
+    use IpFamily::{V4, V6};
+    let speaks = |family| network.enables(family) && options.mode(family) != GatewayMode::Isolated;
     let isolated = [options.mode4, options.mode6].contains(&GatewayMode::Isolated);
-    isolated && !speaks(true) && (network.enables(true) || !speaks(false))
+    isolated && !speaks(V6) && (network.enables(V6) || !speaks(V4))
 }
 
 /// A way past a foreign FORWARD chain that drops: an accept of ours does not override its policy.
 fn plan_passage(network: &Network, bridge: &InterfaceName, facts: &Facts, plan: &mut Plan) {
-    let wanted = [
-        (false, facts.ipv4_forward_drops),
-        (true, facts.ipv6_forward_drops),
-    ];
-    for (ipv6, _) in wanted
-        .into_iter()
-        .filter(|(ipv6, drops)| *drops && network.enables(*ipv6) && !facts.unmanaged(*ipv6))
-    {
-        plan.add(Key::Passage(bridge.clone(), ipv6), Object::Present);
+    let wanted = |family: &IpFamily| {
+        facts.forward_drops(*family) && network.enables(*family) && !facts.unmanaged(*family)
+    };
+    for family in IpFamily::BOTH.into_iter().filter(wanted) {
+        plan.add(Key::Passage(bridge.clone(), family), Object::Present);
     }
 }
 
 /// The addresses of the bridge: the gateway of each subnet, with the subnet's prefix length.
 fn gateway_addresses(network: &Network, options: &BridgeOptions) -> impl Iterator<Item = IpNet> {
-    let of_family = |ipv6| {
-        let subnets = network.subnets(ipv6);
-        subnets.filter(move |_| options.has_address(ipv6))
+    let of_family = move |family| {
+        let subnets = network.subnets(family);
+        subnets.filter(move |_| options.has_address(family))
     };
-    of_family(false)
-        .chain(of_family(true))
-        .filter_map(|subnet| {
-            // One address brings no route to the subnet, which another network may have, too.
-            let alone = options.overlapping && subnet.subnet.addr().is_ipv4();
-            let length = if alone {
-                32
-            } else {
-                subnet.subnet.prefix_len()
-            };
-            IpNet::new(subnet.gateway?, length).ok()
-        })
+    let both = IpFamily::BOTH.into_iter().flat_map(of_family);
+    both.filter_map(|subnet| {
+        // One address brings no route to the subnet, which another network may have, too.
+        let alone = options.overlapping && subnet.subnet.addr().is_ipv4();
+        let length = if alone {
+            32
+        } else {
+            subnet.subnet.prefix_len()
+        };
+        IpNet::new(subnet.gateway?, length).ok()
+    })
 }
 
 /// Returns the kernel objects that join one endpoint to a bridge network.
@@ -352,20 +355,21 @@ fn plan_neighbors(
 ) {
     let addresses = gateway_addresses(network, options);
     let bridge_addresses: Vec<IpAddr> = addresses.map(|net| net.addr()).collect();
-    let families = [
-        (endpoint.ipv4.map(|net| IpAddr::V4(net.addr())), false),
-        (endpoint.ipv6.map(|net| IpAddr::V6(net.addr())), true),
+    let own = [
+        endpoint.ipv4.map(|net| IpAddr::V4(net.addr())),
+        endpoint.ipv6.map(|net| IpAddr::V6(net.addr())),
     ];
-    for (address, ipv6) in families {
-        let Some(address) = address else { continue };
-        if options.has_address(ipv6) {
-            let called = endpoint.alias.filter(|_| !ipv6).map(IpAddr::V4);
+    for address in own.into_iter().flatten() {
+        let family = IpFamily::of(address);
+        if options.has_address(family) {
+            let called = endpoint.alias.map(IpAddr::V4);
+            let called = called.filter(|_| address.is_ipv4());
             let called = called.unwrap_or(address);
             let host = Key::Neighbor(Netns::Host, options.device.clone(), called);
             plan.add(host, Object::Neighbor(endpoint.mac));
         }
         // The hardware address of an adopted bridge is not ours to know.
-        let known = |gateway: &&IpAddr| gateway.is_ipv6() == ipv6 && network.users_device.is_none();
+        let known = |gateway: &&IpAddr| family.has(**gateway) && network.users_device.is_none();
         for gateway in bridge_addresses.iter().filter(known) {
             let key = Key::Neighbor(inside, endpoint.interface.clone(), *gateway);
             plan.add(key, Object::Neighbor(Mac::from_id(&network.id)));

@@ -1,7 +1,7 @@
 //! The options of a bridge network (`docker network create -o`), checked.
 
 use crate::drivers::Refusal;
-use crate::model::{InterfaceName, Network, NetworkId, NetworkSpec, parse_flag};
+use crate::model::{InterfaceName, IpFamily, Network, NetworkId, NetworkSpec, parse_flag};
 use crate::plan::Repeat;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use thiserror::Error;
@@ -232,26 +232,28 @@ impl BridgeOptions {
     }
 
     /// How a family gets in and out.
-    pub(super) fn mode(&self, ipv6: bool) -> GatewayMode {
-        if ipv6 { self.mode6 } else { self.mode4 }
+    pub(super) fn mode(&self, family: IpFamily) -> GatewayMode {
+        family.pick(self.mode4, self.mode6)
     }
 
     /// The host address that a family leaves with, if one was chosen.
-    pub(super) fn host_address(&self, ipv6: bool) -> Option<IpAddr> {
-        match ipv6 {
-            false => self.host_ipv4.map(IpAddr::V4),
-            true => self.host_ipv6.map(IpAddr::V6),
+    pub(super) fn host_address(&self, family: IpFamily) -> Option<IpAddr> {
+        match family {
+            IpFamily::V4 => self.host_ipv4.map(IpAddr::V4),
+            IpFamily::V6 => self.host_ipv6.map(IpAddr::V6),
         }
     }
 
     /// Whether the bridge has the gateway's address of a family.
-    pub(super) fn has_address(&self, ipv6: bool) -> bool {
-        self.mode(ipv6) != GatewayMode::Isolated && (ipv6 || !self.inhibit_ipv4)
+    pub(super) fn has_address(&self, family: IpFamily) -> bool {
+        let inhibited = family == IpFamily::V4 && self.inhibit_ipv4;
+        self.mode(family) != GatewayMode::Isolated && !inhibited
     }
 
     /// Whether a gateway is of no use to a family, so that its address is free for containers.
-    pub(super) fn needs_no_gateway(&self, ipv6: bool, internal: bool) -> bool {
-        self.mode(ipv6) == GatewayMode::Isolated || (!ipv6 && self.inhibit_ipv4 && internal)
+    pub(super) fn needs_no_gateway(&self, family: IpFamily, internal: bool) -> bool {
+        let inhibited = family == IpFamily::V4 && self.inhibit_ipv4;
+        self.mode(family) == GatewayMode::Isolated || (inhibited && internal)
     }
 }
 

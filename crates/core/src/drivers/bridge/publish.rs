@@ -11,17 +11,17 @@
 use super::opens_directly;
 use super::options::BridgeOptions;
 use super::table::set;
-use crate::model::{Facts, InterfaceName, LegacyLink, PortMapping, Protocol};
+use crate::model::{Facts, InterfaceName, IpFamily, LegacyLink, PerFamily, PortMapping, Protocol};
 use crate::nft::{Chain, Data, DataType, Datum, Field, Match, Rule, Set, Statement, Verdict};
 use crate::plan::{Effect, Key, Object, Plan};
 use std::collections::BTreeSet;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-/// The names of the maps: by address, by port, by range; IPv4 then IPv6.
-pub const PUBLISH_SETS: [[&str; 3]; 2] = [
-    ["publish-address4", "publish-port4", "publish-range4"],
-    ["publish-address6", "publish-port6", "publish-range6"],
-];
+/// The names of the maps of each family: by address, by port, by range.
+pub const PUBLISH_SETS: PerFamily<[&str; 3]> = PerFamily {
+    v4: ["publish-address4", "publish-port4", "publish-range4"],
+    v6: ["publish-address6", "publish-port6", "publish-range6"],
+};
 
 /// Runs of at least so many ports become one interval.
 const RANGE: usize = 16;
@@ -30,7 +30,9 @@ const RANGE: usize = 16;
 pub(crate) fn publish_sets() -> Vec<Set> {
     use DataType::{Ipv4, Ipv6, Port, Protocol};
     let mut sets = Vec::new();
-    for ([by_address, by_port, by_range], address) in PUBLISH_SETS.into_iter().zip([Ipv4, Ipv6]) {
+    for family in IpFamily::BOTH {
+        let [by_address, by_port, by_range] = PUBLISH_SETS[family];
+        let address = family.pick(Ipv4, Ipv6);
         let map = |name: &str, key: &[DataType], data: &[DataType], interval| Set {
             name: name.into(),
             key: key.to_vec(),
@@ -53,18 +55,19 @@ pub(crate) fn publish_sets() -> Vec<Set> {
 pub(crate) fn publish_chain() -> Chain {
     use Field::{DestinationPort, Ip4Destination, Ip6Destination, L4Proto};
     let mut rules = Vec::new();
-    for (ipv6, destination) in [(false, Ip4Destination), (true, Ip6Destination)] {
-        if ipv6 {
+    for family in IpFamily::BOTH {
+        let destination = family.pick(Ip4Destination, Ip6Destination);
+        if family == IpFamily::V6 {
             rules.extend([
                 relayed(ipnet::Ipv6Net::from(Ipv6Addr::LOCALHOST)),
                 relayed(link_local()),
             ]);
         }
-        let [by_address, by_port, by_range] = PUBLISH_SETS[usize::from(ipv6)];
+        let [by_address, by_port, by_range] = PUBLISH_SETS[family];
         let translate = |comment: &str, fields: &[Field], map: &str, port| Rule {
             matches: vec![],
             statements: vec![Statement::DnatMap {
-                ipv6,
+                family,
                 fields: fields.to_vec(),
                 map: map.into(),
                 port,
@@ -116,14 +119,14 @@ pub(super) fn plan_ports(
     facts: &Facts,
 ) -> Plan {
     let mut plan = Plan::default();
-    let ipv6 = target.is_ipv6();
-    if options.mode(ipv6).translates() {
+    let family = IpFamily::of(target);
+    if options.mode(family).translates() {
         plan_publish(ports, target, &mut plan);
-        let set = if ipv6 { set::SELF6 } else { set::SELF4 };
+        let set = family.pick(set::SELF4, set::SELF6);
         let key = Key::Element(set.into(), vec![address(target), address(target)]);
         plan.add(key, Object::Element(Data::None));
     }
-    if opens_directly(options, facts, ipv6) {
+    if opens_directly(options, facts, family) {
         plan_open(ports, &options.device, target, &mut plan);
     }
     plan.effect(Effect::ForgetAddress(target));
@@ -166,7 +169,7 @@ pub(super) fn plan_link(own: Ipv4Addr, link: &LegacyLink) -> Plan {
 /// Adds the elements that lead `mappings` to `target`, the address of the endpoint that has the
 /// gateway of one family.
 fn plan_publish(mappings: &[PortMapping], target: IpAddr, plan: &mut Plan) {
-    let [by_address, by_port, by_range] = PUBLISH_SETS[usize::from(target.is_ipv6())];
+    let [by_address, by_port, by_range] = PUBLISH_SETS[IpFamily::of(target)];
     let (mut everywhere, elsewhere): (Vec<&PortMapping>, Vec<&PortMapping>) = mappings
         .iter()
         .filter(|mapping| mapping.is_translated() && mapping.is_for(target))
@@ -218,11 +221,7 @@ pub(super) fn plan_open(
     target: IpAddr,
     plan: &mut Plan,
 ) {
-    let open = if target.is_ipv6() {
-        set::OPEN6
-    } else {
-        set::OPEN4
-    };
+    let open = IpFamily::of(target).pick(set::OPEN4, set::OPEN6);
     for mapping in mappings.iter().filter(|mapping| mapping.is_for(target)) {
         let key = vec![
             Datum::Interface(bridge.clone()),

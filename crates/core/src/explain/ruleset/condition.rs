@@ -52,8 +52,8 @@ impl Walk<'_, '_> {
             Match::NotOpening => self.passing.invalid,
             Match::Translated => self.passing.translated,
             Match::ToHost => self.passing.to_host,
-            Match::Icmp(ipv6) => {
-                self.packet.transport == Transport::Icmp && self.packet.is_ipv6() == *ipv6
+            Match::Icmp(family) => {
+                self.packet.transport == Transport::Icmp && self.packet.family() == *family
             }
             // No question is about the discovery of neighbors.
             Match::Icmp6Type(_) => false,
@@ -110,7 +110,7 @@ impl Walk<'_, '_> {
         let protocol = transport.protocol();
         let port = |port| protocol.map_or(Value::Absent, |_| Value::Is(Datum::Port(port)));
         match field {
-            Field::NfProto => Value::Is(Datum::NfProto(self.packet.is_ipv6())),
+            Field::NfProto => Value::Is(Datum::NfProto(self.packet.family())),
             Field::L4Proto => protocol.map_or(Value::Unnamed, |protocol| {
                 Value::Is(Datum::Protocol(protocol))
             }),

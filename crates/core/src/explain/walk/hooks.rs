@@ -17,12 +17,7 @@ const TRACKING: i32 = -200;
 
 impl Walk<'_, '_> {
     pub(super) fn bridge_filter(&self) -> bool {
-        let filter = self.scene.world.facts.bridge_filter;
-        if self.packet.is_ipv6() {
-            filter.1
-        } else {
-            filter.0
-        }
+        self.scene.world.facts.bridge_filter[self.packet.family()]
     }
 
     pub(super) fn filter_forward(&mut self, input: &str, output: &str) -> Result<(), Lost> {
@@ -203,13 +198,13 @@ impl Walk<'_, '_> {
     /// Chains of others that drop what they do not know.
     pub(super) fn foreign(&mut self, point: HookPoint, links: &[&str]) {
         let scene = self.scene;
-        let ipv6 = self.packet.is_ipv6();
+        let family = self.packet.family();
         let chains = scene.world.facts.foreign.iter();
-        for chain in chains.filter(|chain| chain.point == point && chain.sees(ipv6)) {
+        for chain in chains.filter(|chain| chain.point == point && chain.sees(family)) {
             let name = chain.name();
             let passage = chain.table == "filter"
                 && chain.chain == "FORWARD"
-                && links.iter().any(|link| scene.has_passage(link, ipv6));
+                && links.iter().any(|link| scene.has_passage(link, family));
             let text = if passage {
                 format!("chain {name}, not ours, drops by policy; our jump in it lets it pass")
             } else {

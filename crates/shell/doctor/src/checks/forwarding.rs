@@ -2,6 +2,7 @@
 
 use super::{Verdict, error, listed, ok, or_else, warn};
 use crate::{Daemon, Host};
+use sealane_core::model::IpFamily;
 
 /// Whether the host forwards packets where its networks need it.
 pub(super) fn forwarding(host: &Host, daemon: Option<&Daemon>) -> Vec<Verdict> {
@@ -45,7 +46,7 @@ pub(super) fn router_advertisements(host: &Host, _: Option<&Daemon>) -> Vec<Verd
     let mut uplinks: Vec<&str> = host
         .ways_out
         .iter()
-        .filter(|way| way.ipv6 && way.advertised)
+        .filter(|way| way.family == IpFamily::V6 && way.advertised)
         .map(|way| way.link.as_str())
         .filter(deaf)
         .collect();

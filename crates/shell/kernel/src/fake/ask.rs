@@ -6,7 +6,7 @@ use crate::read::{ForeignLink, HostAddress, LinkCounters, LinkRoute};
 use crate::watch::{Noticed, Notices, RouteNotices};
 use ipnet::IpNet;
 use sealane_core::explain::HostFacts;
-use sealane_core::model::{Facts, InterfaceName, Policy, Protocol, SandboxId};
+use sealane_core::model::{Facts, InterfaceName, IpFamily, Policy, Protocol, SandboxId};
 use sealane_core::nft::Family;
 use sealane_core::plan::{Key, Netns, Object, Route};
 use std::collections::{BTreeMap, BTreeSet};
@@ -99,13 +99,13 @@ impl Ask for FakeKernel {
             .collect())
     }
 
-    fn default_route(&self, netns: Netns, ipv6: bool) -> io::Result<Option<Route>> {
+    fn default_route(&self, netns: Netns, family: IpFamily) -> io::Result<Option<Route>> {
         let mut objects = self.objects().into_iter();
         Ok(objects.find_map(|(key, object)| {
             let (Key::Route(of, id), Object::Route(route)) = (key, object) else {
                 return None;
             };
-            let found = of == netns && id.to.prefix_len() == 0 && id.is_ipv6() == ipv6;
+            let found = of == netns && id.to.prefix_len() == 0 && id.family() == family;
             found.then_some(route)
         }))
     }

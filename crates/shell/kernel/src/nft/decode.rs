@@ -3,7 +3,7 @@
 use super::set::{Shape, TYPE_BITS, length, type_number};
 use super::table::Ownership;
 use netlink_packet_core::{NLA_TYPE_MASK, NlasIterator};
-use sealane_core::model::{InterfaceName, Mac, Protocol};
+use sealane_core::model::{InterfaceName, IpFamily, Mac, Protocol};
 use sealane_core::nft::{Data, DataType, Datum, Verdict};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
@@ -315,8 +315,8 @@ fn take(field: DataType, bytes: &mut &[u8], alone: bool) -> Option<Datum> {
             Datum::Protocol(protocol)
         }
         DataType::NfProto => Datum::NfProto(match value {
-            [2] => false,
-            [10] => true,
+            [2] => IpFamily::V4,
+            [10] => IpFamily::V6,
             _ => return None,
         }),
         DataType::Mac => Datum::Mac(Mac(value.try_into().ok()?)),

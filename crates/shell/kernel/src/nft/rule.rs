@@ -4,7 +4,7 @@ use super::expression::{Checksum, Ct, Expression, Header, Meta, Register};
 use super::number;
 use crate::nft::set::field;
 use ipnet::IpNet;
-use sealane_core::model::{Mark, Protocol};
+use sealane_core::model::{IpFamily, Mark, Protocol};
 use sealane_core::nft::{Datum, Family, Field, Match, Rule, Statement};
 use std::io;
 
@@ -42,8 +42,8 @@ pub(crate) fn compile(family: Family, rule: &Rule) -> io::Result<Vec<Expression>
 
 struct Compiler {
     family: Family,
-    /// The network protocol that the rule is known to see: IPv6 if true.
-    protocol: Option<bool>,
+    /// The network protocol that the rule is known to see.
+    protocol: Option<IpFamily>,
     /// The transport protocol that the rule is known to see.
     transport: Option<Protocol>,
     done: Vec<Expression>,
@@ -78,9 +78,9 @@ impl Compiler {
                 self.done.push(Expression::DestinationType(Register::FIRST));
                 self.compare(true, LOCAL.to_ne_bytes().to_vec());
             }
-            Match::Icmp(ipv6) => self.icmp(*ipv6),
+            Match::Icmp(family) => self.icmp(*family),
             Match::Icmp6Type(number) => {
-                self.icmp(true);
+                self.icmp(IpFamily::V6);
                 self.done.push(Expression::Payload {
                     header: Header::Transport,
                     offset: 0,
@@ -109,9 +109,9 @@ impl Compiler {
         self.compare(false, vec![SYN]);
     }
 
-    fn icmp(&mut self, ipv6: bool) {
-        self.require(ipv6);
-        let protocol = if ipv6 { ICMPV6 } else { ICMP };
+    fn icmp(&mut self, family: IpFamily) {
+        self.require(family);
+        let protocol = family.pick(ICMP, ICMPV6);
         self.done
             .push(Expression::Meta(Meta::L4Proto, Register::FIRST));
         self.compare(true, vec![protocol]);
@@ -129,20 +129,24 @@ impl Compiler {
                 });
             }
             Statement::DnatMap {
-                ipv6,
+                family,
                 fields,
                 map,
                 port,
             } => {
-                self.require(*ipv6);
+                self.require(*family);
                 self.load_all(fields);
-                self.dnat(*ipv6, map, *port);
+                self.dnat(*family, map, *port);
             }
             Statement::Masquerade => self.done.push(Expression::Masquerade),
-            Statement::SnatMap { ipv6, fields, map } => {
-                self.require(*ipv6);
+            Statement::SnatMap {
+                family,
+                fields,
+                map,
+            } => {
+                self.require(*family);
                 self.load_all(fields);
-                self.snat(*ipv6, map);
+                self.snat(*family, map);
             }
             Statement::SetAddress { to, fields, map } => {
                 self.load_all(fields);
@@ -214,36 +218,30 @@ impl Compiler {
         });
     }
 
-    fn dnat(&mut self, ipv6: bool, map: &str, port: bool) {
+    fn dnat(&mut self, family: IpFamily, map: &str, port: bool) {
         let address = Register::FIRST;
-        let (family, length) = if ipv6 {
-            (Family::Ip6, 16)
-        } else {
-            (Family::Ip, 4)
-        };
-        let port = port.then(|| address.after(length));
+        let port = port.then(|| address.after(family.pick(4, 16)));
         self.done.push(Expression::MapLookup {
             map: map.into(),
             key: address,
             to: address,
         });
         self.done.push(Expression::Dnat {
-            family: number(family),
+            family: number(family.into()),
             address,
             port,
         });
     }
 
-    fn snat(&mut self, ipv6: bool, map: &str) {
+    fn snat(&mut self, family: IpFamily, map: &str) {
         let address = Register::FIRST;
-        let family = if ipv6 { Family::Ip6 } else { Family::Ip };
         self.done.push(Expression::MapLookup {
             map: map.into(),
             key: address,
             to: address,
         });
         self.done.push(Expression::Snat {
-            family: number(family),
+            family: number(family.into()),
             address,
         });
     }
@@ -312,7 +310,7 @@ impl Compiler {
     /// Remembers what a comparison says about the packets that pass it.
     fn learn(&mut self, field: Field, datum: &Datum) {
         match (field, datum) {
-            (Field::NfProto, Datum::NfProto(ipv6)) => self.protocol = Some(*ipv6),
+            (Field::NfProto, Datum::NfProto(family)) => self.protocol = Some(*family),
             (Field::L4Proto, Datum::Protocol(protocol)) => self.transport = Some(*protocol),
             (_, _) => {}
         }
@@ -324,7 +322,7 @@ impl Compiler {
         fields
             .iter()
             .filter_map(|field| network(*field))
-            .for_each(|ipv6| self.require(ipv6));
+            .for_each(|family| self.require(family));
         if fields.contains(&Field::EtherDestination) {
             // Of Ethernet: the kernel has no such address for other links.
             self.done
@@ -339,8 +337,8 @@ impl Compiler {
     }
 
     fn load(&mut self, field: Field, to: Register) {
-        if let Some(ipv6) = network(field) {
-            self.require(ipv6);
+        if let Some(family) = network(field) {
+            self.require(family);
         }
         let meta = match field {
             Field::NfProto => Meta::NfProto,
@@ -370,11 +368,11 @@ impl Compiler {
     }
 
     /// Makes sure that a rule of a table of both families sees this one only.
-    fn require(&mut self, ipv6: bool) {
+    fn require(&mut self, family: IpFamily) {
         let both = matches!(self.family, Family::Inet | Family::Bridge);
-        if both && self.protocol != Some(ipv6) {
-            self.is(Field::NfProto, &Datum::NfProto(ipv6), true);
-            self.protocol = Some(ipv6);
+        if both && self.protocol != Some(family) {
+            self.is(Field::NfProto, &Datum::NfProto(family), true);
+            self.protocol = Some(family);
         }
     }
 }
@@ -391,11 +389,11 @@ fn length(field: Field) -> usize {
     }
 }
 
-/// The network protocol whose header a field is in: IPv6 if true.
-fn network(field: Field) -> Option<bool> {
+/// The network protocol whose header a field is in.
+fn network(field: Field) -> Option<IpFamily> {
     match field {
-        Field::Ip4Source | Field::Ip4Destination => Some(false),
-        Field::Ip6Source | Field::Ip6Destination => Some(true),
+        Field::Ip4Source | Field::Ip4Destination => Some(IpFamily::V4),
+        Field::Ip6Source | Field::Ip6Destination => Some(IpFamily::V6),
         Field::NfProto
         | Field::L4Proto
         | Field::InputInterface

@@ -212,9 +212,8 @@ pub(crate) fn field(datum: &Datum, bytes: &mut Vec<u8>) {
             bytes.extend_from_slice(&mac.0);
             bytes.extend_from_slice(&[0; 2]);
         }
-        Datum::NfProto(ipv6) => {
-            let family = if *ipv6 { Family::Ip6 } else { Family::Ip };
-            bytes.extend_from_slice(&[number(family), 0, 0, 0]);
+        Datum::NfProto(family) => {
+            bytes.extend_from_slice(&[number((*family).into()), 0, 0, 0]);
         }
     }
 }

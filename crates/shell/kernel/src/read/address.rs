@@ -12,21 +12,25 @@ use netlink_packet_route::route::{
     RouteType,
 };
 use netlink_packet_route::{AddressFamily, RouteNetlinkMessage};
-use sealane_core::model::Mac;
+use sealane_core::model::{IpFamily, Mac};
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 /// The addresses of a link, of one family. The kernel finds them by the link's index, without a
 /// walk over others.
-pub(crate) fn of_link(channel: &Channel, link: u32, ipv6: bool) -> io::Result<Vec<IpNet>> {
-    let all = addresses(channel, link, ipv6)?;
+pub(crate) fn of_link(channel: &Channel, link: u32, family: IpFamily) -> io::Result<Vec<IpNet>> {
+    let all = addresses(channel, link, family)?;
     Ok(all.into_iter().map(|(_, address)| address).collect())
 }
 
 /// Addresses of one family with the index of their link; of all links if `link` is 0.
-pub(crate) fn addresses(channel: &Channel, link: u32, ipv6: bool) -> io::Result<Vec<(u32, IpNet)>> {
+pub(crate) fn addresses(
+    channel: &Channel,
+    link: u32,
+    family: IpFamily,
+) -> io::Result<Vec<(u32, IpNet)>> {
     let mut message = AddressMessage::default();
-    message.header.family = family(ipv6);
+    message.header.family = number(family);
     message.header.index = link;
     let request = Message::route(RouteNetlinkMessage::GetAddress(message), 0);
     let replies = match channel.route().dump(&request) {
@@ -44,12 +48,9 @@ pub(crate) fn addresses(channel: &Channel, link: u32, ipv6: bool) -> io::Result<
     Ok(found)
 }
 
-fn family(ipv6: bool) -> AddressFamily {
-    if ipv6 {
-        AddressFamily::Inet6
-    } else {
-        AddressFamily::Inet
-    }
+/// `AF_INET`, `AF_INET6`
+pub(super) fn number(family: IpFamily) -> AddressFamily {
+    family.pick(AddressFamily::Inet, AddressFamily::Inet6)
 }
 
 /// The address that a message is about.
@@ -117,21 +118,25 @@ pub(crate) struct Found {
 }
 
 /// The unicast routes of the main table, of one family.
-pub(crate) fn routes(channel: &Channel, ipv6: bool) -> io::Result<Vec<Found>> {
-    list_routes(channel, ipv6, None)
+pub(crate) fn routes(channel: &Channel, family: IpFamily) -> io::Result<Vec<Found>> {
+    list_routes(channel, family, None)
 }
 
 /// Those of them that lead over one link: a host has thousands of others.
-pub(crate) fn routes_over(channel: &Channel, link: u32, ipv6: bool) -> io::Result<Vec<Found>> {
-    let mut found = list_routes(channel, ipv6, Some(link))?;
+pub(crate) fn routes_over(
+    channel: &Channel,
+    link: u32,
+    family: IpFamily,
+) -> io::Result<Vec<Found>> {
+    let mut found = list_routes(channel, family, Some(link))?;
     // Kernels that do not know the question answer with all.
     found.retain(|route| route.link == link);
     Ok(found)
 }
 
-fn list_routes(channel: &Channel, ipv6: bool, link: Option<u32>) -> io::Result<Vec<Found>> {
+fn list_routes(channel: &Channel, family: IpFamily, link: Option<u32>) -> io::Result<Vec<Found>> {
     let mut message = RouteMessage::default();
-    message.header.address_family = family(ipv6);
+    message.header.address_family = number(family);
     message.header.table = RouteHeader::RT_TABLE_MAIN;
     message.attributes.extend(link.map(RouteAttribute::Oif));
     let request = Message::route(RouteNetlinkMessage::GetRoute(message), 0);
@@ -146,7 +151,7 @@ fn list_routes(channel: &Channel, ipv6: bool, link: Option<u32>) -> io::Result<V
     for reply in replies {
         // One that the library cannot read is of a kind that we do not make.
         if let Ok(RouteNetlinkMessage::NewRoute(message)) = parse(&reply) {
-            found.extend(route(&message, ipv6));
+            found.extend(route(&message, family));
         }
     }
     Ok(found)
@@ -156,12 +161,12 @@ fn list_routes(channel: &Channel, ipv6: bool, link: Option<u32>) -> io::Result<V
 /// linux/rtnetlink.h). It costs the same among thousands of others.
 pub(crate) fn matching_route(channel: &Channel, to: IpAddr) -> io::Result<Option<Found>> {
     let mut message = RouteMessage::default();
-    // Of IPv6 the table is told unasked, and to ask is refused.
+    // Of IPv6 the reply has the table unasked, and to ask is refused.
     let (destination, length, flags) = match to {
         IpAddr::V4(to) => (RouteAddress::Inet(to), 32, RouteFlags::LookupTable),
         IpAddr::V6(to) => (RouteAddress::Inet6(to), 128, RouteFlags::empty()),
     };
-    message.header.address_family = family(to.is_ipv6());
+    message.header.address_family = number(IpFamily::of(to));
     message.header.destination_prefix_length = length;
     message.header.flags = RouteFlags::FibMatch | flags;
     message
@@ -174,20 +179,18 @@ pub(crate) fn matching_route(channel: &Channel, to: IpAddr) -> io::Result<Option
     };
     // One that the library cannot read is of a kind that we do not make.
     Ok(match reply.as_ref().map(parse) {
-        Some(Ok(RouteNetlinkMessage::NewRoute(message))) => route(&message, to.is_ipv6()),
+        Some(Ok(RouteNetlinkMessage::NewRoute(message))) => route(&message, IpFamily::of(to)),
         _ => None,
     })
 }
 
 /// The destination of a route that a message is about.
 pub(crate) fn destination(message: &RouteMessage) -> Option<IpNet> {
-    let ipv6 = message.header.address_family == AddressFamily::Inet6;
-    let everything = if ipv6 {
+    let mut to: IpAddr = if message.header.address_family == AddressFamily::Inet6 {
         Ipv6Addr::UNSPECIFIED.into()
     } else {
         Ipv4Addr::UNSPECIFIED.into()
     };
-    let mut to: IpAddr = everything;
     for attribute in &message.attributes {
         if let RouteAttribute::Destination(address) = attribute {
             to = of_route(address)?;
@@ -220,7 +223,7 @@ pub(crate) fn next_hop(message: &RouteMessage) -> (Option<IpAddr>, Option<IpAddr
 }
 
 /// The route that a message is about, if it is one of the main table and leads somewhere.
-pub(crate) fn route(message: &RouteMessage, ipv6: bool) -> Option<Found> {
+pub(crate) fn route(message: &RouteMessage, family: IpFamily) -> Option<Found> {
     let header = &message.header;
     if header.kind != RouteType::Unicast || header.table != RouteHeader::RT_TABLE_MAIN {
         return None;
@@ -232,7 +235,7 @@ pub(crate) fn route(message: &RouteMessage, ipv6: bool) -> Option<Found> {
             metric = *priority;
         }
     }
-    let on_link = via.is_none() && (ipv6 || header.scope == RouteScope::Link);
+    let on_link = via.is_none() && (family == IpFamily::V6 || header.scope == RouteScope::Link);
     Some(Found {
         to: destination(message)?,
         link: leaves_by(message)?,

@@ -7,7 +7,7 @@ use crate::mark;
 use crate::nft::{decode, table};
 use crate::sysctl;
 use ipnet::IpNet;
-use sealane_core::model::{Facts, InterfaceName, Policy};
+use sealane_core::model::{Facts, InterfaceName, IpFamily, Policy};
 use sealane_core::nft::Family;
 use sealane_core::plan::{Netns, Route};
 use std::collections::{BTreeMap, BTreeSet};
@@ -190,8 +190,8 @@ impl Kernel {
         let channel = self.channel(Netns::Host)?;
         let names = self.link_names()?;
         let mut all = Vec::new();
-        for ipv6 in [false, true] {
-            let routes = address::routes(&channel, ipv6)?.into_iter();
+        for family in IpFamily::BOTH {
+            let routes = address::routes(&channel, family)?.into_iter();
             let routes = routes.filter(|route| route.to.prefix_len() > 0);
             all.extend(routes.filter_map(|route| {
                 Some(LinkRoute {
@@ -205,10 +205,10 @@ impl Kernel {
     }
 
     /// The default route of a namespace that one of ours would replace: of the same metric.
-    pub fn default_route(&self, netns: Netns, ipv6: bool) -> io::Result<Option<Route>> {
+    pub fn default_route(&self, netns: Netns, family: IpFamily) -> io::Result<Option<Route>> {
         let channel = self.channel(netns)?;
-        let ours = if ipv6 { METRIC6 } else { 0 };
-        let mut routes = address::routes(&channel, ipv6)?.into_iter();
+        let ours = family.pick(0, METRIC6);
+        let mut routes = address::routes(&channel, family)?.into_iter();
         let found = routes.find(|route| route.to.prefix_len() == 0 && route.metric == ours);
         let Some(found) = found else {
             return Ok(None);
@@ -227,8 +227,8 @@ impl Kernel {
     pub fn addresses(&self) -> io::Result<Vec<HostAddress>> {
         let channel = self.channel(Netns::Host)?;
         let names = self.link_names()?;
-        let mut all = address::addresses(&channel, 0, false)?;
-        all.extend(address::addresses(&channel, 0, true)?);
+        let mut all = address::addresses(&channel, 0, IpFamily::V4)?;
+        all.extend(address::addresses(&channel, 0, IpFamily::V6)?);
         let named = all.into_iter().filter_map(|(link, address)| {
             Some(HostAddress {
                 address,
@@ -272,8 +272,8 @@ impl Kernel {
     pub fn uplink_mtu(&self) -> io::Result<Option<u32>> {
         let channel = self.channel(Netns::Host)?;
         let names = self.link_names()?;
-        for ipv6 in [false, true] {
-            let routes = address::routes(&channel, ipv6)?;
+        for family in IpFamily::BOTH {
+            let routes = address::routes(&channel, family)?;
             let default = routes.iter().find(|route| route.to.prefix_len() == 0);
             let name = default.and_then(|route| names.get(&route.link));
             if let Some(name) = name {

@@ -8,6 +8,7 @@ use crate::nft::{self, decode, table};
 use crate::sysctl;
 use netlink_packet_route::RouteNetlinkMessage;
 use netlink_packet_route::link::{LinkAttribute, LinkFlags, LinkInfo};
+use sealane_core::model::IpFamily;
 use sealane_core::nft::Family;
 use sealane_core::plan::Netns;
 use std::io;
@@ -58,8 +59,8 @@ pub enum HostHook {
 /// A default route of the host.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct WayOut {
-    /// Whether it is of IPv6.
-    pub ipv6: bool,
+    /// Its family.
+    pub family: IpFamily,
     /// The link that it leaves by.
     pub link: String,
     /// Whether a router advertised it.
@@ -124,13 +125,13 @@ impl Kernel {
         let channel = self.channel(Netns::Host)?;
         let names = self.link_names()?;
         let mut found = Vec::new();
-        for ipv6 in [false, true] {
-            let routes = address::routes(&channel, ipv6)?;
+        for family in IpFamily::BOTH {
+            let routes = address::routes(&channel, family)?;
             let default = routes.iter().filter(|route| route.to.prefix_len() == 0);
             found.extend(default.filter_map(|route| {
                 let link = names.get(&route.link)?.clone();
                 Some(WayOut {
-                    ipv6,
+                    family,
                     link,
                     advertised: route.advertised,
                 })

@@ -9,7 +9,7 @@ use crate::nft::table::Ownership;
 use crate::nft::{number, table as tables};
 use crate::sysctl;
 use ipnet::IpNet;
-use sealane_core::model::InterfaceName;
+use sealane_core::model::{InterfaceName, IpFamily};
 use sealane_core::plan::{Key, Link, Netns, Object, Route};
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
@@ -97,8 +97,8 @@ fn one(kernel: &Kernel, key: &Key) -> io::Result<Option<Object>> {
             let found = table::element(&mut channel.netfilter(), of, key)?;
             Ok(found.map(Object::Element))
         }
-        Key::Passage(bridge, ipv6) => {
-            let found = passage::look(&mut channel.netfilter(), kernel.marks(), *ipv6)?;
+        Key::Passage(bridge, family) => {
+            let found = passage::look(&mut channel.netfilter(), kernel.marks(), *family)?;
             // Where iptables has no chain that could drop, every bridge passes.
             Ok(present(found.is_none_or(|found| found.passes(bridge))))
         }
@@ -107,7 +107,7 @@ fn one(kernel: &Kernel, key: &Key) -> io::Result<Option<Object>> {
         )),
         Key::Address(_, name, net) => match index(&channel, name)? {
             Some(link) => Ok(present(
-                address::of_link(&channel, link, net.addr().is_ipv6())?.contains(net),
+                address::of_link(&channel, link, IpFamily::of(net.addr()))?.contains(net),
             )),
             None => Ok(None),
         },
@@ -169,7 +169,7 @@ fn any_table(channel: &Channel, name: &str) -> io::Result<bool> {
 
 /// The route to a prefix, however it came about.
 fn observe_route(channel: &Channel, to: IpNet) -> io::Result<Option<Object>> {
-    let routes = address::routes(channel, matches!(to, IpNet::V6(_)))?;
+    let routes = address::routes(channel, IpFamily::of(to.addr()))?;
     let found = routes.into_iter().find(|route| route.to == to);
     found.map_or(Ok(None), |found| described(channel, &found))
 }
@@ -188,7 +188,7 @@ pub(crate) fn observe_route_over(
             return described(channel, &found);
         }
     }
-    let routes = address::routes_over(channel, link, matches!(to, IpNet::V6(_)))?;
+    let routes = address::routes_over(channel, link, IpFamily::of(to.addr()))?;
     let found = routes.into_iter().find(|route| route.to == to);
     found.map_or(Ok(None), |found| described(channel, &found))
 }
@@ -207,7 +207,7 @@ fn described(channel: &Channel, route: &FoundRoute) -> io::Result<Option<Object>
 /// Routes, listed once for each namespace and family: among thousands, asking for each would take
 /// all of them every time.
 #[derive(Default)]
-struct Routes(BTreeMap<(Netns, bool), BTreeMap<IpNet, FoundRoute>>);
+struct Routes(BTreeMap<(Netns, IpFamily), BTreeMap<IpNet, FoundRoute>>);
 
 impl Routes {
     /// Whether the route to a prefix is the wanted one.
@@ -232,12 +232,12 @@ impl Routes {
         netns: Netns,
         to: IpNet,
     ) -> io::Result<Option<&FoundRoute>> {
-        let ipv6 = matches!(to, IpNet::V6(_));
-        let list = match self.0.entry((netns, ipv6)) {
+        let family = IpFamily::of(to.addr());
+        let list = match self.0.entry((netns, family)) {
             Entry::Occupied(known) => known.into_mut(),
             Entry::Vacant(unknown) => {
                 let mut list = BTreeMap::new();
-                for route in address::routes(channel, ipv6)? {
+                for route in address::routes(channel, family)? {
                     // The kernel takes the first.
                     list.entry(route.to).or_insert(route);
                 }

@@ -7,7 +7,7 @@ use crate::nft::decode::{self, Element};
 use crate::nft::number;
 use crate::nft::set::Shape;
 use crate::socket::Socket;
-use sealane_core::model::InterfaceName;
+use sealane_core::model::{InterfaceName, IpFamily};
 use sealane_core::nft::{Data, Datum, Family};
 use sealane_core::plan::{Key, Netns, Object};
 use std::collections::BTreeSet;
@@ -25,9 +25,11 @@ pub(super) fn owned(kernel: &Kernel) -> io::Result<Vec<(Key, Object)>> {
         let key = Key::Table(Netns::Host, USER_TABLE.into());
         owned.push((key, Object::Present));
     }
-    for ipv6 in [false, true] {
-        let bridges = passages(&mut socket, kernel.marks(), ipv6)?;
-        let keys = bridges.into_iter().map(|bridge| Key::Passage(bridge, ipv6));
+    for family in IpFamily::BOTH {
+        let bridges = passages(&mut socket, kernel.marks(), family)?;
+        let keys = bridges
+            .into_iter()
+            .map(|bridge| Key::Passage(bridge, family));
         owned.extend(keys.map(|key| (key, Object::Present)));
     }
     Ok(owned)
@@ -99,8 +101,12 @@ pub(crate) fn read_elements(shape: Shape, elements: &[Element]) -> Vec<(Vec<Datu
     decode::lone_intervals(elements)
 }
 
-fn passages(socket: &mut Socket, marks: &Marks, ipv6: bool) -> io::Result<BTreeSet<InterfaceName>> {
-    let found = passage::look(socket, marks, ipv6)?.unwrap_or_default();
+fn passages(
+    socket: &mut Socket,
+    marks: &Marks,
+    family: IpFamily,
+) -> io::Result<BTreeSet<InterfaceName>> {
+    let found = passage::look(socket, marks, family)?.unwrap_or_default();
     let names = found.accepts.iter().map(|accept| accept.bridge.as_str());
     Ok(names
         .filter_map(|name| InterfaceName::try_from(name).ok())

@@ -5,8 +5,8 @@ use crate::mark::Marks;
 use crate::nft::decode::{self, Expression, Rule};
 use crate::nft::{number, table};
 use crate::socket::Socket;
-use sealane_core::model::InterfaceName;
-use sealane_core::nft::{Family, Verdict};
+use sealane_core::model::{InterfaceName, IpFamily};
+use sealane_core::nft::Verdict;
 use std::io;
 
 /// The names that iptables uses.
@@ -71,14 +71,13 @@ impl Accept {
     }
 }
 
-/// The family of iptables' or ip6tables' table.
-pub(crate) fn family(ipv6: bool) -> u8 {
-    number(if ipv6 { Family::Ip6 } else { Family::Ip })
-}
-
 /// Looks at the passages of a family; `None` if it has no chain FORWARD.
-pub(crate) fn look(socket: &mut Socket, marks: &Marks, ipv6: bool) -> io::Result<Option<Found>> {
-    let family = family(ipv6);
+pub(crate) fn look(
+    socket: &mut Socket,
+    marks: &Marks,
+    family: IpFamily,
+) -> io::Result<Option<Found>> {
+    let family = number(family.into());
     let Some(forward) = rules(socket, family, FORWARD)? else {
         return Ok(None);
     };

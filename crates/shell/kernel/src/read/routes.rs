@@ -5,8 +5,9 @@ use super::{address, link, parse};
 use crate::ack::errno;
 use crate::channel::Channel;
 use crate::message::Message;
+use netlink_packet_route::RouteNetlinkMessage;
 use netlink_packet_route::route::{RouteAttribute, RouteMessage, RouteType};
-use netlink_packet_route::{AddressFamily, RouteNetlinkMessage};
+use sealane_core::model::IpFamily;
 use sealane_core::plan::{Object, Route, RouteId};
 use std::io;
 
@@ -16,11 +17,7 @@ const USUAL_METRIC6: u32 = 1024;
 /// Looks for a route.
 pub(super) fn look(channel: &Channel, id: &RouteId) -> io::Result<Option<Object>> {
     let mut message = RouteMessage::default();
-    message.header.address_family = if id.is_ipv6() {
-        AddressFamily::Inet6
-    } else {
-        AddressFamily::Inet
-    };
+    message.header.address_family = address::number(id.family());
     message.attributes.push(RouteAttribute::Table(id.table));
     let request = Message::route(RouteNetlinkMessage::GetRoute(message), 0);
     let replies = match channel.route().dump(&request) {
@@ -50,7 +47,7 @@ fn is(message: &RouteMessage, id: &RouteId) -> bool {
             metric = *number;
         }
     }
-    let usual = id.metric == 0 && id.is_ipv6() && metric == USUAL_METRIC6;
+    let usual = id.metric == 0 && id.family() == IpFamily::V6 && metric == USUAL_METRIC6;
     table == id.table
         && (metric == id.metric || usual)
         && address::destination(message) == Some(id.to)

@@ -7,6 +7,7 @@ use crate::mark::{self, USER_TABLE};
 use crate::nft::{decode, number, table};
 use crate::sysctl;
 use sealane_core::explain::{ForeignFilter, HostFacts, HostRoute};
+use sealane_core::model::{IpFamily, PerFamily};
 use sealane_core::nft::{Family, HookPoint};
 use sealane_core::plan::Netns;
 use std::collections::BTreeMap;
@@ -24,11 +25,14 @@ impl Kernel {
             let on = |setting| -> io::Result<bool> {
                 Ok(sysctl::read(setting)?.is_some_and(|value| value != "0"))
             };
-            let forwards = (on("ipv4/ip_forward")?, on("ipv6/conf/all/forwarding")?);
-            let bridged = (
-                on("bridge/bridge-nf-call-iptables")?,
-                on("bridge/bridge-nf-call-ip6tables")?,
-            );
+            let forwards = PerFamily {
+                v4: on("ipv4/ip_forward")?,
+                v6: on("ipv6/conf/all/forwarding")?,
+            };
+            let bridged = PerFamily {
+                v4: on("bridge/bridge-nf-call-iptables")?,
+                v6: on("bridge/bridge-nf-call-ip6tables")?,
+            };
             Ok((forwards, bridged))
         });
         let (forwards, bridge_filter) = switches?;
@@ -49,8 +53,8 @@ impl Kernel {
     fn all_routes(&self) -> io::Result<Vec<HostRoute>> {
         let channel = self.channel(Netns::Host)?;
         let names = self.link_names()?;
-        let mut routes = address::routes(&channel, false)?;
-        routes.extend(address::routes(&channel, true)?);
+        let mut routes = address::routes(&channel, IpFamily::V4)?;
+        routes.extend(address::routes(&channel, IpFamily::V6)?);
         let named = routes.into_iter().filter_map(|route| {
             Some(HostRoute {
                 to: route.to,

@@ -11,7 +11,7 @@ use netlink_packet_route::route::{
     RouteAddress, RouteAttribute, RouteMessage, RouteProtocol, RouteScope, RouteType,
 };
 use netlink_packet_route::{AddressFamily, RouteNetlinkMessage};
-use sealane_core::model::Mac;
+use sealane_core::model::{IpFamily, Mac};
 use sealane_core::plan::{Forwarding, Route, RouteId};
 use std::net::IpAddr;
 
@@ -99,7 +99,7 @@ fn forwarding(link: u32, mac: Mac, to: &Forwarding) -> NeighbourMessage {
 pub(super) fn add_route(link: Option<u32>, id: &RouteId, to: &Route) -> Message {
     let mut message = route(link, id, to);
     let onwards = matches!(to, Route::Unicast { via: None, .. });
-    if onwards && !id.is_ipv6() {
+    if onwards && id.family() == IpFamily::V4 {
         message.header.scope = RouteScope::Link;
     }
     Message::route(

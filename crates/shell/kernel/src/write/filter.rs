@@ -117,15 +117,15 @@ impl<'a> Orders<'a> {
                 self.remove_element(socket, index, (set, key))?;
             }
             (
-                Key::Passage(bridge, ipv6),
+                Key::Passage(bridge, family),
                 Change::Create(..) | Change::Alter(..) | Change::Replace(..),
             ) => {
-                for message in self.passages.open(socket, bridge, *ipv6)? {
+                for message in self.passages.open(socket, bridge, *family)? {
                     self.push(index, message, IfMinded::Refuse);
                 }
             }
-            (Key::Passage(bridge, ipv6), Change::Delete(..)) => {
-                for message in self.passages.close(socket, bridge, *ipv6)? {
+            (Key::Passage(bridge, family), Change::Delete(..)) => {
+                for message in self.passages.close(socket, bridge, *family)? {
                     self.push(index, message, IfMinded::LeaveOut);
                 }
             }

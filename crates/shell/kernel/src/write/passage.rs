@@ -7,10 +7,11 @@
 use crate::mark::Marks;
 use crate::message::{Attributes, Message};
 use crate::nft::expression::{Expression, Meta, Register};
+use crate::nft::number;
 use crate::nft::table;
-use crate::read::passage::{Direction, FORWARD, Found, TABLE, family, look};
+use crate::read::passage::{Direction, FORWARD, Found, TABLE, look};
 use crate::socket::Socket;
-use sealane_core::model::InterfaceName;
+use sealane_core::model::{InterfaceName, IpFamily};
 use sealane_core::nft::Verdict;
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
@@ -19,7 +20,7 @@ use std::io;
 /// The passages of either family, as they will be when the transaction is through.
 pub(super) struct Passages<'a> {
     marks: &'a Marks,
-    found: BTreeMap<bool, Option<Found>>,
+    found: BTreeMap<IpFamily, Option<Found>>,
 }
 
 impl<'a> Passages<'a> {
@@ -35,13 +36,13 @@ impl<'a> Passages<'a> {
         &mut self,
         socket: &mut Socket,
         bridge: &InterfaceName,
-        ipv6: bool,
+        family: IpFamily,
     ) -> io::Result<Vec<Message>> {
         let chain = self.marks.passage_chain();
-        let Some(found) = self.look(socket, ipv6)? else {
+        let Some(found) = self.look(socket, family)? else {
             return Ok(Vec::new());
         };
-        let family = family(ipv6);
+        let family = number(family.into());
         let mut messages = Vec::new();
         if !found.chain {
             found.chain = true;
@@ -69,13 +70,13 @@ impl<'a> Passages<'a> {
         &mut self,
         socket: &mut Socket,
         bridge: &InterfaceName,
-        ipv6: bool,
+        family: IpFamily,
     ) -> io::Result<Vec<Message>> {
         let chain = self.marks.passage_chain();
-        let Some(found) = self.look(socket, ipv6)?.filter(|found| found.chain) else {
+        let Some(found) = self.look(socket, family)?.filter(|found| found.chain) else {
             return Ok(Vec::new());
         };
-        let family = family(ipv6);
+        let family = number(family.into());
         let (closed, others) = std::mem::take(&mut found.accepts)
             .into_iter()
             .partition(|accept| accept.bridge == bridge.as_str());
@@ -94,11 +95,11 @@ impl<'a> Passages<'a> {
         Ok(messages)
     }
 
-    fn look(&mut self, socket: &mut Socket, ipv6: bool) -> io::Result<Option<&mut Found>> {
+    fn look(&mut self, socket: &mut Socket, family: IpFamily) -> io::Result<Option<&mut Found>> {
         let marks = self.marks;
-        let found = match self.found.entry(ipv6) {
+        let found = match self.found.entry(family) {
             Entry::Occupied(known) => known.into_mut(),
-            Entry::Vacant(unknown) => unknown.insert(look(socket, marks, ipv6)?),
+            Entry::Vacant(unknown) => unknown.insert(look(socket, marks, family)?),
         };
         Ok(found.as_mut())
     }

@@ -10,7 +10,7 @@ use crate::mark::Marks;
 use crate::message::Message;
 use crate::read::link::{self as reading, Found, Kind};
 use ipnet::IpNet;
-use sealane_core::model::{InterfaceName, Mac};
+use sealane_core::model::{InterfaceName, IpFamily, Mac};
 use sealane_core::plan::{Change, Key, Link, LinkKind, Netns, Object, Step};
 use std::io;
 use std::sync::Arc;
@@ -171,7 +171,8 @@ impl Place<'_> {
     /// An IPv6 address is told from others without its prefix length.
     fn settle_address(&self, link: &InterfaceName, net: IpNet) -> io::Result<()> {
         let index = self.index(link)?;
-        let present = crate::read::address::of_link(&self.channel, index, net.addr().is_ipv6())?;
+        let present =
+            crate::read::address::of_link(&self.channel, index, IpFamily::of(net.addr()))?;
         if present.contains(&net) {
             return Ok(());
         }

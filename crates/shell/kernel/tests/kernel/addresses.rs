@@ -1,6 +1,7 @@
 //! Addresses, neighbors and routes.
 
 use crate::support::*;
+use sealane_core::model::IpFamily;
 use sealane_core::plan::{Change, Key, Netns, Object, Route};
 use sealane_kernel::write::Write;
 use std::io::{Read, Write as _};
@@ -31,7 +32,7 @@ fn a_link_without_an_ipv6_address_is_silent() {
     private(|kernel| {
         let v6 = |key: &Key| {
             matches!(key, Key::Address(.., net) if net.addr().is_ipv6())
-                || matches!(key, Key::Route(_, id) if id.is_ipv6())
+                || matches!(key, Key::Route(_, id) if id.family() == IpFamily::V6)
         };
         let objects = attached("web", 2)
             .into_iter()

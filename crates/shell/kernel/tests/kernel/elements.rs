@@ -1,6 +1,7 @@
 //! Elements of sets and maps of every type.
 
 use crate::support::*;
+use sealane_core::model::IpFamily;
 use sealane_core::model::Protocol::{Sctp, Tcp, Udp};
 use sealane_core::nft::*;
 use sealane_core::plan::{Change, Key, Netns, Object, SetId};
@@ -73,8 +74,11 @@ fn samples() -> Vec<(Set, [Element; 2])> {
         ),
     ];
     let families = [
-        (vec![Datum::NfProto(false)], drop.clone()),
-        (vec![Datum::NfProto(true)], Data::Verdict(Verdict::Return)),
+        (vec![Datum::NfProto(IpFamily::V4)], drop.clone()),
+        (
+            vec![Datum::NfProto(IpFamily::V6)],
+            Data::Verdict(Verdict::Return),
+        ),
     ];
     let pairs = [
         (vec![eth("eth0"), eth("br-0123456789ab")], drop),

@@ -1,13 +1,14 @@
 //! Passages through the tables of iptables.
 
 use crate::support::*;
+use sealane_core::model::IpFamily;
 use sealane_core::nft::Family;
 use sealane_core::plan::{Key, Object};
 use sealane_kernel::read::{ForeignChain, Observe};
 use sealane_kernel::write::Write;
 
-fn passage(bridge: &str, ipv6: bool) -> (Key, Object) {
-    (Key::Passage(name(bridge), ipv6), Object::Present)
+fn passage(bridge: &str, family: IpFamily) -> (Key, Object) {
+    (Key::Passage(name(bridge), family), Object::Present)
 }
 
 fn saved(tool: &str) -> Vec<String> {
@@ -17,13 +18,13 @@ fn saved(tool: &str) -> Vec<String> {
 #[test]
 fn a_passage_is_two_accepts_behind_a_jump_at_the_head() {
     private(|kernel| {
-        for (tool, ipv6) in [("iptables", false), ("ip6tables", true)] {
+        for (tool, family) in [("iptables", IpFamily::V4), ("ip6tables", IpFamily::V6)] {
             run(tool, &["-P", "FORWARD", "DROP"]);
             run(tool, &["-A", "FORWARD", "-i", "lo", "-j", "ACCEPT"]);
             for _ in 0..2 {
                 make(
                     kernel,
-                    vec![passage("br0", ipv6), passage("br-0123456789ab", ipv6)],
+                    vec![passage("br0", family), passage("br-0123456789ab", family)],
                 );
             }
             let expected = [
@@ -51,7 +52,7 @@ fn the_last_passage_takes_everything_of_ours_along() {
         run("iptables", &["-P", "FORWARD", "DROP"]);
         run("iptables", &["-A", "FORWARD", "-i", "lo", "-j", "ACCEPT"]);
         let before = saved("iptables");
-        let both = vec![passage("br0", false), passage("br1", false)];
+        let both = vec![passage("br0", IpFamily::V4), passage("br1", IpFamily::V4)];
         make(kernel, both.clone());
         kernel.write(&removals(both[..1].to_vec())).unwrap();
         assert!(saved("iptables").contains(&"-A SEALANE-FORWARD -o br1 -j ACCEPT".into()));
@@ -67,11 +68,14 @@ fn the_last_passage_takes_everything_of_ours_along() {
 #[test]
 fn without_iptables_there_is_nothing_to_pass() {
     private(|kernel| {
-        make(kernel, vec![passage("br0", false), passage("br0", true)]);
+        make(
+            kernel,
+            vec![passage("br0", IpFamily::V4), passage("br0", IpFamily::V6)],
+        );
         assert_eq!(run("nft", &["list", "ruleset"]), "");
-        assert!(differing(kernel, &[passage("br0", false)]).is_empty());
+        assert!(differing(kernel, &[passage("br0", IpFamily::V4)]).is_empty());
         kernel
-            .write(&removals(vec![passage("br0", false)]))
+            .write(&removals(vec![passage("br0", IpFamily::V4)]))
             .unwrap();
     });
 }
@@ -80,7 +84,7 @@ fn without_iptables_there_is_nothing_to_pass() {
 fn what_a_flush_took_away_is_seen_and_mended() {
     private(|kernel| {
         run("iptables", &["-P", "FORWARD", "DROP"]);
-        let both = [passage("br0", false), passage("br1", false)];
+        let both = [passage("br0", IpFamily::V4), passage("br1", IpFamily::V4)];
         make(kernel, both.to_vec());
         let whole = saved("iptables");
         for flush in [
@@ -103,7 +107,7 @@ fn what_a_flush_took_away_is_seen_and_mended() {
 fn passages_are_ours_in_a_sweep() {
     private(|kernel| {
         run("iptables", &["-P", "FORWARD", "DROP"]);
-        let both = vec![passage("br0", false), passage("br1", false)];
+        let both = vec![passage("br0", IpFamily::V4), passage("br1", IpFamily::V4)];
         make(kernel, both.clone());
         assert_eq!(kernel.owned().unwrap(), both);
     });
@@ -118,7 +122,7 @@ fn chains_that_drop_are_facts() {
         run("nft", &["add table inet theirs"]);
         let chain = "add chain inet theirs in { type filter hook input priority 0; policy drop; }";
         run("nft", &[chain]);
-        make(kernel, vec![passage("br0", false)]);
+        make(kernel, vec![passage("br0", IpFamily::V4)]);
         let chain = |family, table: &str, chain: &str| ForeignChain {
             family,
             table: table.into(),

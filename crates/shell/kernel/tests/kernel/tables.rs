@@ -1,7 +1,7 @@
 //! Tables of nftables: how they read, and how one takes the place of another.
 
 use crate::support::*;
-use sealane_core::model::Protocol;
+use sealane_core::model::{IpFamily, Protocol};
 use sealane_core::nft::*;
 use sealane_core::plan::{Change, Key, Netns, Object};
 use sealane_core::scopes;
@@ -110,8 +110,8 @@ fn matches() -> Vec<Match> {
     use Field::*;
     let prefix = |text: &str| text.parse().unwrap();
     vec![
-        is(NfProto, Datum::NfProto(true)),
-        Match::IsNot(NfProto, Datum::NfProto(false)),
+        is(NfProto, Datum::NfProto(IpFamily::V6)),
+        Match::IsNot(NfProto, Datum::NfProto(IpFamily::V4)),
         is(L4Proto, Datum::Protocol(Protocol::Tcp)),
         Match::IsNot(L4Proto, Datum::Protocol(Protocol::Udp)),
         is(InputInterface, Datum::Interface(name("eth0"))),
@@ -168,10 +168,10 @@ fn verdicts() -> Vec<Rule> {
 
 fn translations() -> Vec<Rule> {
     use Field::{DestinationPort, Ip4Destination, Ip6Destination, L4Proto};
-    let dnat = |ipv6, fields: &[Field], map: &str, port| {
+    let dnat = |family, fields: &[Field], map: &str, port| {
         let map = map.into();
         let translate = Statement::DnatMap {
-            ipv6,
+            family,
             fields: fields.to_vec(),
             map,
             port,
@@ -180,19 +180,19 @@ fn translations() -> Vec<Rule> {
     };
     vec![
         dnat(
-            false,
+            IpFamily::V4,
             &[L4Proto, Ip4Destination, DestinationPort],
             "hash4",
             true,
         ),
         dnat(
-            true,
+            IpFamily::V6,
             &[L4Proto, Ip6Destination, DestinationPort],
             "hash6",
             true,
         ),
-        dnat(false, &[L4Proto, DestinationPort], "range4", false),
-        dnat(true, &[L4Proto, DestinationPort], "range6", false),
+        dnat(IpFamily::V4, &[L4Proto, DestinationPort], "range4", false),
+        dnat(IpFamily::V6, &[L4Proto, DestinationPort], "range6", false),
     ]
 }
 
@@ -232,7 +232,7 @@ fn everything() -> Table {
     ));
     rules.extend(verdicts());
     let masquerade = rule(
-        vec![is(Field::NfProto, Datum::NfProto(true))],
+        vec![is(Field::NfProto, Datum::NfProto(IpFamily::V6))],
         vec![Statement::Masquerade],
         "to the outside",
     );

@@ -1,6 +1,7 @@
 //! Rules that packets really obey.
 
 use crate::support::*;
+use sealane_core::model::IpFamily;
 use sealane_core::model::Protocol::{Tcp, Udp};
 use sealane_core::nft::*;
 use sealane_core::plan::{Key, Netns, Object};
@@ -20,10 +21,10 @@ fn table() -> Table {
         data: data.to_vec(),
         interval,
     };
-    let dnat = |ipv6, fields: &[Field], map: &str, port| Rule {
+    let dnat = |family, fields: &[Field], map: &str, port| Rule {
         matches: vec![],
         statements: vec![Statement::DnatMap {
-            ipv6,
+            family,
             fields: fields.to_vec(),
             map: map.into(),
             port,
@@ -33,18 +34,18 @@ fn table() -> Table {
     let rules = || {
         vec![
             dnat(
-                false,
+                IpFamily::V4,
                 &[L4Proto, Ip4Destination, DestinationPort],
                 "hash4",
                 true,
             ),
             dnat(
-                true,
+                IpFamily::V6,
                 &[L4Proto, Ip6Destination, DestinationPort],
                 "hash6",
                 true,
             ),
-            dnat(false, &[L4Proto, DestinationPort], "range4", false),
+            dnat(IpFamily::V4, &[L4Proto, DestinationPort], "range4", false),
         ]
     };
     let chain = |name: &str, kind, point, priority, rules| Chain {
