@@ -1,4 +1,4 @@
-//! Chapter B7: names and addresses of containers are nobody's question but ours.
+//! Chapter B7: names and addresses of containers are never asked of a server outside.
 
 use sealane_conformance::*;
 

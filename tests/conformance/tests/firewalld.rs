@@ -212,7 +212,7 @@ fn b6_6_a_firewalld_that_hangs_is_waited_for_by_none_but_its_own_network() {
             slow.join().unwrap();
         });
         host.sh(&format!("kill -CONT {PROCESS}")).ok();
-        // Everything that it was not told of it is told now.
+        // What it missed is entered now.
         eventually(Duration::from_secs(60), || {
             interfaces(&host)
                 .contains(&format!("slow{round}"))

@@ -262,7 +262,7 @@ fn a_firewall_changes_its_owner_and_no_connection_ends() {
     world
         .docker("run -d --name late --network net2 -p 8081:80 img sleep 1000")
         .ok();
-    // It is let go for whoever works on it by hand, and taken back.
+    // Its ownership is given up for work by hand, and taken back.
     world.sealane("repair pause").ok();
     assert!(delete(&world).succeeded(), "repair is paused");
     world.sealane("repair resume").ok();

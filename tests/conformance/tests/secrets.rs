@@ -1,4 +1,4 @@
-//! What containers are told is root's alone: passwords in their environment, what they print.
+//! What containers get and print is root's alone: passwords in their environment, logs.
 
 use sealane_conformance::*;
 

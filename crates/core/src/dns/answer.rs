@@ -164,7 +164,7 @@ impl<'a> Asked<'a> {
         }
     }
 
-    /// A single label that nobody here has, when the client will come again with a search domain
+    /// A single label that no container here has, when the client will come again with a search domain
     /// appended.
     fn comes_again(&self) -> Option<Draft> {
         let addresses = matches!(self.query.kind(), TYPE_A | TYPE_AAAA);
@@ -195,7 +195,7 @@ impl<'a> Asked<'a> {
         Some(draft)
     }
 
-    /// A service below a name of ours; that there is none, if nobody else could have one there.
+    /// A service below a name of ours; that there is none, if no server outside could know one there.
     fn below(&self, name: &str) -> Option<Draft> {
         let services = self.services(name).filter(|_| self.wants(TYPE_SRV));
         services.or_else(|| match self.view.below(self.zones, name)? {

@@ -31,7 +31,7 @@ pub enum CacheScope {
     Sandbox(SandboxId),
 }
 
-/// What a reply depends on. Queries of one key are one question, whoever asks it.
+/// What a reply depends on. Queries of one key are one question, whichever client asks.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct CacheKey {
     scope: CacheScope,
@@ -64,7 +64,7 @@ struct Entry {
 }
 
 impl CacheKey {
-    /// The key of a query; `None` if its reply concerns nobody else.
+    /// The key of a query; `None` if its reply is of no use to another client.
     pub fn new(scope: CacheScope, query: &Query<'_>) -> Option<Self> {
         query.is_plain().then(|| Self {
             scope,
@@ -75,7 +75,7 @@ impl CacheKey {
         })
     }
 
-    /// Who may be told.
+    /// The clients it may be given to.
     pub fn scope(&self) -> CacheScope {
         self.scope
     }

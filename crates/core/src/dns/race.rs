@@ -17,7 +17,7 @@ const HEDGE: Duration = Duration::from_millis(25);
 const PATIENCE: Duration = Duration::from_secs(1);
 /// How long the denial of one group waits for another group: long enough to ask it twice,
 const PATIENCE_ACROSS: Duration = Duration::from_secs(2);
-/// and how long if nobody of it is expected to answer.
+/// and how long if no server of it is expected to answer.
 const PATIENCE_SUSPECT: Duration = Duration::from_millis(250);
 /// When an upstream is asked again: one lost packet must not cost the client its own time-out.
 const RESEND: Duration = Duration::from_secs(1);
@@ -92,8 +92,8 @@ enum State {
 }
 
 impl Race {
-    /// A race among upstreams. Those that are not expected to answer come last, and nobody waits
-    /// for them.
+    /// A race among upstreams. Those that are not expected to answer come last, and are not
+    /// waited for.
     pub fn new(entrants: impl IntoIterator<Item = Entrant>) -> Self {
         let lane = |entrant| Lane {
             entrant,
@@ -171,7 +171,7 @@ impl Race {
         lanes.map(|lane| lane.entrant.upstream)
     }
 
-    /// Whether nobody who was not heard could have said better than this upstream.
+    /// Whether no upstream that has not answered could answer better than this one.
     pub fn is_final(&self, upstream: usize) -> bool {
         let mut said = self.said.iter();
         let Some(word) = said.find(|said| said.upstream == upstream) else {
@@ -208,7 +208,7 @@ impl Race {
         self.said.iter().any(|said| said.group == group)
     }
 
-    /// Asks nobody else of a group in which a server denied the name and none before it is expected
+    /// Asks no further server of a group in which a server denied the name and none before it is expected
     /// to know better.
     fn rest_denied_groups(&mut self, now: Instant) {
         for said in self.said.clone() {
@@ -240,7 +240,7 @@ impl Race {
         Some(lane.entrant.upstream)
     }
 
-    /// The place of the next upstream to ask: of a group in which nobody answered.
+    /// The place of the next upstream to ask: of a group in which none answered.
     fn next_idle(&self) -> Option<usize> {
         let next = |lane: &Lane| lane.state == State::Idle && !self.has_heard(lane.entrant.group);
         self.lanes.iter().position(next)

@@ -108,8 +108,8 @@ impl View {
         })
     }
 
-    /// Whether all these addresses are of networks that hold no others' addresses: nobody outside
-    /// can know their names.
+    /// Whether all these addresses are of networks that hold no others' addresses: no server
+    /// outside can know their names.
     pub(super) fn owns(&self, addresses: &IpNet) -> bool {
         let subnets = || self.networks.iter().flat_map(|network| &network.subnets);
         subnets().any(|subnet| subnet.contains(addresses))
@@ -132,7 +132,7 @@ impl View {
         network.map(|network| network.network)
     }
 
-    /// What there is at a name that nobody here has, but that lies below one of ours by labels as
+    /// What there is at a name that no container here has, but that lies below one of ours by labels as
     /// `_http._tcp`, which tell of the name itself; `None` if it may exist outside.
     ///
     /// Other names below ours may: a container called `consul` or `internal` is no reason to cut

@@ -193,7 +193,7 @@ fn record(bytes: &[u8], at: usize) -> Result<Record, Malformed> {
 }
 
 /// Where the name that begins at `at` ends. A pointer ends a name; it is not followed, because
-/// nobody here needs the name of a record.
+/// no caller needs the name of a record.
 pub(super) fn name_end(bytes: &[u8], at: usize) -> Result<usize, Malformed> {
     let mut end = at;
     loop {

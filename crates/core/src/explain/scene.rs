@@ -95,7 +95,7 @@ impl<'a> Scene<'a> {
         own.find(|port| port.link == link).copied()
     }
 
-    /// The port behind which somebody answers for an address on a bridge. IPv4 answers for every
+    /// The port behind which an endpoint answers for an address on a bridge. IPv4 answers for every
     /// address of its namespace, IPv6 for those of the link.
     pub(super) fn port_with(&self, bridge: &str, address: IpAddr) -> Option<Port<'a>> {
         let has = |port: &&Port<'a>| {
@@ -121,7 +121,7 @@ impl<'a> Scene<'a> {
         self.uppers.iter().find(has).map(|upper| upper.parent)
     }
 
-    /// Whether a link was told the hardware address of a neighbor.
+    /// Whether a link has a permanent entry for a neighbor.
     pub(super) fn knows_neighbor(&self, link: UpperLink<'_>, address: IpAddr) -> bool {
         InterfaceName::try_from(link.link).is_ok_and(|name| {
             let key = Key::Neighbor(link.netns, name, address);
@@ -169,7 +169,7 @@ impl<'a> Scene<'a> {
         }
     }
 
-    /// Whether a chain that drops by policy was told to let a bridge of ours pass.
+    /// Whether a chain that drops by policy has a rule that lets a bridge of ours pass.
     pub(super) fn has_passage(&self, link: &str, family: IpFamily) -> bool {
         InterfaceName::try_from(link).is_ok_and(|name| {
             let key = Key::Passage(name, family);

@@ -136,7 +136,7 @@ pub(super) fn apart(parent: &str) -> String {
     )
 }
 
-/// That nobody has an address on a bridge.
+/// That no endpoint has an address on a bridge.
 pub(super) fn nobody(scene: &Scene<'_>, bridge: &str, address: IpAddr) -> String {
     format!("nobody has {address} on {}", scene.device(bridge))
 }

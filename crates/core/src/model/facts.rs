@@ -45,7 +45,7 @@ pub struct Policy {
     /// A packet with this mark may enter any network that is not internal
     /// (`--bridge-accept-fwmark`).
     pub accept_mark: Option<Mark>,
-    /// Nobody else may change our table (`--firewall-table=owned`), where the kernel can do that.
+    /// No other process may change our table (`--firewall-table=owned`), where the kernel can do that.
     #[serde(default)]
     pub owned_table: bool,
 }

@@ -25,7 +25,7 @@ pub struct Table {
     pub family: Family,
     /// Its name.
     pub name: TableName,
-    /// Whether nobody but the socket that made it may change or remove it, and it stays when that
+    /// Whether only the socket that made it may change or remove it, and it stays when that
     /// is closed (`flags owner,persist`).
     #[serde(default)]
     pub owned: bool,

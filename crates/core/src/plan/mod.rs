@@ -71,7 +71,7 @@ impl Plan {
         self
     }
 
-    /// Takes out what would forget tracked connections, where nobody comes or goes.
+    /// Takes out what would forget tracked connections, where no endpoint comes or goes.
     pub fn without_forgetting(mut self) -> Self {
         self.effects.retain(|effect| match effect {
             Effect::ForgetAddress(_) | Effect::ForgetPort(..) | Effect::ForgetPublished(_) => false,

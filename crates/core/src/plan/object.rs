@@ -112,6 +112,6 @@ pub enum Effect {
     /// Forget tracked connections to a host port.
     ForgetPort(Protocol, u16),
     /// Forget tracked connections to the host's side of published ports, in one go: on the address
-    /// that a port names, whoever has it, else on every address of this host.
+    /// that a port names, ours or not, else on every address of this host.
     ForgetPublished(Vec<PortMapping>),
 }

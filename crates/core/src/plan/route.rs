@@ -102,9 +102,9 @@ pub enum Route {
     },
     /// Nowhere, without a word.
     Blackhole,
-    /// Nowhere: the sender is told that there is no way.
+    /// Nowhere: the sender gets an ICMP error, host unreachable.
     Unreachable,
-    /// Nowhere: the sender is told that it may not.
+    /// Nowhere: the sender gets an ICMP error, administratively prohibited.
     Prohibit,
 }
 

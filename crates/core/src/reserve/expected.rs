@@ -187,7 +187,7 @@ impl Snapshot {
         }
     }
 
-    /// The reservation of an address for a name, or for whoever asks for it, if it can be.
+    /// The reservation of an address for a name, or for any container that asks for it, if it can be.
     pub fn reservable(
         &self,
         reference: &str,

@@ -53,7 +53,7 @@ pub fn plan_host(facts: &Facts, forward: PerFamily<bool>) -> Plan {
             );
         }
         if !facts.forwarded(family) && !facts.unmanaged(family) {
-            // We switched it on for ourselves, so nobody else may be routed by it.
+            // We switched it on for ourselves, so nothing else may be routed by it.
             plan.add(
                 Key::Element(set::FOREIGN.into(), vec![Datum::NfProto(family)]),
                 Object::Element(Data::Verdict(Verdict::Drop)),

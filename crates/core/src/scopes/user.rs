@@ -1,6 +1,6 @@
 //! The table of the host in which the user's own rules are.
 //!
-//! It is a table of its own, since nobody but us can change one that is owned. Its chains stand
+//! It is a table of its own, since no other process can change one that is owned. Its chains stand
 //! before ours at the same points: what they drop is dropped, what they translate first is
 //! translated so; and what they accept by way of [`ACCEPT`] is accepted whatever ours would say.
 
@@ -15,7 +15,7 @@ pub const USER_TABLE: &str = "sealane-user";
 /// The chain that a rule of the user's goes to for what shall pass whatever ours say.
 const ACCEPT: &str = "sealane-user-accept";
 
-/// How packets that came by it are told from others.
+/// What distinguishes packets that came by it.
 pub(super) const ACCEPTED: Mark = Mark {
     value: 0x005e_a1ac,
     mask: u32::MAX,

@@ -12,7 +12,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-/// How much is read of what nobody asked for, as Go's server does.
+/// How much is read of a body that no handler read, as Go's server does.
 const MOST: usize = 256 << 10;
 /// How long it may take to arrive.
 const PATIENCE: Duration = Duration::from_secs(2);

@@ -12,7 +12,7 @@ use sealane_images::Image;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-/// Longer ones help nobody and make every list slow.
+/// So many random names are tried; then the container is called by its id.
 const NAME_ATTEMPTS: usize = 6;
 
 impl Containers {
@@ -102,7 +102,7 @@ impl Containers {
         let NetworkMode::User(name) = NetworkMode::of(&request.host_config) else {
             return None;
         };
-        // One that does not exist yet is told of when the container starts.
+        // One that does not exist yet is reported when the container starts.
         let network = self.parts.networks.find_network(name).ok()?;
         let driver = network.driver();
         let text = || format!("{} driver does not support port mappings", driver.name());
@@ -145,7 +145,7 @@ impl Containers {
         Ok((!faults.is_empty()).then(text))
     }
 
-    /// Whoever shares another container's stack knows it by its id: it may be renamed.
+    /// A container that shares another's stack knows it by its id: it may be renamed.
     fn pin_shared_stack(&self, request: &mut CreateRequest) {
         let NetworkMode::Container(target) = NetworkMode::of(&request.host_config) else {
             return;

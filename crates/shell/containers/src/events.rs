@@ -1,5 +1,5 @@
-//! Docker's events: what happened to containers, networks and images, kept for a while and told
-//! to whoever listens.
+//! Docker's events: what happened to containers, networks and images, kept for a while and sent
+//! to subscribers.
 
 use crate::locks::lock;
 use crate::record::Record;
@@ -74,7 +74,7 @@ impl EventBus {
         })))
     }
 
-    /// Tells everybody, now.
+    /// Sends an event to all subscribers, with the time of now.
     pub fn publish(
         &self,
         kind: EventKind,
@@ -98,13 +98,13 @@ impl EventBus {
             bus.past.pop_front();
         }
         bus.past.push_back(Arc::clone(&event));
-        // Nobody has to listen.
+        // There need not be a subscriber.
         drop(bus.listeners.send(event));
     }
 
     /// The events since then that are remembered (none without `since`), and all that follow,
-    /// without a gap. A listener that falls behind by the bus's capacity is told how many it
-    /// missed.
+    /// without a gap. A listener that falls behind by the bus's capacity gets the number of
+    /// events it missed.
     pub fn subscribe(
         &self,
         since: Option<Timestamp>,

@@ -261,7 +261,7 @@ impl Fake {
             .map_or_else(|| id.short(6), |record| record.name.clone())
     }
 
-    /// A process ends without anybody being told.
+    /// A process ends without a notification.
     pub(crate) fn end_silently(&self, id: Id, code: i32) -> Exit {
         let at = jiff::Timestamp::now();
         let exit = Exit {

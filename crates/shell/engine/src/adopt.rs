@@ -32,7 +32,7 @@ impl Engine {
         })
     }
 
-    /// The same, whoever made it.
+    /// The same, ours or not.
     pub(crate) fn others_device(
         &self,
         name: &InterfaceName,
@@ -59,7 +59,7 @@ impl Engine {
 
     /// Whether a network has all it stands on: the user's bridge may have gone.
     pub(crate) fn has_device(&self, network: &Driven) -> bool {
-        // A missing parent of another driver's network is told of by the sweep.
+        // A missing parent of another driver's network is reported by the sweep.
         let users = network.settings().device();
         let Some(device) = users.filter(|_| network.users_device.is_some()) else {
             return true;

@@ -37,7 +37,7 @@ pub trait Clock: Send + Sync {
     fn now(&self) -> jiff::Timestamp;
     /// The time since the engine was opened, whatever is done to the calendar.
     fn uptime(&self) -> Duration;
-    /// Bytes that nobody can foresee.
+    /// Bytes that cannot be predicted.
     fn random(&self) -> io::Result<[u8; 32]>;
 }
 

@@ -1,9 +1,9 @@
-//! What the engine tells whoever listens.
+//! Events: what the engine reports to its sink.
 
 use sealane_core::model::{DriverName, NetworkId, SandboxId};
 use std::sync::Arc;
 
-/// The driver that events of the host itself are told under.
+/// The driver that events of the host itself are reported under.
 pub(crate) const HOST: DriverName = DriverName::known("host");
 
 /// What happened to a network.
@@ -38,5 +38,5 @@ pub struct NetworkEvent {
     pub driver: DriverName,
 }
 
-/// Who is told of events, at once, in order.
+/// Takes events, at once, in order.
 pub type EventSink = Arc<dyn Fn(NetworkEvent) + Send + Sync>;

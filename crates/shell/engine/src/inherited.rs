@@ -11,7 +11,7 @@ use sealane_core::plan::{Key, Netns, Object, Plan};
 pub(crate) const DOCKER0: &str = "docker0";
 /// Docker's own program.
 const DOCKERD: &str = "dockerd";
-/// Its tables, where it does without iptables. What they drop stays dropped, whoever accepts it.
+/// Its tables, where it does without iptables. What they drop stays dropped, whatever another table accepts.
 const DOCKER_TABLE: &str = "docker-bridges";
 
 impl Engine {

@@ -96,7 +96,7 @@ impl Engine {
         self.change_leases(&change)
     }
 
-    /// Expects nobody of this name back.
+    /// Ends the leases of this name.
     pub fn forget_name(&self, name: &str) -> Result<(), EngineError> {
         let change = self.state().leases_of(name);
         self.change_leases(&change)

@@ -16,7 +16,7 @@ impl<T> LockIgnoringPoison<T> for Mutex<T> {
     }
 }
 
-/// The locks of all things of a kind. One exists as long as someone holds it or waits for it, and
+/// The locks of all things of a kind. One exists as long as a thread holds it or waits for it, and
 /// there is never a second for the same thing.
 #[derive(Debug)]
 pub(crate) struct Locks<T: Ord>(Mutex<BTreeMap<T, Arc<Mutex<()>>>>);

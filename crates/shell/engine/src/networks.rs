@@ -16,7 +16,7 @@ use sealane_store::{Batch, StoreError, Table};
 use std::sync::Arc;
 use tracing::info_span;
 
-/// A network that is being made. Dropped, it never was, and those who wait for it are told.
+/// A network that is being made. Dropped, it never was, and waiting operations go on without it.
 pub(crate) struct Making<'a> {
     engine: &'a Engine,
     pub(crate) network: Arc<Driven>,
@@ -32,7 +32,7 @@ impl<'a> Making<'a> {
         }
     }
 
-    /// It is there, for everybody.
+    /// It is there, and found by every operation.
     fn finish(mut self) -> Arc<Driven> {
         self.done = true;
         self.network.clone()
@@ -323,7 +323,7 @@ impl Engine {
     }
 
     /// Something the user should know about a new network. The facts that plans see leave out
-    /// foreign firewalls where we are told not to meet them, so the kernel is asked.
+    /// foreign firewalls where the configuration leaves them alone, so the kernel is asked.
     fn warning_for(&self, network: &Network) -> Result<String, EngineError> {
         if self.config.firewall_integration {
             return Ok(self.warning_of_pools(network));

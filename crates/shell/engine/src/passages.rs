@@ -1,7 +1,7 @@
-//! Foreign firewalls that have to be told of our bridges in words of their own: firewalld.
+//! Foreign firewalls that need an entry of their own for our bridges: firewalld.
 //!
 //! What iptables' FORWARD chain needs is part of the plans; firewalld is another program, so it is
-//! told after the kernel has been, and what it refuses is a warning: the network itself works.
+//! called after the kernel, and what it refuses is a warning: the network itself works.
 
 use crate::{Engine, EngineError};
 use sealane_core::drivers::Driven;
@@ -31,7 +31,7 @@ impl Engine {
         self.report(self.tell_firewalld(network, Firewalld::remove));
     }
 
-    /// Takes away everything that firewalld was told.
+    /// Removes all our entries in firewalld.
     pub(crate) fn withdraw_from_firewalld(&self) -> Result<(), EngineError> {
         let withdrawn = self.firewalld.as_ref().map(Firewalld::withdraw);
         withdrawn

@@ -128,8 +128,8 @@ impl Engine {
         Ok(new)
     }
 
-    /// Serves what is settled. The kernel leads there already, so a relay that cannot start is told
-    /// and does not undo the change.
+    /// Serves what is settled. The kernel leads there already, so a relay that cannot start is
+    /// logged and does not undo the change.
     fn serve_ports(&self, sandbox: &Sandbox) {
         if let Err(error) = self.activate_ports(sandbox) {
             tracing::warn!(sandbox = sandbox.name, %error, "a published port is not relayed");
@@ -177,7 +177,7 @@ impl Engine {
                 let Split { reserve, open } = way_out.split(requests);
                 (Exchange::between(&translated, &reserve, closing), open)
             }
-            // Nothing leads there: what nobody sees is nobody's, until there is a way again.
+            // Nothing leads there: the ports are free for others, until there is a way again.
             None => (Exchange::leaving(translated), Vec::new()),
         };
         if exchange.leaving.is_empty() && exchange.wanted.is_empty() && open == opened {
@@ -192,8 +192,8 @@ impl Engine {
         Ok(Some((new, kept)))
     }
 
-    /// From the plan with the old ports to the one with the new ones. Nobody new is there to be
-    /// announced, and only connections to what changed are forgotten.
+    /// From the plan with the old ports to the one with the new ones. No endpoint is new and to
+    /// be announced, and only connections to what changed are forgotten.
     fn plans_of_ports(&self, old: &Sandbox, new: &Sandbox) -> (Plan, Plan) {
         let from = self.plan_of_sandbox(old).without_effects();
         let mut to = self.plan_of_sandbox(new).without_effects();

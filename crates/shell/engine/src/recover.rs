@@ -156,7 +156,7 @@ impl Engine {
         Ok(silent)
     }
 
-    /// Serves a sandbox of an earlier run again. What fails is told and does not stop the others.
+    /// Serves a sandbox of an earlier run again. What fails is logged and does not stop the others.
     fn resume(&self, sandbox: &Sandbox) {
         let resumed = self
             .start_resolver(sandbox)

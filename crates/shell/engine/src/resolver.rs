@@ -17,7 +17,7 @@ use std::sync::{Arc, Mutex};
 
 /// A zone made of another one.
 pub type Rezoned<'a> = Box<dyn FnOnce(&Zone) -> Zone + 'a>;
-/// Who is told of the host's resolver configuration.
+/// Takes the host's resolver configuration.
 pub type Changed = Box<dyn FnMut(ResolvConf) + Send>;
 
 /// The resolvers of all sandboxes. None of this waits for a query.

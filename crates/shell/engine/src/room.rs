@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 impl Engine {
     /// Makes another bridge for a network whose bridges are full. One that does not exist, or has no
-    /// bridge, is left to whoever reserves.
+    /// bridge, is left to the reservation, which refuses it.
     pub(crate) fn make_room(&self, reference: &str) -> Result<(), EngineError> {
         let Some(old) = self.lacks_room(reference)? else {
             return Ok(());

@@ -15,7 +15,7 @@ use sealane_kernel::watch::RouteNotices;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-/// Routes to larger prefixes lead to the rest of the world, not to somebody's network.
+/// Routes to larger prefixes lead to the rest of the world, not to one network.
 const LARGEST: u8 = 8;
 
 /// What new subnets should not overlap.
@@ -136,7 +136,7 @@ impl Engine {
         ours
     }
 
-    /// Has the routes read again: what was ours may be somebody else's from now on.
+    /// Has the routes read again: what was ours may be another program's from now on.
     pub(crate) fn forget_routes(&self) {
         self.routes.lock_ignoring_poison().routes = None;
     }

@@ -184,7 +184,7 @@ impl Engine {
     }
 
     /// Brings sandboxes that were saved before a crash in line with their networks, which were
-    /// stored first. What fails is told, and does not stop the others.
+    /// stored first. What fails is logged, and does not stop the others.
     pub(crate) fn conform_all(&self) -> Result<(), EngineError> {
         let networks = self.state();
         let networks = networks.networks().map(|found| found.network.id).collect();
@@ -219,7 +219,7 @@ impl Engine {
         for sandbox in state.members_of(&network.id) {
             plan.merge(self.plan_of_sandbox_in(state, sandbox));
         }
-        // Nobody new is there, and connections go on.
+        // No endpoint is new, and connections go on.
         plan.without_forgetting()
     }
 

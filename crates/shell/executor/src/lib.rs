@@ -110,7 +110,7 @@ impl<K: Write + Observe + Send + Sync + ?Sized + 'static> Executor<K> {
         }
         let remove = || self.kernel.write_all(&schedule.removed);
         let remaining = info_span!(target: SPANS, "remove").in_scope(remove);
-        // What is gone is gone, also where a full disk cannot be told: the next sweep finds out.
+        // What is gone is gone, also where a full disk does not take the record: the next sweep finds out.
         if let Err(error) = self.journal.release(schedule.released(&remaining)) {
             tracing::warn!(%error, "cannot release claims of what is gone; the next sweep will");
         }

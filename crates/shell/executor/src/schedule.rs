@@ -64,7 +64,7 @@ impl Schedule {
         made.map(Change::key).filter(|key| is_claimed(key))
     }
 
-    /// The keys whose claims end, given what could not be removed. Somebody else may make a link,
+    /// The keys whose claims end, given what could not be removed. Another program may make a link,
     /// an address or a route of the same name later, which must not be taken for ours then.
     pub(crate) fn released<'a>(&'a self, remaining: &[Refused]) -> impl Iterator<Item = &'a Key> {
         let remaining: BTreeSet<Key> = remaining

@@ -139,7 +139,7 @@ fn keep_namespace(wanted: &Plan, kernel: &FakeKernel) -> Plan {
     wanted.clone()
 }
 
-/// Settings are never taken back: nobody knows what they were.
+/// Settings are never taken back: their former values are not recorded.
 fn setting(key: &Key) -> bool {
     matches!(key, Key::Setting(..))
 }

@@ -36,7 +36,7 @@ pub trait Ask: Observe + Send + Sync {
     fn owns_tables(&self) -> io::Result<bool>;
     /// Lets others change the tables that are ours alone; the next sweep takes them back.
     fn free_tables(&self) -> io::Result<()>;
-    /// Whether the host has a table of nftables of this name, whoever made it.
+    /// Whether the host has a table of nftables of this name, ours or not.
     fn has_table(&self, family: Family, name: &str) -> io::Result<bool>;
 
     /// The addresses of the host.

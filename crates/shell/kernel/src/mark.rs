@@ -1,5 +1,5 @@
-//! How our objects are told from others', and those of one of our daemons from another's: by
-//! numbers and names that nobody else uses, made from the name of their owner.
+//! What distinguishes our objects from others', and those of one of our daemons from another's:
+//! numbers and names that no other program uses, made from the name of their owner.
 //!
 //! The usual owner's marks are as they were before there were owners. A plan names tables without
 //! their owner; that is added and taken off here, at the border.
@@ -120,12 +120,12 @@ impl Marks {
     }
 }
 
-/// Whether a table, whoever's, is one of Sealane's.
+/// Whether a table, of any owner, is one of Sealane's.
 pub(crate) fn is_table(name: &str) -> bool {
     name == TABLE || name.starts_with("sealane-")
 }
 
-/// Whether a chain in a table of iptables, whoever's, is one of Sealane's.
+/// Whether a chain in a table of iptables, of any owner, is one of Sealane's.
 pub(crate) fn is_passage_chain(name: &str) -> bool {
     name.starts_with(PASSAGE_CHAIN)
 }

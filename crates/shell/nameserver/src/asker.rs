@@ -14,7 +14,7 @@ use std::net::{TcpStream, UdpSocket};
 use std::time::Instant;
 
 /// How many datagrams that are no replies to what was asked are read before the socket is given up:
-/// whoever knows its port by then must not try all ids.
+/// an attacker that knows its port by then must not try all ids.
 const MAX_STRAYS: u8 = 16;
 
 /// An upstream, and from where it is asked: `None` is the host.
@@ -103,7 +103,7 @@ impl Asker {
         Ok(rustix::net::connect(&self.socket, &place.upstream.address)?)
     }
 
-    /// Gives its source port back, so that nobody reaches it. `false` says that it cannot be used
+    /// Gives its source port back, so that no datagram reaches it. `false` says that it cannot be used
     /// again: something came for the old port, and is still to be read.
     pub(crate) fn disconnect(&mut self) -> bool {
         let disconnected = rustix::net::connect_unspec(&self.socket).is_ok();

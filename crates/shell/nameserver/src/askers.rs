@@ -44,7 +44,7 @@ pub(crate) enum Said {
     Reply(Vec<u8>),
     /// The reply in other letters than those that were sent.
     Folded,
-    /// Too much else: the port is known to somebody, and given up.
+    /// Too much else: an attacker knows the port, and it is given up.
     Besieged,
     /// There will be no reply.
     Nothing(io::Error),

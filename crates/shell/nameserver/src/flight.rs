@@ -17,7 +17,7 @@ pub(crate) struct Flight {
     /// Its query.
     pub(crate) query: Vec<u8>,
     pub(crate) transport: Transport,
-    /// What makes it the same question; `None` if its reply concerns nobody else.
+    /// What makes it the same question; `None` if its reply is of no use to another client.
     pub(crate) key: Option<CacheKey>,
     /// Whether its reply may be remembered: those who are asked are still those to ask.
     pub(crate) is_current: bool,

@@ -30,7 +30,7 @@ pub(crate) trait Bind: Debug + Send + Sync {
     /// port.
     fn take_over(&self, socket: &OwnedFd, protocol: Protocol, port: u16) -> bool;
 
-    /// What is bound already, by whomever.
+    /// What is bound already, by any process.
     fn bound(&self, protocol: Protocol) -> io::Result<BoundSockets>;
 }
 

@@ -1,5 +1,5 @@
 //! Room that is kept in the exec root for the ends of containers: conmon writes down how they ended, and
-//! on a full disk nobody would ever know that they did.
+//! on a full disk that they did would be lost.
 
 use crate::files;
 use rustix::fs::statvfs;

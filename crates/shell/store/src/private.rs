@@ -1,4 +1,4 @@
-//! Folders and files that only root reads: what containers are told, passwords among it, is in them.
+//! Folders and files that only root reads: containers' environments, passwords among them, are in there.
 
 use std::fs::{self, DirBuilder, OpenOptions, Permissions};
 use std::io::{self, Write};

@@ -37,7 +37,7 @@ pub struct Store {
     database: Mutex<Option<Database>>,
     /// `None` in memory, where there is room.
     spare: Option<Mutex<Spare>>,
-    /// `None` in memory, where nobody else is.
+    /// `None` in memory, where there is no other process.
     _lock: Option<RootLock>,
 }
 

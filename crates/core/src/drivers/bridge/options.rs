@@ -49,10 +49,10 @@ pub(super) enum GatewayMode {
     /// Out with the host's address, in by published ports of the host.
     #[default]
     Nat,
-    /// The same, and every port of every container is open to whoever has a route to it.
+    /// The same, and every port of every container is open to every peer with a route to it.
     NatUnprotected,
-    /// As they are: published ports are open at the containers' own addresses, to whoever has a
-    /// route, and nothing is translated.
+    /// As they are: published ports are open at the containers' own addresses, to every peer with
+    /// a route, and nothing is translated.
     Routed,
     /// Not at all: the bridge itself has no address. Only for internal networks.
     Isolated,

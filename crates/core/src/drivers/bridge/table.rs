@@ -56,9 +56,9 @@ pub mod set {
     pub const CLOSED6: &str = "closed6";
     /// A link of the host and a bridge into which it may lead directly.
     pub const TRUSTED: &str = "trusted";
-    /// Ports of IPv4 endpoints, by bridge, that are open to whoever may lead there directly.
+    /// Ports of IPv4 endpoints, by bridge, that are open to packets which are routed to them directly.
     pub const OPEN4: &str = "open4";
-    /// Ports of IPv6 endpoints that are open to whoever may lead there directly.
+    /// Ports of IPv6 endpoints that are open to packets which are routed to them directly.
     pub const OPEN6: &str = "open6";
     /// An IPv4 endpoint that is linked to a port of another from which it is kept apart.
     pub const LINKS4: &str = "links4";

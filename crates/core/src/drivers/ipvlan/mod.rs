@@ -153,7 +153,7 @@ fn plan_endpoint(options: &IpvlanOptions, sandbox: &SandboxId, endpoint: &Endpoi
         plan_host_access(shim, options, endpoint, &mut plan);
     }
     for address in endpoint.host6.iter().filter(|_| !options.routes()) {
-        // Nobody answers for it: the question goes past the parent.
+        // No neighbor solicitation for it is answered: it goes past the parent.
         let key = Key::Neighbor(inside, interface.clone(), IpAddr::V6(*address));
         plan.add(key, Object::Neighbor(Mac::NONE));
     }

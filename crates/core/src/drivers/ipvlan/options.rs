@@ -68,7 +68,7 @@ impl IpvlanOptions {
     }
 
     /// Whether links route by themselves: then the default route leads to the link and no gateway
-    /// is asked, and nobody is told of an address.
+    /// is asked, and no address is announced.
     pub(super) fn routes(&self) -> bool {
         match self.mode {
             IpvlanMode::L2 => false,

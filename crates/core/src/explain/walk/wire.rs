@@ -73,8 +73,8 @@ impl Walk<'_, '_> {
         }
     }
 
-    /// From outside to whoever on a parent has the address. Other addresses of a sandbox are
-    /// behind the host, for whoever is out there.
+    /// From outside to the endpoint on a parent that has the address. Other addresses of a sandbox
+    /// are behind the host, as seen from the wire.
     pub(super) fn onto_wire(&mut self, parent: &str) -> Option<Arrived> {
         let to = self.packet.destination.ip();
         let scene = self.scene;
@@ -121,7 +121,7 @@ fn neighbor<'a>(
 }
 
 /// Whether frames for an IPv6 address of the host go to its link beside the sender's: where the
-/// sender was told so, for the link would not answer, or where no hardware address is asked for.
+/// sender has an entry for it, as the link would not answer, or where no hardware address is asked for.
 fn is_sent_to(
     scene: &Scene<'_>,
     from: UpperLink<'_>,

@@ -10,7 +10,7 @@ use std::collections::BTreeSet;
 const TABLE: &str = "docker-bridges";
 /// The chain that it leaves to its users.
 const USERS: &str = "DOCKER-USER";
-/// So many links are told by name.
+/// So many links are listed by name.
 const NAMED: usize = 4;
 
 /// What is left of Docker Engine, if anything, and what to do about it.

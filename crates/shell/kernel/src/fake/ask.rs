@@ -213,7 +213,7 @@ impl FakeKernel {
     }
 }
 
-/// Nobody else is there to change anything.
+/// No other process changes anything.
 struct Quiet;
 
 impl Iterator for Quiet {

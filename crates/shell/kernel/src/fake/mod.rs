@@ -69,12 +69,12 @@ impl FakeKernel {
         self.state().refused.push(key);
     }
 
-    /// Makes an object, as if somebody else had.
+    /// Makes an object, as if another program had.
     pub fn put(&self, key: Key, object: Object) {
         self.state().objects.insert(key, object);
     }
 
-    /// Takes an object away, as if somebody else had, with what goes along with it.
+    /// Takes an object away, as if another program had, with what goes along with it.
     pub fn lose(&self, key: &Key) {
         self.state().remove(key);
     }

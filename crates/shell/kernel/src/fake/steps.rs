@@ -48,7 +48,7 @@ impl Steps {
         self.run().struck.clone()
     }
 
-    /// Takes a step. `refusal` is the error number of this kind of step; `what` is told by
+    /// Takes a step. `refusal` is the error number of this kind of step; `what` is given by
     /// [`Steps::struck`].
     pub fn take(&self, refusal: i32, what: impl FnOnce() -> String) -> io::Result<()> {
         let mut run = self.run();

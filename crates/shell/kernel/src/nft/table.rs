@@ -53,10 +53,10 @@ pub(crate) struct Present {
 /// Who may change a table.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) enum Ownership {
-    /// Everybody, and so it stays.
+    /// Every process, and so it stays.
     #[default]
     Open,
-    /// Everybody, since its owner is gone: the next one may take it over.
+    /// Every process, since its owner is gone: the next one may take it over.
     Orphan,
     /// The socket with this port.
     Of(u32),

@@ -157,7 +157,7 @@ impl Kernel {
         Ok(chains.any(|chain| chain.table == IPTABLES && chain.name.starts_with(DOCKER_CHAINS)))
     }
 
-    /// Whether the host has a table of nftables of this name, whoever made it.
+    /// Whether the host has a table of nftables of this name, ours or not.
     pub fn has_table(&self, family: Family, name: &str) -> io::Result<bool> {
         let channel = self.channel(Netns::Host)?;
         let mut socket = channel.netfilter();

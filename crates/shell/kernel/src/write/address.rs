@@ -22,7 +22,7 @@ pub(super) fn add(link: u32, address: IpNet) -> Message {
         // A network of one or two addresses has none to broadcast to.
         IpNet::V4(net) if net.prefix_len() < 31 => AddressAttribute::Broadcast(net.broadcast()),
         IpNet::V4(_) => AddressAttribute::Flags(AddressFlags::empty()),
-        // We know that the address is nobody else's, and waiting a second to find out shows.
+        // The address is reserved, so that no other link has it; detection would take a second.
         IpNet::V6(_) => AddressAttribute::Flags(AddressFlags::Nodad),
     };
     message.attributes.push(extra);

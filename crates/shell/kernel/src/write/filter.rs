@@ -212,7 +212,7 @@ fn make_table(socket: &mut Socket, wanted: &Table) -> io::Result<Vec<Message>> {
     Ok(taken_over.into_iter().chain(replaced).collect())
 }
 
-/// The kernel lets nobody own a table that was made for everybody: it is made anew, with the
+/// The kernel gives no owner to a table that was made without: it is made anew, with the
 /// elements that there are.
 fn make_anew(socket: &mut Socket, wanted: &Table, present: &Present) -> io::Result<Vec<Message>> {
     let family = number(wanted.family);

@@ -38,7 +38,7 @@ pub trait Write {
     /// Does something once.
     fn run(&self, effect: &Effect) -> io::Result<()>;
 
-    /// Removes the bind mount of a namespace whose sandbox nobody knows any more; `path` is one of
+    /// Removes the bind mount of a namespace whose sandbox is not known any more; `path` is one of
     /// [`crate::Ask::namespace_files`].
     fn remove_namespace_file(&self, path: &Path) -> io::Result<()>;
 }

@@ -17,7 +17,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 /// What a new namespace starts with. IPv6 is silent on links until they get an IPv6 address, but
-/// the loopback keeps `::1`; addresses are assigned, so that nobody has to be asked for them;
+/// the loopback keeps `::1`; addresses are assigned, so that routers are not asked for them;
 /// low ports and pings need no privilege, as in Docker's containers.
 const DEFAULTS: [(&str, &str); 8] = [
     ("ipv6/conf/default/disable_ipv6", "1"),

@@ -74,7 +74,7 @@ impl Place<'_> {
         }
     }
 
-    /// The end in the sandbox first: whoever looks at the host's end only sees what is left to do.
+    /// The end in the sandbox first: observing the host's end alone shows what is left to do.
     fn alter_veth(
         &self,
         name: &InterfaceName,
@@ -168,7 +168,7 @@ impl Place<'_> {
         index.ok_or_else(missing).map(Some)
     }
 
-    /// An IPv6 address is told from others without its prefix length.
+    /// The kernel identifies an IPv6 address without its prefix length.
     fn settle_address(&self, link: &InterfaceName, net: IpNet) -> io::Result<()> {
         let index = self.index(link)?;
         let present =
@@ -189,7 +189,7 @@ impl Place<'_> {
     }
 
     /// Asked first, although the kernel would say so: of the messages that make a link the second
-    /// would change somebody else's.
+    /// would change one of another program.
     pub(super) fn exists(&self, link: &InterfaceName) -> io::Result<bool> {
         let socket = self.channel.route();
         Ok(self.channel.index(&socket, link.as_str())?.is_some())

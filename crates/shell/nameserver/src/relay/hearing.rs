@@ -7,7 +7,7 @@ use crate::askers::{Heard, Said};
 use crate::poller::Serial;
 use sealane_core::dns::{Found, Letters, Reply};
 
-/// How often a question is asked again from another port, because somebody besieged the last one.
+/// How often a question is asked again from another port, because the last one got forged replies.
 const MAX_SIEGES: u8 = 3;
 
 impl Relay {
