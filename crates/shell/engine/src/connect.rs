@@ -79,21 +79,31 @@ impl Engine {
         let lock = self.locks.of(*id);
         let _own = lock.hold();
         let old = self.existing(id)?;
-        let network = self.state().find(reference)?.network.clone();
-        let mut new = Sandbox::clone(&old);
-        let Some(endpoint) = new.endpoints.remove(&network.id) else {
-            return Err(EngineError::Failed {
-                message: format!(
-                    "container {id} is not connected to network {}",
-                    network.spec.name
-                ),
-                source: None,
-            });
-        };
+        let (new, endpoint) = self.without_endpoint(&old, reference)?;
         self.change_sandbox(&old, &Arc::new(new))?;
         self.release_endpoint(id, &endpoint, true);
         self.tell_of(&endpoint, NetworkAction::Disconnect(*id));
         Ok(())
+    }
+
+    /// The sandbox with one endpoint less, and that one.
+    pub(crate) fn without_endpoint(
+        &self,
+        old: &Sandbox,
+        reference: &str,
+    ) -> Result<(Sandbox, Endpoint), EngineError> {
+        let network = self.state().find(reference)?.network.clone();
+        let mut new = old.clone();
+        match new.endpoints.remove(&network.id) {
+            Some(endpoint) => Ok((new, endpoint)),
+            None => Err(EngineError::Failed {
+                message: format!(
+                    "container {} is not connected to network {}",
+                    old.id, network.spec.name
+                ),
+                source: None,
+            }),
+        }
     }
 
     /// Takes a sandbox from what it is to what it should be.

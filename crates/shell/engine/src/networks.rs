@@ -56,6 +56,16 @@ pub(crate) struct Seen {
     links: LinksThere,
 }
 
+/// A network that may be removed: it is none of those there are from the start, and nobody is on it.
+pub(crate) fn removable(state: &Snapshot, reference: &str) -> Result<Arc<Driven>, Refusal> {
+    let network = &state.find_settled(reference)?.network;
+    if network.is_predefined() {
+        return Err(Refusal::Predefined(network.spec.name.clone()));
+    }
+    state.check_unused(network)?;
+    Ok(network.clone())
+}
+
 /// Where networks are stored.
 pub(crate) const NETWORKS: Table = Table("networks");
 
@@ -183,11 +193,7 @@ impl Engine {
     pub fn remove_network(&self, reference: &str) -> Result<(), EngineError> {
         let _span = info_span!(target: SPANS, "remove network", network = reference).entered();
         self.known.when_settled(|| {
-            let network = self.state().find_settled(reference)?.network.clone();
-            if network.is_predefined() {
-                let name = network.spec.name.clone();
-                return Err(Refusal::Predefined(name).into());
-            }
+            let network = removable(&self.state(), reference)?;
             self.withdraw_network(&network)
         })
     }

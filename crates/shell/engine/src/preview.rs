@@ -3,8 +3,9 @@
 //! Touches nothing: the clone is dropped, no lock of an operation is taken, no port is bound, and the
 //! host is only read. So two dry runs at once say the same, and no other client sees either.
 
+use crate::networks::removable;
 use crate::{CreateNetwork, Engine, EngineError, PlannedOperation, SandboxSpec};
-use sealane_core::model::{EndpointSpec, NetworkId, PortRequest, Sandbox, SandboxId, derive_id};
+use sealane_core::model::{EndpointSpec, NetworkId, PortRequest, SandboxId, derive_id};
 use sealane_core::plan::{Effect, Plan};
 use sealane_core::reserve::{Joining, Phase};
 use sealane_kernel::AnyKernel;
@@ -33,9 +34,7 @@ impl Engine {
             }
             PlannedOperation::Disconnect(id, reference) => {
                 let old = self.existing(id)?;
-                let network = self.state().find(reference)?.network.id;
-                let mut new = Sandbox::clone(&old);
-                new.endpoints.remove(&network);
+                let (new, _) = self.without_endpoint(&old, reference)?;
                 Ok((self.plan_of_sandbox(&old), self.plan_of_sandbox(&new)))
             }
             PlannedOperation::Publish(id, requests, closing) => {
@@ -64,7 +63,7 @@ impl Engine {
 
     fn preview_removal(&self, reference: &str) -> Plans {
         let known = self.state();
-        let network = known.find(reference)?.network.clone();
+        let network = removable(&known, reference)?;
         let mut old = self.host_plan(&known);
         old.merge(self.plan_of(&network));
         let mut draft = known.as_ref().clone();
