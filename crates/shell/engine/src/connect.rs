@@ -115,38 +115,41 @@ impl Engine {
         old: &Arc<Sandbox>,
         new: &Arc<Sandbox>,
     ) -> Result<(), EngineError> {
+        match new.endpoints.len() < old.endpoints.len() {
+            true => self.shrink_sandbox(old, new),
+            false => self.extend_sandbox(old, new),
+        }
+    }
+
+    fn shrink_sandbox(&self, old: &Arc<Sandbox>, new: &Arc<Sandbox>) -> Result<(), EngineError> {
         let (from, to) = (self.plan_of_sandbox(old), self.plan_of_sandbox(new));
         let _flight = self.flights.begin(&from, &to);
-        let shrinks = new.endpoints.len() < old.endpoints.len();
-        if shrinks {
-            self.save_sandbox(new)?;
-            // Before the link goes, or its going would be taken for a loss.
-            self.known.change(|draft| draft.put_sandbox(new.clone()));
-        }
-        let to = self.sparing_own_routes(new, shrinks, &from, to)?;
-        let applied = match shrinks {
-            true => self.apply_leaving(new, &from, &to),
-            false => self.apply(&from, &to),
-        };
-        if let Err(error) = applied {
-            if shrinks {
-                self.known.change(|draft| draft.put_sandbox(old.clone()));
-                self.save_sandbox(old)?;
-            }
+        self.save_sandbox(new)?;
+        // Before the link goes, or its going would be taken for a loss.
+        self.known.change(|draft| draft.put_sandbox(new.clone()));
+        let spared = self.sparing_own_routes(new, true, &from, to);
+        if let Err(error) = spared.and_then(|to| self.apply_leaving(new, &from, &to)) {
+            self.known.change(|draft| draft.put_sandbox(old.clone()));
+            self.save_sandbox(old)?;
             return Err(error);
         }
+        // It is gone, whatever cannot follow.
+        if let Err(error) = self.follow_change(old, new) {
+            tracing::warn!(sandbox = new.name, %error, "its resolver or files are not up to date");
+        }
+        Ok(())
+    }
+
+    fn extend_sandbox(&self, old: &Arc<Sandbox>, new: &Arc<Sandbox>) -> Result<(), EngineError> {
+        let (from, to) = (self.plan_of_sandbox(old), self.plan_of_sandbox(new));
+        let _flight = self.flights.begin(&from, &to);
+        let to = self.sparing_own_routes(new, false, &from, to)?;
+        self.apply(&from, &to)?;
         let finished = self.follow_change(old, new);
-        let finished = finished.and_then(|()| {
-            if shrinks {
-                return Ok(());
-            }
-            self.keep_leases(new)?;
-            self.save_sandbox(new)
-        });
-        if let Err(error) = finished {
-            if let Err(error) = self.apply(&to, &from) {
-                tracing::warn!(%error, "cannot take back a change; the next sweep will");
-            }
+        let finished = finished.and_then(|()| self.keep_leases(new));
+        if let Err(error) = finished.and_then(|()| self.save_sandbox(new)) {
+            self.return_to(&to, &from);
+            self.follow_back(new, old);
             return Err(error);
         }
         self.known.change(|draft| draft.put_sandbox(new.clone()));
@@ -164,10 +167,19 @@ impl Engine {
         } else {
             self.update_resolver(new);
         }
-        self.update_files(old, new)?;
-        self.activate_ports(new)?;
         self.withdraw_names(old);
         self.publish_names(new);
-        Ok(())
+        self.update_files(old, new)?;
+        self.activate_ports(new)
+    }
+
+    /// The same, back to what a sandbox was before a change that could not be finished.
+    fn follow_back(&self, new: &Arc<Sandbox>, old: &Arc<Sandbox>) {
+        if let Err(error) = self.follow_change(new, old) {
+            tracing::warn!(sandbox = old.name, %error, "its resolver or files are not as before");
+        }
+        if old.resolver_ports.is_none() {
+            self.resolver.end(&old.id);
+        }
     }
 }
