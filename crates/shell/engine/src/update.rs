@@ -86,9 +86,7 @@ impl Engine {
             }
         };
         self.follow_all(new, &followed);
-        followed
-            .iter()
-            .try_for_each(|(_, sandbox)| self.keep_leases(sandbox))
+        Ok(())
     }
 
     /// The plans before and after [`Engine::update_network`], of a draft.
@@ -161,9 +159,8 @@ impl Engine {
         let after = self.plan_with_members(&self.state(), new);
         let _flight = self.flights.begin(before, &after);
         let done = self.apply_with_host(before, &after).and_then(|()| {
-            let saved = followed
-                .iter()
-                .try_for_each(|(_, new)| self.save_sandbox(new));
+            let keep = |new: &Sandbox| self.keep_leases(new).and_then(|()| self.save_sandbox(new));
+            let saved = followed.iter().try_for_each(|(_, new)| keep(new));
             saved.inspect_err(|_| self.return_to(&after, before))
         });
         if done.is_err() {
