@@ -166,6 +166,12 @@ impl Engine {
             tracing::warn!(sandbox = sandbox.name, %error, "cannot serve a running sandbox again");
         }
         self.publish_names(sandbox);
+        // A change of its network may have ended before its files had followed.
+        if !sandbox.host
+            && let Err(error) = self.update_files(sandbox, sandbox)
+        {
+            tracing::warn!(sandbox = sandbox.name, %error, "its files are not up to date");
+        }
     }
 
     /// Announces the addresses of a sandbox as when it was attached: its neighbors may have learnt
