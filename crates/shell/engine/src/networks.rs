@@ -56,7 +56,7 @@ pub(crate) struct Seen {
     links: LinksThere,
 }
 
-/// A network that may be removed: it is none of those there are from the start, and nobody is on it.
+/// A network that may be removed: it is none of those there are from the start, and has no endpoints.
 pub(crate) fn removable(state: &Snapshot, reference: &str) -> Result<Arc<Driven>, Refusal> {
     let network = &state.find_settled(reference)?.network;
     if network.is_predefined() {

@@ -58,11 +58,12 @@ impl MemoryDisk {
 
     /// The file of the database.
     pub(crate) fn database(&self) -> impl StorageBackend + use<> {
-        Paged {
-            bytes: self.database.clone(),
-            steps: self.steps.clone(),
-            dirty: Mutex::new(false),
-        }
+        Paged(self.database.clone())
+    }
+
+    /// Begins a transaction of the store: on a full disk it fails as a whole.
+    pub(crate) fn begin_commit(&self) -> io::Result<()> {
+        self.steps.take(ENOSPC, || "commit to the store".into())
     }
 
     /// The file of this name, made if need be.
@@ -152,53 +153,34 @@ impl Appended for MemoryFile {
     }
 }
 
-/// The file of a database. What it writes between two syncs is one step: on a full disk the first
-/// write of a transaction is the one that fails.
+/// The file of a database.
 #[derive(Debug)]
-struct Paged {
-    bytes: Bytes,
-    steps: Steps,
-    dirty: Mutex<bool>,
-}
-
-impl Paged {
-    fn step(&self) -> io::Result<()> {
-        let mut dirty = lock(&self.dirty);
-        if !*dirty {
-            self.steps.take(ENOSPC, || "commit to the store".into())?;
-            *dirty = true;
-        }
-        Ok(())
-    }
-}
+struct Paged(Bytes);
 
 impl StorageBackend for Paged {
     fn len(&self) -> io::Result<u64> {
-        Ok(lock(&self.bytes).len() as u64)
+        Ok(lock(&self.0).len() as u64)
     }
 
     fn read(&self, offset: u64, out: &mut [u8]) -> io::Result<()> {
-        let bytes = lock(&self.bytes);
+        let bytes = lock(&self.0);
         let found = bytes.get(range(offset, out.len())?);
         out.copy_from_slice(found.ok_or(io::ErrorKind::UnexpectedEof)?);
         Ok(())
     }
 
     fn set_len(&self, len: u64) -> io::Result<()> {
-        self.step()?;
         let len = usize::try_from(len).map_err(io::Error::other)?;
-        lock(&self.bytes).resize(len, 0);
+        lock(&self.0).resize(len, 0);
         Ok(())
     }
 
     fn sync_data(&self) -> io::Result<()> {
-        *lock(&self.dirty) = false;
         Ok(())
     }
 
     fn write(&self, offset: u64, data: &[u8]) -> io::Result<()> {
-        self.step()?;
-        let mut bytes = lock(&self.bytes);
+        let mut bytes = lock(&self.0);
         let place = bytes.get_mut(range(offset, data.len())?);
         place
             .ok_or(io::ErrorKind::UnexpectedEof)?

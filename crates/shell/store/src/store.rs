@@ -35,6 +35,8 @@ pub struct Store {
     /// `None` after a failed write, until the next use opens the file again: the database refuses
     /// further work after any such failure.
     database: Mutex<Option<Database>>,
+    /// The disk in memory that it is on, if it is.
+    memory: Option<MemoryDisk>,
     /// `None` in memory, where there is room.
     spare: Option<Mutex<Spare>>,
     /// `None` in memory, where there is no other process.
@@ -75,6 +77,7 @@ impl Store {
             path,
             open,
             database: Mutex::new(Some(database)),
+            memory: None,
             spare: Some(Mutex::new(Spare::of(data_root))),
             _lock: Some(lock),
         })
@@ -83,14 +86,15 @@ impl Store {
     /// Opens the store of a disk in memory, or makes an empty one.
     pub fn in_memory(disk: &MemoryDisk) -> Result<Self, StoreError> {
         let path = PathBuf::from(FILE);
-        let disk = disk.clone();
-        let open = move || Ok(builder().create_with_backend(disk.database())?);
+        let memory = disk.clone();
+        let open = move || Ok(builder().create_with_backend(memory.database())?);
         let open = Open(Box::new(open));
         let database = (open.0)().map_err(|error| classify(error, &path))?;
         Ok(Self {
             path,
             open,
             database: Mutex::new(Some(database)),
+            memory: Some(disk.clone()),
             spare: None,
             _lock: None,
         })
@@ -119,7 +123,13 @@ impl Store {
     fn commit_once(&self, batch: &Batch) -> Result<(), StoreError> {
         let mut database = self.database()?;
         fault::point("store commit");
-        let result = database.as_ref().map_or(Ok(()), |open| write(open, batch));
+        let begun = self
+            .memory
+            .as_ref()
+            .map_or(Ok(()), MemoryDisk::begin_commit);
+        let begun = begun.map_err(redb::Error::Io);
+        let result =
+            begun.and_then(|()| database.as_ref().map_or(Ok(()), |open| write(open, batch)));
         result.map_err(|error| {
             *database = None;
             classify(error, &self.path)

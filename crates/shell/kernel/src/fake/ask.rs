@@ -23,8 +23,8 @@ const DIGITS: usize = 12;
 impl FakeKernel {
     /// The addresses that a namespace has.
     fn addresses_in(&self, netns: Netns) -> Vec<(InterfaceName, IpNet)> {
-        let objects = self.objects();
-        let own = objects.keys().filter_map(|key| {
+        let state = self.state();
+        let own = state.objects.keys().filter_map(|key| {
             let Key::Address(of, link, address) = key else {
                 return None;
             };
@@ -35,8 +35,11 @@ impl FakeKernel {
 
     /// The namespace that is bound to a file.
     fn namespace_at(&self, path: &Path) -> Option<Key> {
-        let mut keys = self.objects().into_keys();
-        keys.find(|key| matches!(key, Key::Namespace(id) if self.namespace_path(id) == path))
+        let state = self.state();
+        let mut keys = state.objects.keys();
+        let found =
+            keys.find(|key| matches!(key, Key::Namespace(id) if self.namespace_path(id) == path));
+        found.cloned()
     }
 }
 
@@ -100,13 +103,14 @@ impl Ask for FakeKernel {
     }
 
     fn default_route(&self, netns: Netns, family: IpFamily) -> io::Result<Option<Route>> {
-        let mut objects = self.objects().into_iter();
+        let state = self.state();
+        let mut objects = state.objects.iter();
         Ok(objects.find_map(|(key, object)| {
             let (Key::Route(of, id), Object::Route(route)) = (key, object) else {
                 return None;
             };
-            let found = of == netns && id.to.prefix_len() == 0 && id.family() == family;
-            found.then_some(route)
+            let found = *of == netns && id.to.prefix_len() == 0 && id.family() == family;
+            found.then(|| route.clone())
         }))
     }
 
@@ -116,9 +120,9 @@ impl Ask for FakeKernel {
 
     fn link_exists(&self, netns: Netns, name: &InterfaceName) -> io::Result<bool> {
         let wanted = Key::Link(netns, name.clone());
-        let objects = self.objects();
-        let mut ends = objects.values().filter_map(veth_peer);
-        Ok(objects.contains_key(&wanted) || ends.any(|end| end == wanted))
+        let state = self.state();
+        let mut ends = state.objects.values().filter_map(veth_peer);
+        Ok(state.objects.contains_key(&wanted) || ends.any(|end| end == wanted))
     }
 
     fn link_is_ours(&self, name: &InterfaceName) -> io::Result<Option<bool>> {
@@ -131,8 +135,8 @@ impl Ask for FakeKernel {
     }
 
     fn link_mtu(&self, name: &InterfaceName) -> io::Result<Option<u32>> {
-        let objects = self.objects();
-        let found = objects.get(&Key::Link(Netns::Host, name.clone()));
+        let state = self.state();
+        let found = state.objects.get(&Key::Link(Netns::Host, name.clone()));
         let Some(Object::Link(link)) = found else {
             return Ok(None);
         };
@@ -141,8 +145,8 @@ impl Ask for FakeKernel {
 
     /// Nothing ever passes.
     fn link_counters(&self, netns: Netns) -> io::Result<BTreeMap<String, LinkCounters>> {
-        let objects = self.objects();
-        let own = objects.iter().flat_map(|(key, object)| {
+        let state = self.state();
+        let own = state.objects.iter().flat_map(|(key, object)| {
             let ends = [Some(key.clone()), veth_peer(object)];
             ends.into_iter().flatten().filter_map(|end| {
                 let Key::Link(of, name) = end else {
@@ -175,8 +179,8 @@ impl Ask for FakeKernel {
     }
 
     fn namespace_files(&self) -> io::Result<Vec<(String, PathBuf)>> {
-        let objects = self.objects();
-        let own = objects.keys().filter_map(|key| {
+        let state = self.state();
+        let own = state.objects.keys().filter_map(|key| {
             let Key::Namespace(id) = key else {
                 return None;
             };
