@@ -44,7 +44,7 @@ struct Arguments {
     /// Write the table to this file, too.
     #[arg(long)]
     write: Option<PathBuf>,
-    /// Take only these figures: attach, start, life, ports, publish,
+    /// Take only these figures: attach, hang, start, life, ports, publish,
     /// crowd, names, paths, lab, footprint, restart, beside, many.
     figures: Vec<String>,
     #[command(subcommand)]

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 const SPAN: Duration = Duration::from_secs(10);
 /// For all of them.
-const MAKE: f64 = 60.0;
+const MAKE: f64 = 20.0;
 const LIST: f64 = 0.1;
 
 /// Makes them one by one, then lists them again and again.

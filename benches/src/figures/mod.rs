@@ -4,6 +4,7 @@ pub(crate) mod attach;
 pub(crate) mod beside;
 pub(crate) mod crowd;
 pub(crate) mod footprint;
+pub(crate) mod hang;
 pub(crate) mod lab;
 pub(crate) mod life;
 pub(crate) mod many;
@@ -33,8 +34,9 @@ pub(crate) struct Extent {
 pub(crate) type Figure = (&'static str, fn(Extent) -> Result<Vec<Row>>);
 
 /// All of them, in the order of the table.
-pub(crate) const ALL: [Figure; 13] = [
+pub(crate) const ALL: [Figure; 14] = [
     ("attach", attach::take),
+    ("hang", hang::take),
     ("start", start::take),
     ("life", life::take),
     ("ports", ports::take),

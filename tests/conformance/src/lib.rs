@@ -21,9 +21,9 @@ pub use upstream::{Manner, Upstream, name_server};
 pub use world::{HELLO, HTTPD, World, with_bridge_filter_off_and_on};
 
 pub use sealane_testkit::{
-    Background, Capture, Daemon, DaemonOptions, Host, Lab, Outcome, Reply, Sandbox, ServiceManager,
-    Snapshot, Stream, binary, eventually, eventually_is, lan, never, repository, send_raw,
-    send_to_neighbors, send_whole,
+    Background, Capture, Daemon, DaemonOptions, Firewalld, Host, Lab, Outcome, Reply, Sandbox,
+    ServiceManager, Snapshot, Stream, binary, eventually, eventually_is, lan, never, repository,
+    send_raw, send_to_neighbors, send_whole,
 };
 pub use serde_json::{Value, json};
 pub use std::time::Duration;

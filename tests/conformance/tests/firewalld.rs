@@ -2,26 +2,8 @@
 
 use sealane_conformance::*;
 
-const FIREWALLD: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../tools/firewalld");
-
-/// Starts firewalld on a host, and waits until it answers.
-#[track_caller]
-fn firewalld(host: &Host) -> Background {
-    // In a session of its own: it is stopped, and a stopped job has the kernel hang up its group.
-    let running = host.spawn(&format!("exec setsid {FIREWALLD}"));
-    let answers = || running.output().contains("running").then_some(());
-    eventually(Duration::from_secs(30), answers);
-    running
-}
-
-/// Runs its own command line.
-#[track_caller]
-fn cmd(host: &Host, arguments: &str) -> String {
-    host.sh(&format!("{FIREWALLD} cmd {arguments}")).ok()
-}
-
-fn interfaces(host: &Host) -> String {
-    cmd(host, "--zone=docker --list-interfaces")
+fn interfaces(firewalld: &Firewalld) -> String {
+    firewalld.cmd("--zone=docker --list-interfaces")
 }
 
 /// A published port leads in, and containers get out and reach each other.
@@ -53,19 +35,19 @@ fn b6_6_c_23_firewalld_lets_containers_pass_also_after_a_reload() {
         let lab = Lab::new();
         let host = lab.host(0).clone();
         host.br_netfilter(on);
-        let _firewalld = firewalld(&host);
+        let firewalld = Firewalld::start(&host);
         let world = World::of(lab, DaemonOptions::default());
         populate(&world);
         passes(&world);
         let bridge = world.docker("network inspect -f {{.Id}} blue").ok();
         let bridge = format!("br-{}", &bridge[..12]);
-        let zone = interfaces(&host);
+        let zone = interfaces(&firewalld);
         assert!(zone.contains("docker0") && zone.contains(&bridge), "{zone}");
         assert_eq!(
-            cmd(&host, "--zone=docker --permanent --get-target"),
+            firewalld.cmd("--zone=docker --permanent --get-target"),
             "ACCEPT"
         );
-        let policy = cmd(&host, "--info-policy docker-forwarding");
+        let policy = firewalld.cmd("--info-policy docker-forwarding");
         for part in [
             "ingress-zones: ANY",
             "egress-zones: docker",
@@ -74,18 +56,18 @@ fn b6_6_c_23_firewalld_lets_containers_pass_also_after_a_reload() {
             assert!(policy.contains(part), "{policy}");
         }
         // What it keeps from the host and from others is kept.
-        assert_eq!(cmd(&host, "--get-default-zone"), "public");
+        assert_eq!(firewalld.cmd("--get-default-zone"), "public");
 
-        cmd(&host, "--reload");
+        firewalld.cmd("--reload");
         passes(&world);
-        cmd(&host, "--complete-reload");
+        firewalld.cmd("--complete-reload");
         passes(&world);
-        let zone = interfaces(&host);
+        let zone = interfaces(&firewalld);
         assert!(zone.contains("docker0") && zone.contains(&bridge), "{zone}");
 
         world.docker("rm -f web db").ok();
         world.docker("network rm blue").ok();
-        let zone = interfaces(&host);
+        let zone = interfaces(&firewalld);
         assert!(
             zone.contains("docker0") && !zone.contains(&bridge),
             "{zone}"
@@ -103,15 +85,18 @@ fn b6_6_firewalld_may_come_later_and_start_anew() {
     let world = World::new();
     populate(&world);
     passes(&world);
-    let mut running = firewalld(world.host());
+    let mut running = Firewalld::start(world.host());
     passes(&world);
     world
         .host()
         .sh("kill $(pgrep -f '[u]sr/sbin/firewalld') $(pgrep -x dbus-daemon); sleep 0.3")
         .ok();
-    drop(std::mem::replace(&mut running, firewalld(world.host())));
+    drop(std::mem::replace(
+        &mut running,
+        Firewalld::start(world.host()),
+    ));
     eventually(Duration::from_secs(20), || {
-        interfaces(world.host()).contains("docker0").then_some(())
+        interfaces(&running).contains("docker0").then_some(())
     });
     passes(&world);
 }
@@ -120,7 +105,7 @@ fn b6_6_firewalld_may_come_later_and_start_anew() {
 fn b6_6_firewalld_is_left_alone_where_that_is_asked_for() {
     let lab = Lab::new();
     let host = lab.host(0).clone();
-    let _firewalld = firewalld(&host);
+    let firewalld = Firewalld::start(&host);
     let options = DaemonOptions {
         flags: vec!["--firewall-integration=off".into()],
         ..DaemonOptions::default()
@@ -131,7 +116,7 @@ fn b6_6_firewalld_is_left_alone_where_that_is_asked_for() {
         !world.sandbox("web").pings(lan::OUTSIDE),
         "it is firewalld that rejects"
     );
-    assert!(!cmd(&host, "--get-zones").contains("docker"));
+    assert!(!firewalld.cmd("--get-zones").contains("docker"));
     let found = world.sealane("doctor");
     assert_eq!(found.code, 1, "{found}");
     assert!(
@@ -146,8 +131,11 @@ fn b6_6_firewalld_is_left_alone_where_that_is_asked_for() {
 fn b6_6_a_purge_leaves_firewalld_as_it_was() {
     let lab = Lab::new();
     let host = lab.host(0).clone();
-    let _firewalld = firewalld(&host);
-    let before = (cmd(&host, "--get-zones"), cmd(&host, "--get-policies"));
+    let firewalld = Firewalld::start(&host);
+    let before = (
+        firewalld.cmd("--get-zones"),
+        firewalld.cmd("--get-policies"),
+    );
     let mut world = World::of(lab, DaemonOptions::default());
     populate(&world);
     world.stop();
@@ -158,7 +146,10 @@ fn b6_6_a_purge_leaves_firewalld_as_it_was() {
     );
     host.sh(&purge).ok();
     assert_eq!(
-        (cmd(&host, "--get-zones"), cmd(&host, "--get-policies")),
+        (
+            firewalld.cmd("--get-zones"),
+            firewalld.cmd("--get-policies")
+        ),
         before
     );
     assert_eq!(
@@ -167,8 +158,6 @@ fn b6_6_a_purge_leaves_firewalld_as_it_was() {
         ""
     );
 }
-
-const PROCESS: &str = "$(pgrep -f '[u]sr/sbin/firewalld')";
 
 /// What goes on while firewalld does not answer: other networks and their containers, all of it.
 fn others_go_on(world: &World, round: usize) {
@@ -186,13 +175,13 @@ fn others_go_on(world: &World, round: usize) {
 fn b6_6_a_firewalld_that_hangs_is_waited_for_by_none_but_its_own_network() {
     let lab = Lab::new();
     let host = lab.host(0).clone();
-    let _firewalld = firewalld(&host);
+    let firewalld = Firewalld::start(&host);
     let world = World::of(lab, DaemonOptions::default());
     populate(&world);
     passes(&world);
     let mut overtaken = false;
     for round in 0..5 {
-        host.sh(&format!("kill -STOP {PROCESS}")).ok();
+        firewalld.hang();
         let ended = std::sync::atomic::AtomicBool::new(false);
         let order = std::sync::atomic::Ordering::SeqCst;
         std::thread::scope(|scope| {
@@ -211,10 +200,10 @@ fn b6_6_a_firewalld_that_hangs_is_waited_for_by_none_but_its_own_network() {
             overtaken = !ended.load(order);
             slow.join().unwrap();
         });
-        host.sh(&format!("kill -CONT {PROCESS}")).ok();
+        firewalld.go_on();
         // What it missed is entered now.
         eventually(Duration::from_secs(60), || {
-            interfaces(&host)
+            interfaces(&firewalld)
                 .contains(&format!("slow{round}"))
                 .then_some(())
         });

@@ -10,6 +10,7 @@
 
 mod capture;
 mod daemon;
+mod firewalld;
 mod host;
 mod http;
 mod lab;
@@ -22,6 +23,7 @@ mod wait;
 
 pub use capture::Capture;
 pub use daemon::{Daemon, DaemonOptions, binary};
+pub use firewalld::Firewalld;
 pub use host::{Background, Host};
 pub use http::{Reply, Stream, request};
 pub use lab::{Lab, repository};
