@@ -135,6 +135,11 @@ fn edges(package: &Package) -> Vec<String> {
                 "  {user} uses {name}: only sealane-kernel speaks netlink"
             ));
         }
+        if name.starts_with("bollard") && from < Layer::Front {
+            return Some(format!(
+                "  {user} uses {name}: the types of Docker's API are the front's"
+            ));
+        }
         let to = Layer::of(used.path.as_ref()?.as_str());
         let against = to > from || (from == Layer::Core && to == Layer::Core);
         against.then(|| format!("  {user} ({from:?}) uses {name} ({to:?})"))

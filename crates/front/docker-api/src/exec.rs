@@ -7,9 +7,9 @@ use crate::hijack;
 use crate::respond::{self, Response};
 use crate::shape::nullable;
 use crate::version::ApiVersion;
-use bollard_stubs::models::ExecConfig;
+use bollard_stubs::models::{ExecConfig, ExecInspectResponse, ProcessConfig};
 use hyper::StatusCode;
-use sealane_containers::{ExecStart, TerminalSize};
+use sealane_containers::{ExecRequest, ExecStart, ExecView, TerminalSize};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
@@ -32,30 +32,41 @@ struct StartBody {
 /// `POST /containers/NAME/exec`
 pub(crate) async fn create(mut call: Call, container: String) -> Result<Response, ApiError> {
     let body: Map<String, Value> = call.json().await?;
-    let config = config(body, call.version)?;
+    let request = request(body, call.version)?;
     let id = call
-        .blocking(move |api| api.containers.exec_create(&container, config))
+        .blocking(move |api| api.containers.exec_create(&container, request))
         .await?;
     Ok(respond::json(StatusCode::CREATED, &Created { id }))
 }
 
 /// What is to be run, as a body says it.
-pub(crate) fn config(
+pub(crate) fn request(
     mut body: Map<String, Value>,
     version: ApiVersion,
-) -> Result<ExecConfig, ApiError> {
+) -> Result<ExecRequest, ApiError> {
     if let Some(command @ Value::String(_)) = body.get_mut("Cmd") {
         *command = Value::Array(vec![command.take()]);
     }
-    let mut config: ExecConfig = serde_json::from_value(Value::Object(body))
+    let config: ExecConfig = serde_json::from_value(Value::Object(body))
         .map_err(|error| ApiError::invalid(format!("invalid JSON: {error}")))?;
-    if config.cmd.as_ref().is_none_or(Vec::is_empty) {
+    let command = config.cmd.unwrap_or_default();
+    if command.is_empty() {
         return Err(ApiError::invalid("No exec command specified"));
     }
-    if !version.at_least(42) {
-        config.console_size = None;
-    }
-    Ok(config)
+    let size = config.console_size.filter(|_| version.at_least(42));
+    Ok(ExecRequest {
+        command,
+        env: config.env.unwrap_or_default(),
+        working_dir: config.working_dir.unwrap_or_default(),
+        user: config.user,
+        tty: config.tty.unwrap_or_default(),
+        console_size: size.as_deref().and_then(TerminalSize::of),
+        privileged: config.privileged.unwrap_or_default(),
+        stdin: config.attach_stdin.unwrap_or_default(),
+        stdout: config.attach_stdout.unwrap_or_default(),
+        stderr: config.attach_stderr.unwrap_or_default(),
+        detach_keys: config.detach_keys,
+    })
 }
 
 /// `POST /exec/ID/start`
@@ -101,11 +112,36 @@ pub(crate) async fn inspect(call: Call, id: String) -> Result<Response, ApiError
     let exec = call
         .blocking(move |api| api.containers.exec_inspect(&id))
         .await?;
-    let mut wire = serde_json::to_value(&exec)
+    let mut wire = serde_json::to_value(answer(exec))
         .map_err(|error| ApiError::internal(format!("an exec could not be shown: {error}")))?;
     // While it runs there is no exit code, and Docker says so.
     if let Some(fields) = wire.as_object_mut() {
         fields.entry("ExitCode").or_insert(Value::Null);
     }
     Ok(respond::ok(&wire))
+}
+
+fn answer(view: ExecView) -> ExecInspectResponse {
+    let request = view.request;
+    let mut words = request.command.into_iter();
+    let (entrypoint, arguments) = (words.next(), words.collect());
+    ExecInspectResponse {
+        can_remove: Some(false),
+        detach_keys: request.detach_keys,
+        id: Some(view.id.to_string()),
+        running: Some(view.running),
+        exit_code: view.exit_code,
+        process_config: Some(ProcessConfig {
+            privileged: Some(request.privileged),
+            user: request.user,
+            tty: Some(request.tty),
+            entrypoint,
+            arguments: Some(arguments),
+        }),
+        open_stdin: Some(request.stdin),
+        open_stderr: Some(request.stderr),
+        open_stdout: Some(request.stdout),
+        container_id: Some(view.container.to_string()),
+        pid: Some(view.pid.into()),
+    }
 }

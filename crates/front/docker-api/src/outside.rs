@@ -63,7 +63,7 @@ pub fn container_update(json: &[u8]) -> Outcome {
 
 /// The body of `POST /containers/NAME/exec`.
 pub fn exec(json: &[u8]) -> Outcome {
-    outcome(read(json).and_then(|body| exec::config(body, ApiVersion::MAX)))
+    outcome(read(json).and_then(|body| exec::request(body, ApiVersion::MAX)))
 }
 
 /// The body of `POST /sealane/plan`.

@@ -1,7 +1,7 @@
 //! Sealane's own requests: what its command line asks the daemon.
 
 use crate::call::Call;
-use crate::containers::{request, settings_of};
+use crate::containers::{Translate, request, settings_of};
 use crate::error::ApiError;
 use crate::networks::{CreateBody, UpdateBody};
 use crate::respond::{self, Response};
@@ -205,7 +205,7 @@ impl PlanBody {
             } => {
                 let ports = PortChange {
                     bindings: None,
-                    publish: publish.unwrap_or_default(),
+                    publish: publish.unwrap_or_default().translate(),
                     unpublish: unpublish.unwrap_or_default(),
                 };
                 PlanRequest::Publish { container, ports }

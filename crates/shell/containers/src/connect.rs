@@ -6,9 +6,9 @@
 use crate::container::{Container, Turn};
 use crate::locks::lock;
 use crate::network_mode::NetworkMode;
+use crate::options::EndpointOptions;
 use crate::record::{Record, Status};
 use crate::{ApiVersion, ContainerError, Containers, endpoint};
-use bollard_stubs::models::EndpointSettings;
 use sealane_core::drivers::{Driven, Stack};
 use std::panic::resume_unwind;
 use std::thread;
@@ -19,7 +19,7 @@ impl Containers {
         &self,
         network: &str,
         container: &str,
-        mut settings: EndpointSettings,
+        mut settings: EndpointOptions,
         api_version: ApiVersion,
     ) -> Result<(), ContainerError> {
         if api_version < ApiVersion(1, 54) {
@@ -59,7 +59,7 @@ impl Containers {
         &self,
         turn: &Turn<'_>,
         network: &str,
-        settings: &EndpointSettings,
+        settings: &EndpointOptions,
     ) -> Result<(), ContainerError> {
         let before = turn.record().endpoints.get(network).cloned();
         let wish = endpoint::wish(settings);
@@ -83,7 +83,7 @@ impl Containers {
         &self,
         turn: &Turn<'_>,
         network: &str,
-        settings: &EndpointSettings,
+        settings: &EndpointOptions,
     ) -> Result<(), ContainerError> {
         let records = &*self.parts.records;
         let wish = endpoint::wish(settings);

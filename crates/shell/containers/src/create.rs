@@ -2,10 +2,10 @@
 
 use crate::container::Container;
 use crate::network_mode::NetworkMode;
+use crate::options::EndpointOptions;
 use crate::record::{Link, Record, State};
 use crate::request::{CreateRequest, Created};
 use crate::{ContainerError, Containers, endpoint, merge, names, settings, versions};
-use bollard_stubs::models::EndpointSettings;
 use jiff::Timestamp;
 use sealane_core::model::Id;
 use sealane_images::Image;
@@ -112,7 +112,7 @@ impl Containers {
     /// Lists what is wrong with the endpoints, all of them.
     fn check_endpoints(
         &self,
-        endpoints: &BTreeMap<String, EndpointSettings>,
+        endpoints: &BTreeMap<String, EndpointOptions>,
     ) -> Result<(), ContainerError> {
         let mut refused = Vec::new();
         for (network, settings) in endpoints {
@@ -130,7 +130,7 @@ impl Containers {
     pub(crate) fn endpoint_faults(
         &self,
         network: &str,
-        settings: &EndpointSettings,
+        settings: &EndpointOptions,
     ) -> Result<Option<String>, ContainerError> {
         let (spec, own) = endpoint::specify(settings)?;
         let mut faults = self.parts.networks.check_endpoint(network, &spec);
@@ -233,16 +233,16 @@ impl Containers {
     fn wanted_endpoints(
         &self,
         mode: NetworkMode<'_>,
-        asked: &BTreeMap<String, EndpointSettings>,
-    ) -> BTreeMap<String, EndpointSettings> {
+        asked: &BTreeMap<String, EndpointOptions>,
+    ) -> BTreeMap<String, EndpointOptions> {
         let Some(main) = mode.network() else {
             return BTreeMap::new();
         };
-        let wish = |(network, settings): (&String, &EndpointSettings)| {
+        let wish = |(network, settings): (&String, &EndpointOptions)| {
             (self.network_name(network), endpoint::wish(settings))
         };
         match asked.is_empty() {
-            true => [(self.network_name(main), EndpointSettings::default())].into(),
+            true => [(self.network_name(main), EndpointOptions::default())].into(),
             false => asked.iter().map(wish).collect(),
         }
     }

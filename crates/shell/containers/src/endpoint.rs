@@ -1,7 +1,7 @@
 //! Endpoint settings as clients write them: their faults, and what is asked of the engine.
 
 use crate::ContainerError;
-use bollard_stubs::models::{EndpointIpamConfig, EndpointSettings};
+use crate::options::{EndpointOptions, IpamOptions};
 use sealane_core::model::{EndpointSpec, Mac};
 use std::fmt::Display;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -11,10 +11,10 @@ pub(crate) use sealane_core::model::ENDPOINT_SYSCTLS as SYSCTLS;
 
 /// What is asked of the engine, and what is wrong with it: a line each, in Docker's words.
 pub(crate) fn specify(
-    settings: &EndpointSettings,
+    settings: &EndpointOptions,
 ) -> Result<(EndpointSpec, Vec<String>), ContainerError> {
     let mut faults = Vec::new();
-    let none = EndpointIpamConfig::default();
+    let none = IpamOptions::default();
     let ipam = settings.ipam_config.as_ref().unwrap_or(&none);
     let mut spec = EndpointSpec {
         ipv4: address(ipam.ipv4_address.as_deref())?.and_then(|ip| v4(ip, &mut faults)),
@@ -44,25 +44,25 @@ pub(crate) fn specify(
 }
 
 /// What was asked for, without what a client copied from an answer.
-pub(crate) fn wish(settings: &EndpointSettings) -> EndpointSettings {
+pub(crate) fn wish(settings: &EndpointOptions) -> EndpointOptions {
     let asked = |text: &Option<String>| text.clone().filter(|text| !text.is_empty());
-    EndpointSettings {
+    EndpointOptions {
         ipam_config: settings.ipam_config.clone(),
         links: settings.links.clone(),
         mac_address: asked(&settings.mac_address),
         aliases: settings.aliases.clone(),
         driver_opts: settings.driver_opts.clone(),
         gw_priority: settings.gw_priority,
-        ..EndpointSettings::default()
+        ..EndpointOptions::default()
     }
 }
 
 /// A wish with what is asked for later: each setting that is given takes the place of the one before,
 /// the others stay.
-pub(crate) fn said_anew(before: &EndpointSettings, later: EndpointSettings) -> EndpointSettings {
+pub(crate) fn said_anew(before: &EndpointOptions, later: EndpointOptions) -> EndpointOptions {
     let filled = |list: Option<Vec<String>>| list.filter(|list| !list.is_empty());
     let options = later.driver_opts.filter(|options| !options.is_empty());
-    EndpointSettings {
+    EndpointOptions {
         ipam_config: ipam_anew(before.ipam_config.as_ref(), later.ipam_config),
         links: filled(later.links).or_else(|| before.links.clone()),
         mac_address: later.mac_address.or_else(|| before.mac_address.clone()),
@@ -76,19 +76,17 @@ pub(crate) fn said_anew(before: &EndpointSettings, later: EndpointSettings) -> E
     }
 }
 
-fn ipam_anew(
-    before: Option<&EndpointIpamConfig>,
-    later: Option<EndpointIpamConfig>,
-) -> Option<EndpointIpamConfig> {
+fn ipam_anew(before: Option<&IpamOptions>, later: Option<IpamOptions>) -> Option<IpamOptions> {
     let (Some(before), Some(later)) = (before, &later) else {
         return later.or_else(|| before.cloned());
     };
     let filled = |text: &Option<String>| text.clone().filter(|text| !text.is_empty());
     let own = later.link_local_ips.clone().filter(|list| !list.is_empty());
-    Some(EndpointIpamConfig {
+    Some(IpamOptions {
         ipv4_address: filled(&later.ipv4_address).or_else(|| before.ipv4_address.clone()),
         ipv6_address: filled(&later.ipv6_address).or_else(|| before.ipv6_address.clone()),
         link_local_ips: own.or_else(|| before.link_local_ips.clone()),
+        ..IpamOptions::default()
     })
 }
 
@@ -184,24 +182,25 @@ fn sysctl_fault(sysctl: &str) -> Option<String> {
 mod tests {
     use super::*;
 
-    fn with_ipam(ipam: EndpointIpamConfig) -> EndpointSettings {
-        EndpointSettings {
+    fn with_ipam(ipam: IpamOptions) -> EndpointOptions {
+        EndpointOptions {
             ipam_config: Some(ipam),
-            ..EndpointSettings::default()
+            ..EndpointOptions::default()
         }
     }
 
     #[test]
     fn settings_become_a_spec() {
-        let settings = EndpointSettings {
+        let settings = EndpointOptions {
             mac_address: Some("02:00:00:00:00:01".into()),
             aliases: Some(vec!["a".into()]),
             links: Some(vec!["db:database".into()]),
             gw_priority: Some(7),
-            ..with_ipam(EndpointIpamConfig {
+            ..with_ipam(IpamOptions {
                 ipv4_address: Some("10.0.0.9".into()),
                 ipv6_address: Some(String::new()),
                 link_local_ips: Some(vec!["169.254.1.1".into()]),
+                ..IpamOptions::default()
             })
         };
         let (spec, faults) = specify(&settings).unwrap();
@@ -214,21 +213,21 @@ mod tests {
 
     #[test]
     fn what_is_said_anew_takes_the_place_of_what_was_said() {
-        let before = EndpointSettings {
+        let before = EndpointOptions {
             aliases: Some(vec!["a".into()]),
             gw_priority: Some(7),
-            ..with_ipam(EndpointIpamConfig {
+            ..with_ipam(IpamOptions {
                 ipv4_address: Some("10.0.0.9".into()),
-                ..EndpointIpamConfig::default()
+                ..IpamOptions::default()
             })
         };
-        let later = EndpointSettings {
+        let later = EndpointOptions {
             aliases: Some(vec!["b".into()]),
             mac_address: Some("02:00:00:00:00:01".into()),
             gw_priority: Some(0),
-            ..with_ipam(EndpointIpamConfig {
+            ..with_ipam(IpamOptions {
                 ipv6_address: Some("fd00::9".into()),
-                ..EndpointIpamConfig::default()
+                ..IpamOptions::default()
             })
         };
         let wish = said_anew(&before, later);
@@ -238,15 +237,16 @@ mod tests {
         let ipam = wish.ipam_config.clone().unwrap();
         assert_eq!(ipam.ipv4_address.as_deref(), Some("10.0.0.9"));
         assert_eq!(ipam.ipv6_address.as_deref(), Some("fd00::9"));
-        assert_eq!(said_anew(&wish, EndpointSettings::default()), wish);
+        assert_eq!(said_anew(&wish, EndpointOptions::default()), wish);
     }
 
     #[test]
     fn addresses_of_the_wrong_family_are_faults() {
-        let settings = with_ipam(EndpointIpamConfig {
+        let settings = with_ipam(IpamOptions {
             ipv4_address: Some("fe80::1".into()),
             ipv6_address: Some("10.0.0.1".into()),
             link_local_ips: Some(vec!["0.0.0.0".into()]),
+            ..IpamOptions::default()
         });
         assert_eq!(
             specify(&settings).unwrap().1,
@@ -260,17 +260,17 @@ mod tests {
 
     #[test]
     fn what_is_no_address_is_no_valid_request() {
-        let settings = with_ipam(EndpointIpamConfig {
+        let settings = with_ipam(IpamOptions {
             ipv4_address: Some("10.0.0.300".into()),
-            ..EndpointIpamConfig::default()
+            ..IpamOptions::default()
         });
         assert_eq!(
             specify(&settings).unwrap_err().to_string(),
             "invalid JSON: ParseAddr(\"10.0.0.300\"): unable to parse IP"
         );
-        let settings = EndpointSettings {
+        let settings = EndpointOptions {
             mac_address: Some("zz".into()),
-            ..EndpointSettings::default()
+            ..EndpointOptions::default()
         };
         assert_eq!(
             specify(&settings).unwrap_err().to_string(),

@@ -7,12 +7,13 @@ use crate::container::{Container, no_such_container};
 use crate::create::new_id;
 use crate::detach::{DetachKeys, Leave};
 use crate::locks::lock;
-use crate::process::console_size;
 use crate::record::Status;
-use crate::request::{AttachOptions, Attached, Chunk, ExecStart, Stream, TerminalSize};
+use crate::request::{
+    AttachOptions, Attached, Chunk, ExecRequest, ExecStart, Stream, TerminalSize,
+};
 use crate::stop::not_running;
+use crate::view::ExecView;
 use crate::{ContainerError, Containers};
-use bollard_stubs::models::{ExecConfig, ExecInspectResponse, ProcessConfig};
 use bytes::Bytes;
 use sealane_core::model::Id;
 use sealane_runtime::{ExecSpec, Exit, RuntimeError};
@@ -36,7 +37,7 @@ pub(crate) struct Execs(Mutex<BTreeMap<Id, Arc<Exec>>>);
 struct Exec {
     id: Id,
     container: Id,
-    config: ExecConfig,
+    request: ExecRequest,
     detach_keys: DetachKeys,
     state: Mutex<ExecState>,
     ended: Condvar,
@@ -61,11 +62,11 @@ impl Exec {
 
     /// The program and its arguments in one line.
     fn command(&self) -> String {
-        self.config.cmd.as_deref().unwrap_or_default().join(" ")
+        self.request.command.join(" ")
     }
 
     fn tty(&self) -> bool {
-        self.config.tty.unwrap_or_default()
+        self.request.tty
     }
 
     /// Notes how it ended. Returns whether this is news, and whether its output is read.
@@ -130,14 +131,14 @@ impl Containers {
     pub fn exec_create(
         &self,
         reference: &str,
-        config: ExecConfig,
+        request: ExecRequest,
     ) -> Result<String, ContainerError> {
         let container = self.registry.find(reference)?;
         check_active(&container)?;
-        if config.cmd.as_ref().is_none_or(Vec::is_empty) {
+        if request.command.is_empty() {
             return Err(ContainerError::Invalid("No exec command specified".into()));
         }
-        let keys = config.detach_keys.as_deref().unwrap_or_default();
+        let keys = request.detach_keys.as_deref().unwrap_or_default();
         // Docker calls this a fault of its own, too.
         let detach_keys = DetachKeys::parse(keys).ok_or_else(|| {
             ContainerError::internal(format!("Invalid escape keys ({keys}) provided"))
@@ -146,7 +147,7 @@ impl Containers {
             id: new_id()?,
             container: container.id,
             detach_keys,
-            config,
+            request,
             state: Mutex::default(),
             ended: Condvar::new(),
         });
@@ -251,7 +252,7 @@ impl Containers {
     }
 
     /// All about one exec.
-    pub fn exec_inspect(&self, id: &str) -> Result<ExecInspectResponse, ContainerError> {
+    pub fn exec_inspect(&self, id: &str) -> Result<ExecView, ContainerError> {
         let exec = self.execs.find(id)?;
         if self.registry.get(&exec.container).is_none() {
             return Err(ContainerError::NotFound(format!(
@@ -265,30 +266,13 @@ impl Containers {
         }
         let running = exec.running();
         let state = lock(&exec.state);
-        let config = &exec.config;
-        let words = config.cmd.clone().unwrap_or_default();
-        let (entrypoint, arguments) =
-            words.split_first().map_or_else(Default::default, |(p, a)| {
-                (Some(p.clone()), Some(a.to_vec()))
-            });
-        Ok(ExecInspectResponse {
-            can_remove: Some(false),
-            detach_keys: config.detach_keys.clone(),
-            id: Some(exec.id.to_string()),
-            running: Some(running),
+        Ok(ExecView {
+            id: exec.id,
+            container: exec.container,
+            request: exec.request.clone(),
+            running,
             exit_code: state.exit_code,
-            process_config: Some(ProcessConfig {
-                privileged: Some(config.privileged.unwrap_or_default()),
-                user: config.user.clone(),
-                tty: Some(exec.tty()),
-                entrypoint,
-                arguments,
-            }),
-            open_stdin: Some(config.attach_stdin.unwrap_or_default()),
-            open_stderr: Some(config.attach_stderr.unwrap_or_default()),
-            open_stdout: Some(config.attach_stdout.unwrap_or_default()),
-            container_id: Some(exec.container.to_string()),
-            pid: Some(state.pid.into()),
+            pid: state.pid,
         })
     }
 
@@ -351,30 +335,29 @@ fn check_active(container: &Container) -> Result<(), ContainerError> {
 }
 
 fn spec(exec: &Exec, options: ExecStart) -> ExecSpec {
-    let config = &exec.config;
-    let asked = options.size.map(|size| (size.height, size.width));
+    let request = &exec.request;
+    let size = options.size.or(request.console_size);
     ExecSpec {
         id: exec.id,
         container: exec.container,
-        args: config.cmd.clone().unwrap_or_default(),
-        env: config.env.clone().unwrap_or_default(),
-        cwd: config.working_dir.clone().unwrap_or_default(),
-        user: config.user.clone().unwrap_or_default(),
-        tty: exec.tty(),
-        console_size: asked.or_else(|| console_size(config.console_size.as_deref())),
-        stdin: config.attach_stdin.unwrap_or_default() && !options.detach,
-        privileged: config.privileged.unwrap_or_default(),
+        args: request.command.clone(),
+        env: request.env.clone(),
+        cwd: request.working_dir.clone(),
+        user: request.user.clone().unwrap_or_default(),
+        tty: request.tty,
+        console_size: size.map(|size| (size.height, size.width)),
+        stdin: request.stdin && !options.detach,
+        privileged: request.privileged,
     }
 }
 
 fn exec_ends(exec: &Exec) -> (Attached, Ends) {
-    let config = &exec.config;
-    let flag = |flag: Option<bool>| flag.unwrap_or_default();
+    let request = &exec.request;
     let options = AttachOptions {
         stream: true,
-        stdin: flag(config.attach_stdin),
-        stdout: flag(config.attach_stdout),
-        stderr: flag(config.attach_stderr),
+        stdin: request.stdin,
+        stdout: request.stdout,
+        stderr: request.stderr,
         ..AttachOptions::default()
     };
     ends(&options, exec.tty(), true)

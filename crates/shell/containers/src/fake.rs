@@ -1,12 +1,11 @@
 //! Stand-ins for the engine, the runtime, the images and the store: they remember in order what
 //! they were asked, and refuse what a test tells them to.
 
+use crate::options::{HostOptions, Program};
 use crate::parts::{Networks, Parts, Processes, Records, RootFiles};
 use crate::record::{Record, State as RecordState};
 use crate::request::{ApiVersion, CreateRequest};
-use crate::stored::Stored;
 use crate::{ContainerError, Containers, ContainersConfig, EventBus};
-use bollard_stubs::models::{ContainerConfig, HostConfig};
 use rustix::net::{AddressFamily, SocketFlags, SocketType, socketpair};
 use sealane_core::drivers::Driven;
 use sealane_core::model::{
@@ -187,8 +186,8 @@ pub(crate) fn record(id: Id, name: &str) -> Record {
         image: None,
         path: "true".into(),
         args: vec![],
-        config: ContainerConfig::default(),
-        host_config: HostConfig::default(),
+        config: Program::default(),
+        host_config: HostOptions::default(),
         endpoints: BTreeMap::new(),
         links: vec![],
         restart_count: 0,
@@ -200,11 +199,11 @@ pub(crate) fn record(id: Id, name: &str) -> Record {
 pub(crate) fn create_request() -> CreateRequest {
     CreateRequest {
         name: None,
-        config: ContainerConfig {
+        config: Program {
             image: Some("busybox".into()),
-            ..ContainerConfig::default()
+            ..Program::default()
         },
-        host_config: HostConfig::default(),
+        host_config: HostOptions::default(),
         endpoints: BTreeMap::new(),
         mac_address: None,
         api_version: ApiVersion(1, 55),
@@ -709,9 +708,8 @@ impl Records for Fake {
 
     fn put(&self, record: &Record) -> Result<(), ContainerError> {
         // As the real one: what cannot be written and read back is no record.
-        let text = serde_json::to_string(&Stored::try_from(record).unwrap()).unwrap();
-        let stored: Stored = serde_json::from_str(&text).unwrap();
-        let record = Record::try_from(stored).unwrap();
+        let text = serde_json::to_string(record).unwrap();
+        let record: Record = serde_json::from_str(&text).unwrap();
         if self.asked(format!("store {} {}", record.name, record.state.word())) {
             return Err(ContainerError::internal("no space left on the disk"));
         }

@@ -4,7 +4,7 @@ use crate::ContainerError;
 use crate::record::Record;
 use jiff::{SignedDuration, Timestamp};
 use regex_lite::Regex;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 
 /// Filters by key.
 pub(crate) type Filters = BTreeMap<String, Vec<String>>;
@@ -36,7 +36,7 @@ pub(crate) fn text_matches(values: &[String], text: &str) -> bool {
 
 /// Whether a container has all labels of `label` and none of `label!`.
 pub(crate) fn labels_match(filters: &Filters, record: &Record) -> bool {
-    let none = HashMap::new();
+    let none = BTreeMap::new();
     let labels = record.config.labels.as_ref().unwrap_or(&none);
     let has = |wanted: &String| match wanted.split_once('=') {
         Some((key, value)) => labels.get(key).is_some_and(|own| own == value),

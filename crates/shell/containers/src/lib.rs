@@ -33,6 +33,7 @@ mod merge;
 mod mounts;
 mod names;
 mod network_mode;
+pub mod options;
 mod parts;
 mod plan;
 mod ports;
@@ -52,28 +53,35 @@ mod shutdown;
 mod signals;
 mod start;
 mod stats;
-mod status;
 mod stop;
-mod stored;
 mod terminal;
 #[cfg(test)]
 mod tests;
 mod update;
 mod versions;
+mod view;
 mod wait;
 mod wake;
 
 pub use detach::DetachKeys;
 pub use error::ContainerError;
 pub use events::{Event, EventBus, EventKind, network_sink};
+pub use ports::ContainerPort;
+pub use record::{State, Status};
 pub use request::{
     ApiVersion, AttachOptions, Attached, Chunk, ContainersConfig, Counts, CreateRequest, Created,
-    ExecStart, Exit, ListOptions, LogOptions, Logs, PlanRequest, PortChange, Pruned, RemoveOptions,
-    StopOptions, Stream, TerminalSize, WaitCondition,
+    ExecRequest, ExecStart, Exit, ListOptions, LogOptions, Logs, PlanRequest, PortChange, Pruned,
+    RemoveOptions, StopOptions, Stream, TerminalSize, UpdateRequest, WaitCondition,
 };
 pub use sealane_engine::LinkCounters;
-pub use sealane_runtime::{BlockUsage, CpuUsage, MemoryUsage, PidsUsage, Usage};
+pub use sealane_runtime::{
+    BlockUsage, CpuUsage, MemoryUsage, PidsUsage, ProcessTable, Propagation, Usage,
+};
 pub use stats::Stats;
+pub use view::{
+    ContainerSummary, ContainerView, EndpointView, ExecView, HostSide, MountView, PortView,
+    ShownPorts, StackView,
+};
 pub use wait::Waiter;
 
 use container::Container;

@@ -4,15 +4,12 @@ use crate::container::Container;
 use crate::filter::{Filters, check_keys, labels_match, text_matches, values};
 use crate::record::{Record, Status};
 use crate::request::{Counts, ListOptions};
-use crate::{ContainerError, Containers, mounts, ports, status};
-use bollard_stubs::models::{
-    ContainerSummary, ContainerSummaryHostConfig, ContainerSummaryNetworkSettings,
-    ContainerSummaryStateEnum, PortSummary, PortSummaryTypeEnum,
-};
-use jiff::Timestamp;
-use sealane_core::model::{Id, PortMapping, Protocol, Sandbox};
+use crate::view::{ContainerSummary, PortView};
+use crate::{ContainerError, Containers, mounts, ports};
+use sealane_core::model::{Id, PortMapping, Sandbox};
 use sealane_images::ImageId;
 use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
 use std::sync::Arc;
 
 /// The filters of `GET /containers/json`.
@@ -73,11 +70,10 @@ impl Containers {
         let chosen = self.span(&options.filters)?;
         let chosen = chosen.into_iter().map(|container| container.record());
         let chosen = chosen.filter(|record| self.fits(record, &choice));
-        let now = Timestamp::now();
         let mut images = BTreeMap::new();
         let summarize = |record: Arc<Record>| {
             let names = choice.names(&record);
-            self.summarize(&record, names, now, &mut images)
+            self.summarize(&record, names, &mut images)
         };
         Ok(chosen
             .take(options.limit.unwrap_or(usize::MAX))
@@ -213,33 +209,26 @@ impl Containers {
         &self,
         record: &Record,
         names: Vec<String>,
-        now: Timestamp,
         images: &mut BTreeMap<String, Option<ImageId>>,
     ) -> ContainerSummary {
         let running = record.state.status == Status::Running;
         let sandbox = self.parts.networks.sandbox(&record.id).filter(|_| running);
         let wanted = mounts::wanted(&record.host_config).unwrap_or_default();
-        let host = &record.host_config;
         ContainerSummary {
-            id: Some(record.id.to_string()),
-            names: Some(names),
-            image: Some(self.image_name(record, images)),
-            image_id: record.image.as_ref().map(ToString::to_string),
-            command: Some(command(record)),
-            created: Some(record.created.as_second()),
-            ports: Some(self.port_list(record, sandbox.as_deref())),
+            id: record.id,
+            names,
+            image: self.image_name(record, images),
+            image_id: record.image,
+            path: record.path.clone(),
+            args: record.args.clone(),
+            created: record.created,
+            ports: self.port_list(record, sandbox.as_deref()),
             labels: record.config.labels.clone(),
-            state: Some(summary_state(record.state.status)),
-            status: Some(status::describe(&record.state, now)),
-            host_config: Some(ContainerSummaryHostConfig {
-                network_mode: host.network_mode.clone(),
-                annotations: host.annotations.clone(),
-            }),
-            network_settings: Some(ContainerSummaryNetworkSettings {
-                networks: Some(self.shown_networks(record, sandbox.as_deref())),
-            }),
-            mounts: Some(wanted.iter().filter_map(mounts::shown).collect()),
-            ..ContainerSummary::default()
+            state: record.state.clone(),
+            network_mode: record.host_config.network_mode.clone(),
+            annotations: record.host_config.annotations.clone(),
+            networks: self.shown_networks(record, sandbox.as_deref()),
+            mounts: wanted.iter().filter_map(mounts::shown).collect(),
         }
     }
 
@@ -259,76 +248,42 @@ impl Containers {
         }
     }
 
-    fn port_list(&self, record: &Record, sandbox: Option<&Sandbox>) -> Vec<PortSummary> {
+    fn port_list(&self, record: &Record, sandbox: Option<&Sandbox>) -> Vec<PortView> {
         let Some(sandbox) = sandbox else {
             return vec![];
         };
         let shown = self.shown_ports(record, Some(sandbox));
-        let unpublished = shown.iter().filter(|(_, bindings)| bindings.is_none());
-        let mut list: Vec<PortSummary> = unpublished
-            .filter_map(|(port, _)| ports::parse(port))
-            .map(|(private_port, protocol)| PortSummary {
-                ip: None,
-                private_port,
-                public_port: None,
-                typ: Some(port_type(protocol)),
+        let unpublished = shown.iter().filter(|(_, sides)| sides.is_none());
+        let mut list: Vec<PortView> = unpublished
+            .map(|((private, protocol), _)| PortView {
+                address: None,
+                private: *private,
+                public: None,
+                protocol: *protocol,
             })
             .collect();
         list.extend(sandbox.ports.iter().flat_map(published));
-        list.sort_by_key(|port| (port.private_port, port.public_port, port.ip.clone()));
+        let text = |address: Option<IpAddr>| address.map(|address| address.to_string());
+        list.sort_by_key(|port| (port.private, port.public, text(port.address)));
         list.dedup();
         list
     }
 }
 
-fn published(mapping: &PortMapping) -> Vec<PortSummary> {
+fn published(mapping: &PortMapping) -> Vec<PortView> {
+    let view = |address, public| PortView {
+        address,
+        private: mapping.container_port,
+        public,
+        protocol: mapping.protocol,
+    };
     if !mapping.is_translated() {
-        return vec![PortSummary {
-            ip: None,
-            private_port: mapping.container_port,
-            public_port: None,
-            typ: Some(port_type(mapping.protocol)),
-        }];
+        return vec![view(None, None)];
     }
     let addresses = ports::host_addresses(mapping).into_iter();
     addresses
-        .map(|ip| PortSummary {
-            ip: Some(ip.to_string()),
-            private_port: mapping.container_port,
-            public_port: Some(mapping.host_port),
-            typ: Some(port_type(mapping.protocol)),
-        })
+        .map(|address| view(Some(address), Some(mapping.host_port)))
         .collect()
-}
-
-fn port_type(protocol: Protocol) -> PortSummaryTypeEnum {
-    match protocol {
-        Protocol::Tcp => PortSummaryTypeEnum::TCP,
-        Protocol::Udp => PortSummaryTypeEnum::UDP,
-        Protocol::Sctp => PortSummaryTypeEnum::SCTP,
-    }
-}
-
-fn summary_state(status: Status) -> ContainerSummaryStateEnum {
-    match status {
-        Status::Created => ContainerSummaryStateEnum::CREATED,
-        Status::Running => ContainerSummaryStateEnum::RUNNING,
-        Status::Restarting => ContainerSummaryStateEnum::RESTARTING,
-        Status::Exited => ContainerSummaryStateEnum::EXITED,
-    }
-}
-
-/// The command line; arguments with spaces are quoted.
-fn command(record: &Record) -> String {
-    let quoted = record
-        .args
-        .iter()
-        .map(|argument| match argument.contains(' ') {
-            true => format!("'{argument}'"),
-            false => argument.clone(),
-        });
-    let words: Vec<String> = std::iter::once(record.path.clone()).chain(quoted).collect();
-    words.join(" ")
 }
 
 /// `80/tcp` or `80-90/tcp`, without a host side.
@@ -376,10 +331,9 @@ fn has_volume(record: &Record, wanted: &[String]) -> bool {
     let mounts = mounts::wanted(&record.host_config).unwrap_or_default();
     let mut shown = mounts.iter().filter_map(mounts::shown);
     shown.any(|mount| {
-        [mount.source, mount.destination]
-            .into_iter()
-            .flatten()
-            .any(|path| wanted.contains(&path))
+        wanted
+            .iter()
+            .any(|path| mount.source.as_os_str() == path.as_str() || mount.destination == *path)
     })
 }
 

@@ -1,9 +1,7 @@
 //! A container's settings are its own, and the image's where it says nothing.
 
 use crate::ContainerError;
-use bollard_stubs::models::{
-    ContainerConfig, HostConfig, HostConfigLogConfig, RestartPolicy, RestartPolicyNameEnum,
-};
+use crate::options::{HostOptions, LogDriver, Names, Program, RestartMode, RestartPolicy};
 use sealane_images::ImageConfig;
 use std::collections::BTreeSet;
 
@@ -11,10 +9,7 @@ use std::collections::BTreeSet;
 const SHM_SIZE: i64 = 64 << 20;
 
 /// Fills in what the container's settings leave to the image.
-pub(crate) fn with_image(
-    config: &mut ContainerConfig,
-    image: &ImageConfig,
-) -> Result<(), ContainerError> {
+pub(crate) fn with_image(config: &mut Program, image: &ImageConfig) -> Result<(), ContainerError> {
     fill(&mut config.user, Some(image.user.clone()));
     fill(&mut config.working_dir, Some(image.working_dir.clone()));
     fill(&mut config.stop_signal, image.stop_signal.clone());
@@ -34,7 +29,7 @@ pub(crate) fn with_image(
 }
 
 /// Fills in Docker's defaults, which inspect shows.
-pub(crate) fn with_defaults(host: &mut HostConfig) {
+pub(crate) fn with_defaults(host: &mut HostOptions) {
     let memory = host.memory.unwrap_or_default();
     if memory > 0 && host.memory_swap.unwrap_or_default() == 0 {
         host.memory_swap = Some(memory * 2);
@@ -48,21 +43,19 @@ pub(crate) fn with_defaults(host: &mut HostConfig) {
     let policy = host
         .restart_policy
         .get_or_insert_with(RestartPolicy::default);
-    if matches!(policy.name, None | Some(RestartPolicyNameEnum::EMPTY)) {
-        policy.name = Some(RestartPolicyNameEnum::NO);
+    if matches!(policy.name, None | Some(RestartMode::Unset)) {
+        policy.name = Some(RestartMode::No);
     }
     policy.maximum_retry_count.get_or_insert(0);
-    let log = host
-        .log_config
-        .get_or_insert_with(HostConfigLogConfig::default);
-    fill(&mut log.typ, Some("json-file".into()));
+    let log = host.log_config.get_or_insert_with(LogDriver::default);
+    fill(&mut log.name, Some("json-file".into()));
     if host.pids_limit.is_some_and(|limit| limit <= 0) {
         host.pids_limit = None;
     }
 }
 
 /// The program and its arguments.
-pub(crate) fn command(config: &ContainerConfig) -> (String, Vec<String>) {
+pub(crate) fn command(config: &Program) -> (String, Vec<String>) {
     let entrypoint = config.entrypoint.iter().flatten();
     let mut words = entrypoint.chain(config.cmd.iter().flatten()).cloned();
     (words.next().unwrap_or_default(), words.collect())
@@ -70,7 +63,7 @@ pub(crate) fn command(config: &ContainerConfig) -> (String, Vec<String>) {
 
 /// An entrypoint of one's own does without the image's arguments; an empty one, `[""]`, does
 /// without the image's entrypoint too.
-fn merge_command(config: &mut ContainerConfig, image: &ImageConfig) {
+fn merge_command(config: &mut Program, image: &ImageConfig) {
     let empty = |list: &Option<Vec<String>>| list.as_ref().is_none_or(Vec::is_empty);
     if empty(&config.entrypoint) {
         if empty(&config.cmd) {
@@ -107,10 +100,10 @@ fn fill(field: &mut Option<String>, value: Option<String>) {
     }
 }
 
-fn union<'a>(list: &mut Option<Vec<String>>, further: impl Iterator<Item = &'a String>) {
-    let mut all: BTreeSet<String> = list.take().unwrap_or_default().into_iter().collect();
-    all.extend(further.cloned());
-    *list = Some(all.into_iter().collect()).filter(|all: &Vec<String>| !all.is_empty());
+fn union<'a>(names: &mut Option<Names>, further: impl Iterator<Item = &'a String>) {
+    let mut all = names.take().unwrap_or_default();
+    all.0.extend(further.cloned());
+    *names = Some(all).filter(|all| !all.0.is_empty());
 }
 
 #[cfg(test)]
@@ -131,7 +124,7 @@ mod tests {
         }
     }
 
-    fn merged(config: ContainerConfig) -> ContainerConfig {
+    fn merged(config: Program) -> Program {
         let mut config = config;
         with_image(&mut config, &image()).unwrap();
         config
@@ -139,9 +132,9 @@ mod tests {
 
     #[test]
     fn the_image_says_what_the_container_does_not() {
-        let config = merged(ContainerConfig {
+        let config = merged(Program {
             env: Some(vec!["A=own".into(), "B".into()]),
-            ..ContainerConfig::default()
+            ..Program::default()
         });
         assert_eq!(
             command(&config),
@@ -153,45 +146,42 @@ mod tests {
 
     #[test]
     fn own_commands_replace_the_images() {
-        let own_cmd = ContainerConfig {
+        let own_cmd = Program {
             cmd: words("top"),
-            ..ContainerConfig::default()
+            ..Program::default()
         };
         assert_eq!(
             command(&merged(own_cmd)),
             ("/entry".into(), words("top").unwrap())
         );
-        let own_entry = ContainerConfig {
+        let own_entry = Program {
             entrypoint: words("sh"),
-            ..ContainerConfig::default()
+            ..Program::default()
         };
         assert_eq!(command(&merged(own_entry)), ("sh".into(), vec![]));
-        let none = ContainerConfig {
+        let none = Program {
             entrypoint: Some(vec![String::new()]),
             cmd: words("ls"),
-            ..ContainerConfig::default()
+            ..Program::default()
         };
         assert_eq!(command(&merged(none)), ("ls".into(), vec![]));
     }
 
     #[test]
     fn something_must_run() {
-        let refused = with_image(&mut ContainerConfig::default(), &ImageConfig::default());
+        let refused = with_image(&mut Program::default(), &ImageConfig::default());
         assert_eq!(refused.unwrap_err().to_string(), "no command specified");
     }
 
     #[test]
     fn inspect_shows_the_defaults() {
-        let mut host = HostConfig {
+        let mut host = HostOptions {
             memory: Some(1 << 30),
-            ..HostConfig::default()
+            ..HostOptions::default()
         };
         with_defaults(&mut host);
         assert_eq!(host.memory_swap, Some(2 << 30));
         assert_eq!(host.shm_size, Some(SHM_SIZE));
-        assert_eq!(
-            host.restart_policy.unwrap().name,
-            Some(RestartPolicyNameEnum::NO)
-        );
+        assert_eq!(host.restart_policy.unwrap().name, Some(RestartMode::No));
     }
 }

@@ -1,10 +1,10 @@
 //! What is mounted in a container: binds, mounts and tmpfs of the request, as one checked list.
 
 use crate::ContainerError;
-use bollard_stubs::models::{
-    HostConfig, Mount as MountRequest, MountBindOptionsPropagationEnum as Asked, MountPoint,
-    MountTmpfsOptions, MountType,
+use crate::options::{
+    HostOptions, MountOptions, MountType, PropagationMode as Asked, TmpfsOptions,
 };
+use crate::view::MountView;
 use sealane_runtime::{Mount, MountKind, Propagation};
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -21,7 +21,7 @@ pub(crate) struct Wanted {
 }
 
 /// All mounts of a container, each destination once.
-pub(crate) fn wanted(host: &HostConfig) -> Result<Vec<Wanted>, ContainerError> {
+pub(crate) fn wanted(host: &HostOptions) -> Result<Vec<Wanted>, ContainerError> {
     if host
         .volumes_from
         .as_ref()
@@ -49,8 +49,8 @@ pub(crate) fn wanted(host: &HostConfig) -> Result<Vec<Wanted>, ContainerError> {
     Ok(all)
 }
 
-/// How a mount is shown by inspect.
-pub(crate) fn shown(wanted: &Wanted) -> Option<MountPoint> {
+/// How a mount is shown; others than binds are not.
+pub(crate) fn shown(wanted: &Wanted) -> Option<MountView> {
     let MountKind::Bind {
         source,
         propagation,
@@ -58,19 +58,12 @@ pub(crate) fn shown(wanted: &Wanted) -> Option<MountPoint> {
     else {
         return None;
     };
-    let propagation = match propagation {
-        Propagation::Private => "rprivate",
-        Propagation::Slave => "rslave",
-        Propagation::Shared => "rshared",
-    };
-    Some(MountPoint {
-        typ: Some("bind".into()),
-        source: Some(source.display().to_string()),
-        destination: Some(wanted.mount.destination.clone()),
-        mode: Some(wanted.mode.clone()),
-        rw: Some(!wanted.mount.read_only),
-        propagation: Some(propagation.into()),
-        ..MountPoint::default()
+    Some(MountView {
+        source: source.clone(),
+        destination: wanted.mount.destination.clone(),
+        mode: wanted.mode.clone(),
+        read_only: wanted.mount.read_only,
+        propagation: *propagation,
     })
 }
 
@@ -152,25 +145,26 @@ fn propagation(word: &str) -> Propagation {
     }
 }
 
-fn parse_mount(request: &MountRequest) -> Result<Wanted, ContainerError> {
-    let typ = request.typ.unwrap_or(MountType::BIND);
-    let refused = |why: String| invalid(format!("invalid mount config for type \"{typ}\": {why}"));
+fn parse_mount(request: &MountOptions) -> Result<Wanted, ContainerError> {
+    let asked = request.kind.unwrap_or(MountType::Bind);
+    let refused =
+        |why: String| invalid(format!("invalid mount config for type \"{asked}\": {why}"));
     let target = request.target.as_deref().unwrap_or_default();
     if target.is_empty() {
         return Err(refused("field Target must not be empty".into()));
     }
     let destination = destination_of(target).map_err(refused)?;
     let read_only = request.read_only.unwrap_or_default();
-    let kind = match typ {
-        MountType::BIND => bind_kind(request).map_err(refused)?,
-        MountType::TMPFS if request.source.as_ref().is_some_and(|text| !text.is_empty()) => {
+    let kind = match asked {
+        MountType::Bind => bind_kind(request).map_err(refused)?,
+        MountType::Tmpfs if request.source.as_ref().is_some_and(|text| !text.is_empty()) => {
             return Err(refused("field Source must not be specified".into()));
         }
-        MountType::TMPFS => MountKind::Tmpfs {
+        MountType::Tmpfs => MountKind::Tmpfs {
             options: tmpfs_options(request),
         },
-        MountType::VOLUME => return Err(volumes_are_missing(target)),
-        MountType::CLUSTER | MountType::IMAGE | MountType::NPIPE => {
+        MountType::Volume => return Err(volumes_are_missing(target)),
+        MountType::Cluster | MountType::Image | MountType::NamedPipe => {
             return Err(refused("mount type unknown".into()));
         }
     };
@@ -188,7 +182,7 @@ fn parse_mount(request: &MountRequest) -> Result<Wanted, ContainerError> {
     })
 }
 
-fn bind_kind(request: &MountRequest) -> Result<MountKind, String> {
+fn bind_kind(request: &MountOptions) -> Result<MountKind, String> {
     let source = request.source.as_deref().unwrap_or_default();
     if source.is_empty() {
         return Err("field Source must not be empty".into());
@@ -202,10 +196,10 @@ fn bind_kind(request: &MountRequest) -> Result<MountKind, String> {
     if options.create_mountpoint != Some(true) && !Path::new(source).exists() {
         return Err(format!("bind source path does not exist: {source}"));
     }
-    let propagation = match options.propagation.unwrap_or(Asked::EMPTY) {
-        Asked::EMPTY | Asked::PRIVATE | Asked::RPRIVATE => Propagation::Private,
-        Asked::SLAVE | Asked::RSLAVE => Propagation::Slave,
-        Asked::SHARED | Asked::RSHARED => Propagation::Shared,
+    let propagation = match options.propagation.unwrap_or(Asked::Unset) {
+        Asked::Unset | Asked::Private | Asked::RecursivePrivate => Propagation::Private,
+        Asked::Slave | Asked::RecursiveSlave => Propagation::Slave,
+        Asked::Shared | Asked::RecursiveShared => Propagation::Shared,
     };
     Ok(MountKind::Bind {
         source: source.into(),
@@ -213,11 +207,12 @@ fn bind_kind(request: &MountRequest) -> Result<MountKind, String> {
     })
 }
 
-fn tmpfs_options(request: &MountRequest) -> Vec<String> {
-    let MountTmpfsOptions {
+fn tmpfs_options(request: &MountOptions) -> Vec<String> {
+    let TmpfsOptions {
         size_bytes,
         mode,
         options,
+        unknown: _,
     } = request.tmpfs_options.clone().unwrap_or_default();
     let size = size_bytes
         .filter(|size| *size > 0)
@@ -289,15 +284,15 @@ fn invalid(text: String) -> ContainerError {
 mod tests {
     use super::*;
 
-    fn host(binds: &[&str]) -> HostConfig {
+    fn host(binds: &[&str]) -> HostOptions {
         let binds = binds.iter().map(|bind| (*bind).to_owned()).collect();
-        HostConfig {
+        HostOptions {
             binds: Some(binds),
-            ..HostConfig::default()
+            ..HostOptions::default()
         }
     }
 
-    fn refusal(host: &HostConfig) -> String {
+    fn refusal(host: &HostOptions) -> String {
         wanted(host).unwrap_err().to_string()
     }
 
@@ -312,7 +307,7 @@ mod tests {
             panic!()
         };
         assert_eq!(*propagation, Propagation::Slave);
-        assert_eq!(shown(&list[1]).unwrap().mode.unwrap(), "ro,z,rslave");
+        assert_eq!(shown(&list[1]).unwrap().mode, "ro,z,rslave");
     }
 
     #[test]
@@ -348,15 +343,15 @@ mod tests {
 
     #[test]
     fn the_source_of_a_mount_must_exist() {
-        let mount = MountRequest {
-            typ: Some(MountType::BIND),
+        let mount = MountOptions {
+            kind: Some(MountType::Bind),
             source: Some("/does/not/exist".into()),
             target: Some("/b".into()),
-            ..MountRequest::default()
+            ..MountOptions::default()
         };
-        let host = HostConfig {
+        let host = HostOptions {
             mounts: Some(vec![mount]),
-            ..HostConfig::default()
+            ..HostOptions::default()
         };
         assert_eq!(
             refusal(&host),
@@ -367,9 +362,9 @@ mod tests {
 
     #[test]
     fn a_tmpfs_keeps_its_options() {
-        let host = HostConfig {
+        let host = HostOptions {
             tmpfs: Some([("/run".to_owned(), "ro,size=1m".to_owned())].into()),
-            ..HostConfig::default()
+            ..HostOptions::default()
         };
         let list = wanted(&host).unwrap();
         assert_eq!(

@@ -1,6 +1,6 @@
 //! `HostConfig.NetworkMode`: which network stack a container has.
 
-use bollard_stubs::models::HostConfig;
+use crate::options::HostOptions;
 
 /// A network mode, taken apart.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,7 +32,7 @@ impl<'a> NetworkMode<'a> {
     }
 
     /// The mode of a container.
-    pub(crate) fn of(host_config: &'a HostConfig) -> Self {
+    pub(crate) fn of(host_config: &'a HostOptions) -> Self {
         Self::parse(host_config.network_mode.as_deref().unwrap_or_default())
     }
 

@@ -6,7 +6,6 @@
 
 use crate::ContainerError;
 use crate::record::Record;
-use crate::stored::Stored;
 use sealane_core::drivers::Driven;
 use sealane_core::model::{
     Endpoint, EndpointSpec, Id, PortMapping, PortRequest, Sandbox, SandboxId,
@@ -308,19 +307,15 @@ impl RootFiles for Images {
 impl Records for Store {
     fn load(&self) -> Result<Vec<Record>, ContainerError> {
         let unreadable = "the stored containers cannot be read";
-        let rows: BTreeMap<String, Stored> = self
+        let rows: BTreeMap<String, Record> = self
             .load_all(CONTAINERS)
             .map_err(|error| ContainerError::failed(unreadable, error))?;
-        let records = rows.into_values().map(Record::try_from);
-        records
-            .collect::<Result<_, _>>()
-            .map_err(|error| ContainerError::failed(unreadable, error))
+        Ok(rows.into_values().collect())
     }
 
     fn put(&self, record: &Record) -> Result<(), ContainerError> {
-        let stored = Stored::try_from(record).map_err(|error| not_stored(&record.id, error))?;
         let mut batch = Batch::default();
-        let put = batch.put(CONTAINERS, record.id, &stored);
+        let put = batch.put(CONTAINERS, record.id, record);
         put.and_then(|()| self.commit(&batch))
             .map_err(|error| not_stored(&record.id, error))
     }

@@ -1,10 +1,10 @@
 //! What operations on containers would change on the host. Nothing is reserved or changed.
 
 use crate::network_mode::NetworkMode;
+use crate::options::EndpointOptions;
 use crate::record::{Record, Status};
 use crate::request::{CreateRequest, PlanRequest, PortChange};
 use crate::{ContainerError, Containers, endpoint, ports, publish};
-use bollard_stubs::models::EndpointSettings;
 use sealane_engine::PlannedOperation;
 
 impl Containers {
@@ -91,7 +91,7 @@ impl Containers {
         &self,
         network: &str,
         container: &str,
-        settings: &EndpointSettings,
+        settings: &EndpointOptions,
     ) -> Result<String, ContainerError> {
         let record = self.registry.find(container)?.record();
         let name = self.parts.networks.find_network(network)?.spec.name.clone();

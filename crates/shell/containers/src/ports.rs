@@ -2,14 +2,15 @@
 
 use crate::ContainerError;
 use crate::endpoint::address;
-use bollard_stubs::models::{ContainerConfig, HostConfig, PortBinding, PortMap};
+use crate::options::{HostOptions, PortBinding, Program};
+use crate::view::{HostSide, ShownPorts};
 use sealane_core::model::{PortMapping, PortRequest, Protocol};
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::str::FromStr;
 
 /// A port in the container: `80/tcp`.
-pub(crate) type ContainerPort = (u16, Protocol);
+pub type ContainerPort = (u16, Protocol);
 
 /// Reads `80` or `80/tcp`. Zero is no port that can be reached.
 pub(crate) fn parse(text: &str) -> Option<ContainerPort> {
@@ -19,15 +20,15 @@ pub(crate) fn parse(text: &str) -> Option<ContainerPort> {
 }
 
 /// Checks all ports of a request.
-pub(crate) fn check(config: &ContainerConfig, host: &HostConfig) -> Result<(), ContainerError> {
+pub(crate) fn check(config: &Program, host: &HostOptions) -> Result<(), ContainerError> {
     exposed(config, host)?;
     requests(config, host).map(drop)
 }
 
 /// The ports to publish, in order of the container's ports.
 pub(crate) fn requests(
-    config: &ContainerConfig,
-    host: &HostConfig,
+    config: &Program,
+    host: &HostOptions,
 ) -> Result<Vec<PortRequest>, ContainerError> {
     let bindings = bindings(host)?;
     let mut requests = Vec::new();
@@ -58,8 +59,8 @@ pub(crate) fn requests(
 
 /// All ports that the container tells of: exposed ones, and those to publish.
 pub(crate) fn exposed(
-    config: &ContainerConfig,
-    host: &HostConfig,
+    config: &Program,
+    host: &HostOptions,
 ) -> Result<BTreeSet<ContainerPort>, ContainerError> {
     let mut ports: BTreeSet<_> = bindings(host)?.into_keys().collect();
     for text in config.exposed_ports.iter().flatten() {
@@ -69,11 +70,11 @@ pub(crate) fn exposed(
 }
 
 /// The ports of a running container as inspect shows them: published ones with their host side,
-/// others with `null`.
-pub(crate) fn shown(exposed: &BTreeSet<ContainerPort>, published: &[PortMapping]) -> PortMap {
-    let mut map: PortMap = exposed.iter().map(|port| (text(*port), None)).collect();
+/// others without.
+pub(crate) fn shown(exposed: &BTreeSet<ContainerPort>, published: &[PortMapping]) -> ShownPorts {
+    let mut map: ShownPorts = exposed.iter().map(|port| (*port, None)).collect();
     for mapping in published {
-        let port = text((mapping.container_port, mapping.protocol));
+        let port = (mapping.container_port, mapping.protocol);
         let list = map.entry(port).or_default().get_or_insert_default();
         list.extend(host_sides(mapping));
     }
@@ -81,20 +82,11 @@ pub(crate) fn shown(exposed: &BTreeSet<ContainerPort>, published: &[PortMapping]
 }
 
 /// One host port is shown once for each family it is bound in.
-fn host_sides(mapping: &PortMapping) -> Vec<PortBinding> {
-    let addresses = match mapping.host_ip {
-        Some(address) => vec![address.to_string()],
-        None => vec!["0.0.0.0".to_owned(), "::".to_owned()],
-    };
-    let binding = |address: String| PortBinding {
-        host_ip: Some(address),
-        // A routed port has none, and Docker shows an empty one.
-        host_port: Some(match mapping.host_port {
-            0 => String::new(),
-            port => port.to_string(),
-        }),
-    };
-    addresses.into_iter().map(binding).collect()
+fn host_sides(mapping: &PortMapping) -> impl Iterator<Item = HostSide> {
+    // A routed port has none.
+    let port = Some(mapping.host_port).filter(|port| *port != 0);
+    let addresses = host_addresses(mapping).into_iter();
+    addresses.map(move |address| HostSide { address, port })
 }
 
 /// The addresses a mapping is bound to.
@@ -110,7 +102,7 @@ pub(crate) fn text((port, protocol): ContainerPort) -> String {
     format!("{port}/{protocol}")
 }
 
-fn bindings(host: &HostConfig) -> Result<BTreeMap<ContainerPort, &[PortBinding]>, ContainerError> {
+fn bindings(host: &HostOptions) -> Result<BTreeMap<ContainerPort, &[PortBinding]>, ContainerError> {
     let mut bindings = BTreeMap::new();
     for (text, list) in host.port_bindings.iter().flatten() {
         let port = parse(text).ok_or_else(|| invalid(text))?;
@@ -149,32 +141,33 @@ pub(crate) fn invalid(text: &str) -> ContainerError {
 mod tests {
     use super::*;
 
-    fn host(bindings: &[(&str, &str, &str)]) -> HostConfig {
-        let mut map = PortMap::new();
+    fn host(bindings: &[(&str, &str, &str)]) -> HostOptions {
+        let mut map = crate::options::PortBindings::new();
         for (port, ip, host_port) in bindings {
             let binding = PortBinding {
                 host_ip: Some((*ip).into()),
                 host_port: Some((*host_port).into()),
+                ..PortBinding::default()
             };
             map.entry((*port).into())
                 .or_default()
                 .get_or_insert_default()
                 .push(binding);
         }
-        HostConfig {
+        HostOptions {
             port_bindings: Some(map),
-            ..HostConfig::default()
+            ..HostOptions::default()
         }
     }
 
-    fn exposing(ports: &[&str]) -> ContainerConfig {
-        ContainerConfig {
+    fn exposing(ports: &[&str]) -> Program {
+        Program {
             exposed_ports: Some(ports.iter().map(|port| (*port).into()).collect()),
-            ..ContainerConfig::default()
+            ..Program::default()
         }
     }
 
-    fn told(config: &ContainerConfig, host: &HostConfig) -> Vec<String> {
+    fn told(config: &Program, host: &HostOptions) -> Vec<String> {
         let line = |request: PortRequest| {
             let ip = request.host_ip.map(|ip| ip.to_string()).unwrap_or_default();
             let (container, protocol) = (request.container_port, request.protocol);
@@ -197,7 +190,7 @@ mod tests {
             ("100", "", "0"),
         ]);
         assert_eq!(
-            told(&ContainerConfig::default(), &host),
+            told(&Program::default(), &host),
             [
                 "::1:Some((5300, 5310))->53/udp",
                 ":Some((8080, 8080))->80/tcp",
@@ -238,7 +231,7 @@ mod tests {
             ("80/tcp", "http"),
             ("80/tcp", "0-5"),
         ] {
-            let error = check(&ContainerConfig::default(), &host(&[(port, "", host_port)]));
+            let error = check(&Program::default(), &host(&[(port, "", host_port)]));
             let shown = if host_port.is_empty() {
                 port
             } else {
@@ -249,7 +242,7 @@ mod tests {
                 format!("invalid port specification: {shown:?}")
             );
         }
-        assert!(check(&exposing(&["x/tcp"]), &HostConfig::default()).is_err());
+        assert!(check(&exposing(&["x/tcp"]), &HostOptions::default()).is_err());
     }
 
     #[test]
@@ -263,16 +256,12 @@ mod tests {
         let exposed = BTreeSet::from([(80, Protocol::Tcp), (81, Protocol::Tcp)]);
         let published = [mapping(None, 80), mapping(Some([127, 0, 0, 1].into()), 82)];
         let map = shown(&exposed, &published);
-        let sides = |port: &str| -> Option<Vec<String>> {
-            let list = map.get(port).unwrap().as_ref()?;
-            Some(
-                list.iter()
-                    .map(|binding| binding.host_ip.clone().unwrap())
-                    .collect(),
-            )
+        let sides = |port: u16| -> Option<Vec<String>> {
+            let list = map.get(&(port, Protocol::Tcp)).unwrap().as_ref()?;
+            Some(list.iter().map(|side| side.address.to_string()).collect())
         };
-        assert_eq!(sides("80/tcp").unwrap(), ["0.0.0.0", "::"]);
-        assert_eq!(sides("81/tcp"), None);
-        assert_eq!(sides("82/tcp").unwrap(), ["127.0.0.1"]);
+        assert_eq!(sides(80).unwrap(), ["0.0.0.0", "::"]);
+        assert_eq!(sides(81), None);
+        assert_eq!(sides(82).unwrap(), ["127.0.0.1"]);
     }
 }

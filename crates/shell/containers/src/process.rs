@@ -1,8 +1,9 @@
 //! The process that a record asks for.
 
+use crate::options::HostOptions;
 use crate::record::Record;
+use crate::request::TerminalSize;
 use crate::{ContainerError, fault, mounts, security};
-use bollard_stubs::models::HostConfig;
 use sealane_runtime::{
     Device, Mount, MountKind, ProcessSpec, Propagation, Resources, Rlimit, Stdin,
 };
@@ -58,7 +59,8 @@ pub(crate) fn process_spec(record: &Record, place: Place) -> Result<ProcessSpec,
         .map(|(k, v)| (k.clone(), v.clone()))
         .collect();
     spec.tty = record.tty();
-    spec.console_size = console_size(host.console_size.as_deref());
+    let console = host.console_size.as_deref().and_then(TerminalSize::of);
+    spec.console_size = console.map(|size| (size.height, size.width));
     spec.stdin = stdin(record);
     spec.init = host.init.unwrap_or(place.init);
     spec.rlimits = rlimits(host);
@@ -82,13 +84,6 @@ fn environment(given: Vec<String>, own: &[String]) -> Vec<String> {
         .into_iter()
         .filter(|variable| !names.contains(&name(variable)));
     given.chain(own.iter().cloned()).collect()
-}
-
-/// Height and width of a terminal; zeros say nothing.
-pub(crate) fn console_size(size: Option<&[usize]>) -> Option<(u16, u16)> {
-    let [height, width] = size? else { return None };
-    let (height, width) = (u16::try_from(*height).ok()?, u16::try_from(*width).ok()?);
-    (height > 0 && width > 0).then_some((height, width))
 }
 
 /// The user's mounts, and the files that the engine keeps where the user mounts none there.
@@ -139,7 +134,7 @@ fn stdin(record: &Record) -> Stdin {
     }
 }
 
-fn rlimits(host: &HostConfig) -> Vec<Rlimit> {
+fn rlimits(host: &HostOptions) -> Vec<Rlimit> {
     // -1 is "no limit", which the kernel writes as the highest number.
     let limit = |value: Option<i64>| u64::try_from(value.unwrap_or_default()).unwrap_or(u64::MAX);
     let limits = host.ulimits.iter().flatten();
@@ -152,7 +147,7 @@ fn rlimits(host: &HostConfig) -> Vec<Rlimit> {
         .collect()
 }
 
-fn resources(host: &HostConfig) -> Resources {
+fn resources(host: &HostOptions) -> Resources {
     let set = |value: Option<i64>| value.filter(|value| *value != 0);
     let positive =
         |value: Option<i64>| value.and_then(|n| u64::try_from(n).ok()).filter(|n| *n > 0);
@@ -169,7 +164,7 @@ fn resources(host: &HostConfig) -> Resources {
     }
 }
 
-fn devices(host: &HostConfig) -> Vec<Device> {
+fn devices(host: &HostOptions) -> Vec<Device> {
     let text = |text: &Option<String>| text.clone().filter(|text| !text.is_empty());
     let devices = host.devices.iter().flatten();
     devices
@@ -249,8 +244,10 @@ mod tests {
 
     #[test]
     fn zeros_are_no_terminal_size() {
-        assert_eq!(console_size(Some(&[0, 0])), None);
-        assert_eq!(console_size(Some(&[24, 80])), Some((24, 80)));
-        assert_eq!(console_size(None), None);
+        assert_eq!(TerminalSize::of(&[0, 0]), None);
+        let (height, width) = (24, 80);
+        let size = TerminalSize { height, width };
+        assert_eq!(TerminalSize::of(&[24, 80]), Some(size));
+        assert_eq!(TerminalSize::of(&[]), None);
     }
 }

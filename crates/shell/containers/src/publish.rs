@@ -3,12 +3,12 @@
 //! Reads and rewrites `HostConfig.PortBindings`, which the container starts with from then on.
 
 use crate::endpoint::address;
+use crate::options::{HostOptions, PortBinding, PortBindings, Program};
 use crate::ports::{self, ContainerPort};
 use crate::record::Record;
 use crate::request::PortChange;
 use crate::settings;
 use crate::{ContainerError, Containers};
-use bollard_stubs::models::{ContainerConfig, HostConfig, PortBinding, PortMap};
 use sealane_core::model::{Id, PortMapping, Protocol, Sandbox};
 use std::net::IpAddr;
 
@@ -18,8 +18,8 @@ impl Containers {
     pub(crate) fn republish(
         &self,
         id: &Id,
-        config: &ContainerConfig,
-        host: &HostConfig,
+        config: &Program,
+        host: &HostOptions,
         closing: &[PortMapping],
     ) -> Result<Vec<String>, ContainerError> {
         let Some(sandbox) = self.parts.networks.sandbox(id).filter(|found| !found.host) else {
@@ -58,7 +58,7 @@ impl Containers {
 
 /// Settings with their bindings changed.
 pub(crate) struct Changed {
-    pub(crate) host: HostConfig,
+    pub(crate) host: HostOptions,
     /// What is published now and was named to be taken back.
     pub(crate) closing: Vec<PortMapping>,
 }
@@ -71,8 +71,8 @@ pub(crate) fn is_empty(change: &PortChange) -> bool {
 /// The settings with their bindings changed; adds what the user should know to `warnings`.
 pub(crate) fn changed(
     name: &str,
-    config: &ContainerConfig,
-    host: &HostConfig,
+    config: &Program,
+    host: &HostOptions,
     change: &PortChange,
     sandbox: Option<&Sandbox>,
     warnings: &mut Vec<String>,
@@ -107,8 +107,8 @@ pub(crate) fn changed(
 }
 
 /// The bindings under names that are all of one form: `80/tcp`.
-fn canonical(bindings: PortMap) -> Result<PortMap, ContainerError> {
-    let mut canonical = PortMap::new();
+fn canonical(bindings: PortBindings) -> Result<PortBindings, ContainerError> {
+    let mut canonical = PortBindings::new();
     for (text, list) in bindings {
         let port = ports::parse(&text).ok_or_else(|| ports::invalid(&text))?;
         let entry = canonical
@@ -131,7 +131,7 @@ fn is_same(a: &PortBinding, b: &PortBinding) -> bool {
 fn unpublish(
     name: &str,
     (host_port, protocol): ContainerPort,
-    bindings: &mut PortMap,
+    bindings: &mut PortBindings,
     published: &[PortMapping],
 ) -> Result<Vec<PortMapping>, ContainerError> {
     let number = host_port.to_string();
@@ -168,7 +168,7 @@ fn unpublish(
 
 /// Strikes one binding that leaves its host port open and has this one: of its very address, else
 /// one without an address, which the network gave it.
-fn strike_open(mapping: &PortMapping, bindings: &mut PortMap) -> bool {
+fn strike_open(mapping: &PortMapping, bindings: &mut PortBindings) -> bool {
     let port = ports::text((mapping.container_port, mapping.protocol));
     let Some(Some(list)) = bindings.get_mut(&port) else {
         return false;
@@ -203,12 +203,13 @@ fn is_of(text: &str, protocol: Protocol) -> bool {
 mod tests {
     use super::*;
 
-    fn map(bindings: &[(&str, &str)]) -> PortMap {
-        let mut map = PortMap::new();
+    fn map(bindings: &[(&str, &str)]) -> PortBindings {
+        let mut map = PortBindings::new();
         for (port, host_port) in bindings {
             let binding = PortBinding {
                 host_ip: None,
                 host_port: Some((*host_port).into()),
+                ..PortBinding::default()
             };
             let list = map.entry((*port).into()).or_default();
             list.get_or_insert_default().push(binding);
@@ -218,11 +219,11 @@ mod tests {
 
     /// The bindings that are left, as lines.
     fn after(present: &[(&str, &str)], change: PortChange) -> Result<Vec<String>, String> {
-        let host = HostConfig {
+        let host = HostOptions {
             port_bindings: Some(map(present)),
-            ..HostConfig::default()
+            ..HostOptions::default()
         };
-        let config = ContainerConfig::default();
+        let config = Program::default();
         let changed = changed("web", &config, &host, &change, None, &mut vec![]);
         let bindings = changed
             .map_err(|error| error.to_string())?

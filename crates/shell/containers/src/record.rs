@@ -1,10 +1,11 @@
 //! What is remembered of a container: what was asked for, and what became of it.
 //!
-//! Stored, in the form of [`crate::stored`], before the API answers. Nothing in it can be asked of the kernel or of
-//! the engine: addresses and bound ports are the sandbox's.
+//! Stored as it is before the API answers. Nothing in it can be asked of the kernel or of the engine:
+//! addresses and bound ports are the sandbox's. What clients send and see is Docker's, and its types
+//! change with the API; a record outlives both, and has types of its own, see [`crate::options`].
 
 use crate::network_mode::NetworkMode;
-use bollard_stubs::models::{ContainerConfig, EndpointSettings, HostConfig};
+use crate::options::{EndpointOptions, HostOptions, Program};
 use jiff::Timestamp;
 use sealane_core::model::Id;
 use sealane_images::ImageId;
@@ -12,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
 /// A container.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Record {
     /// Its id, which is its sandbox's too.
     pub(crate) id: Id,
@@ -20,6 +21,7 @@ pub(crate) struct Record {
     pub(crate) name: String,
     /// Whether the user chose the name: then another container of that name takes over what the
     /// name had on its networks.
+    #[serde(default)]
     pub(crate) name_given: bool,
     /// When it was made.
     pub(crate) created: Timestamp,
@@ -30,11 +32,11 @@ pub(crate) struct Record {
     /// The program's arguments.
     pub(crate) args: Vec<String>,
     /// What runs in it, the image's settings merged in.
-    pub(crate) config: ContainerConfig,
+    pub(crate) config: Program,
     /// How it sits on the host.
-    pub(crate) host_config: HostConfig,
+    pub(crate) host_config: HostOptions,
     /// The endpoints wanted, by network: its name, or what was given where it did not exist yet.
-    pub(crate) endpoints: BTreeMap<String, EndpointSettings>,
+    pub(crate) endpoints: BTreeMap<String, EndpointOptions>,
     /// Links on the default bridge.
     pub(crate) links: Vec<Link>,
     /// How often its restart policy has started it.
@@ -55,7 +57,7 @@ pub(crate) struct Link {
 /// Where a container is in its life.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub(crate) enum Status {
+pub enum Status {
     /// Made, never started.
     #[default]
     Created,
@@ -69,30 +71,30 @@ pub(crate) enum Status {
 
 /// What became of a container.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct State {
+pub struct State {
     /// Where it is in its life.
-    pub(crate) status: Status,
+    pub status: Status,
     /// Its process; 0 if there is none.
-    pub(crate) pid: i32,
+    pub pid: i32,
     /// The process's start in clock ticks since boot.
-    pub(crate) start_time: u64,
+    pub start_time: u64,
     /// How its process ended last.
-    pub(crate) exit_code: i64,
+    pub exit_code: i64,
     /// Why it could not be started last; empty if it could.
-    pub(crate) error: String,
+    pub error: String,
     /// Whether the kernel killed something in it for want of memory.
-    pub(crate) oom_killed: bool,
+    pub oom_killed: bool,
     /// When it was started last.
-    pub(crate) started_at: Option<Timestamp>,
+    pub started_at: Option<Timestamp>,
     /// When it ended last.
-    pub(crate) finished_at: Option<Timestamp>,
+    pub finished_at: Option<Timestamp>,
     /// Whether a user stopped it: then `unless-stopped` leaves it alone.
-    pub(crate) manually_stopped: bool,
+    pub manually_stopped: bool,
 }
 
 impl State {
     /// Whether the API calls it running: also between two runs of a restart policy.
-    pub(crate) fn is_running(&self) -> bool {
+    pub fn is_running(&self) -> bool {
         matches!(self.status, Status::Running | Status::Restarting)
     }
 
@@ -128,3 +130,6 @@ impl Record {
         self.config.hostname.as_deref().unwrap_or_default()
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,7 +1,7 @@
 //! What the front asks of the containers, and what it is answered.
 
 use crate::detach::DetachKeys;
-use bollard_stubs::models::{ContainerConfig, EndpointSettings, HostConfig, PortMap};
+use crate::options::{EndpointOptions, HostOptions, PortBindings, Program, RestartPolicy};
 use bytes::Bytes;
 use jiff::Timestamp;
 use sealane_core::model::Id;
@@ -18,11 +18,11 @@ pub struct CreateRequest {
     /// Its name, with or without the leading slash; `None` or empty to have one made up.
     pub name: Option<String>,
     /// What runs in it.
-    pub config: ContainerConfig,
+    pub config: Program,
     /// How it sits on the host.
-    pub host_config: HostConfig,
+    pub host_config: HostOptions,
     /// `NetworkingConfig.EndpointsConfig`: settings by network name or id.
-    pub endpoints: BTreeMap<String, EndpointSettings>,
+    pub endpoints: BTreeMap<String, EndpointOptions>,
     /// The container-wide `MacAddress` of API versions before 1.44; empty and `None` are the same.
     pub mac_address: Option<String>,
     /// The version that the request speaks.
@@ -176,6 +176,51 @@ pub struct TerminalSize {
     pub width: u16,
 }
 
+impl TerminalSize {
+    /// A size as height and width; zeros say nothing.
+    pub fn of(size: &[usize]) -> Option<Self> {
+        let [height, width] = size else { return None };
+        let (height, width) = (u16::try_from(*height).ok()?, u16::try_from(*width).ok()?);
+        (height > 0 && width > 0).then_some(Self { height, width })
+    }
+}
+
+/// A further process to run in a container.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ExecRequest {
+    /// The program and its arguments.
+    pub command: Vec<String>,
+    /// Variables beside the container's.
+    pub env: Vec<String>,
+    /// The folder; empty for the container's own.
+    pub working_dir: String,
+    /// The user; `None` for the container's own.
+    pub user: Option<String>,
+    /// Whether it has a terminal.
+    pub tty: bool,
+    /// The size of the terminal.
+    pub console_size: Option<TerminalSize>,
+    /// Whether it may do all that the host's root may.
+    pub privileged: bool,
+    /// Whether a client writes to it.
+    pub stdin: bool,
+    /// Whether a client reads its standard output.
+    pub stdout: bool,
+    /// Whether a client reads its standard error.
+    pub stderr: bool,
+    /// What the client types to leave the terminal, as it wrote it.
+    pub detach_keys: Option<String>,
+}
+
+/// What is to change of a container's settings.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct UpdateRequest {
+    /// Whether it is started again; `None` leaves that as it is.
+    pub restart_policy: Option<RestartPolicy>,
+    /// Its published ports.
+    pub ports: PortChange,
+}
+
 /// How to start an exec.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct ExecStart {
@@ -212,7 +257,7 @@ pub enum PlanRequest {
         /// The container, likewise.
         container: String,
         /// The endpoint wanted.
-        settings: Box<EndpointSettings>,
+        settings: Box<EndpointOptions>,
     },
     /// `disconnect NETWORK NAME`
     Disconnect {
@@ -264,9 +309,9 @@ pub struct Counts {
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct PortChange {
     /// All its bindings from now on; `None` leaves them as they are.
-    pub bindings: Option<PortMap>,
+    pub bindings: Option<PortBindings>,
     /// Further bindings.
-    pub publish: PortMap,
+    pub publish: PortBindings,
     /// Host ports, `8080` or `8080/tcp`, whose bindings go.
     pub unpublish: Vec<String>,
 }

@@ -1,7 +1,7 @@
 //! Restart policies: whether a container that ended starts again, and after how long.
 
+use crate::options::RestartMode;
 use crate::record::Record;
-use bollard_stubs::models::RestartPolicyNameEnum;
 use std::time::Duration;
 
 const FIRST_DELAY: Duration = Duration::from_millis(100);
@@ -15,10 +15,10 @@ pub(crate) fn wanted(record: &Record) -> bool {
         return false;
     };
     match policy.name {
-        None | Some(RestartPolicyNameEnum::EMPTY | RestartPolicyNameEnum::NO) => false,
-        Some(RestartPolicyNameEnum::ALWAYS) => true,
-        Some(RestartPolicyNameEnum::UNLESS_STOPPED) => !record.state.manually_stopped,
-        Some(RestartPolicyNameEnum::ON_FAILURE) => {
+        None | Some(RestartMode::Unset | RestartMode::No) => false,
+        Some(RestartMode::Always) => true,
+        Some(RestartMode::UnlessStopped) => !record.state.manually_stopped,
+        Some(RestartMode::OnFailure) => {
             let most = policy.maximum_retry_count.unwrap_or_default();
             record.state.exit_code != 0 && (most == 0 || record.restart_count < most)
         }
@@ -37,14 +37,15 @@ pub(crate) fn next_delay(previous: Option<Duration>, ran: Duration) -> Duration 
 mod tests {
     use super::*;
     use crate::fake::record;
-    use bollard_stubs::models::RestartPolicy;
+    use crate::options::RestartPolicy;
     use sealane_core::model::derive_id;
 
-    fn ended(name: RestartPolicyNameEnum, code: i64, count: i64, stopped: bool) -> bool {
+    fn ended(name: RestartMode, code: i64, count: i64, stopped: bool) -> bool {
         let mut record = record(derive_id(&[b"c"]), "web");
         let policy = RestartPolicy {
             name: Some(name),
             maximum_retry_count: Some(3),
+            ..RestartPolicy::default()
         };
         record.host_config.restart_policy = Some(policy);
         record.restart_count = count;
@@ -55,13 +56,13 @@ mod tests {
 
     #[test]
     fn each_policy_has_its_condition() {
-        assert!(!ended(RestartPolicyNameEnum::NO, 1, 0, false));
-        assert!(ended(RestartPolicyNameEnum::ALWAYS, 0, 9, true));
-        assert!(ended(RestartPolicyNameEnum::UNLESS_STOPPED, 0, 9, false));
-        assert!(!ended(RestartPolicyNameEnum::UNLESS_STOPPED, 0, 0, true));
-        assert!(ended(RestartPolicyNameEnum::ON_FAILURE, 1, 2, false));
-        assert!(!ended(RestartPolicyNameEnum::ON_FAILURE, 0, 0, false));
-        assert!(!ended(RestartPolicyNameEnum::ON_FAILURE, 1, 3, false));
+        assert!(!ended(RestartMode::No, 1, 0, false));
+        assert!(ended(RestartMode::Always, 0, 9, true));
+        assert!(ended(RestartMode::UnlessStopped, 0, 9, false));
+        assert!(!ended(RestartMode::UnlessStopped, 0, 0, true));
+        assert!(ended(RestartMode::OnFailure, 1, 2, false));
+        assert!(!ended(RestartMode::OnFailure, 0, 0, false));
+        assert!(!ended(RestartMode::OnFailure, 1, 3, false));
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! Capabilities and security options of a request.
 
 use crate::ContainerError;
-use bollard_stubs::models::HostConfig;
+use crate::options::HostOptions;
 
 /// The capabilities of capabilities(7), without their prefix.
 const CAPABILITIES: &[&str] = &[
@@ -58,7 +58,7 @@ pub(crate) struct SecurityOptions {
 }
 
 /// Reads the security options. Labels and profiles of LSMs that are not used mean nothing.
-pub(crate) fn options(host: &HostConfig) -> Result<SecurityOptions, ContainerError> {
+pub(crate) fn options(host: &HostOptions) -> Result<SecurityOptions, ContainerError> {
     let mut options = SecurityOptions::default();
     for text in host.security_opt.iter().flatten() {
         // Both separators have been in use.
@@ -87,7 +87,7 @@ pub(crate) fn options(host: &HostConfig) -> Result<SecurityOptions, ContainerErr
 }
 
 /// Checks the capabilities to add and to drop.
-pub(crate) fn check_capabilities(host: &HostConfig) -> Result<(), ContainerError> {
+pub(crate) fn check_capabilities(host: &HostOptions) -> Result<(), ContainerError> {
     for (field, list) in [("CapAdd", &host.cap_add), ("CapDrop", &host.cap_drop)] {
         for name in list.iter().flatten() {
             let upper = name.to_ascii_uppercase();
@@ -106,11 +106,11 @@ pub(crate) fn check_capabilities(host: &HostConfig) -> Result<(), ContainerError
 mod tests {
     use super::*;
 
-    fn with_options(list: &[&str]) -> HostConfig {
+    fn with_options(list: &[&str]) -> HostOptions {
         let list = list.iter().map(|text| (*text).to_owned()).collect();
-        HostConfig {
+        HostOptions {
             security_opt: Some(list),
-            ..HostConfig::default()
+            ..HostOptions::default()
         }
     }
 
@@ -130,9 +130,9 @@ mod tests {
 
     #[test]
     fn unknown_capabilities_are_refused() {
-        let host = |name: &str| HostConfig {
+        let host = |name: &str| HostOptions {
             cap_add: Some(vec![name.into()]),
-            ..HostConfig::default()
+            ..HostOptions::default()
         };
         for name in ["NET_ADMIN", "cap_net_raw", "all"] {
             check_capabilities(&host(name)).unwrap();

@@ -1,8 +1,8 @@
 //! The checks of a request that need nothing but the request, in the order and words of Docker.
 
 use crate::network_mode::NetworkMode;
+use crate::options::{HostOptions, Program, RestartMode};
 use crate::{ContainerError, mounts, ports, security, signals};
-use bollard_stubs::models::{ContainerConfig, HostConfig, RestartPolicyNameEnum};
 use std::net::IpAddr;
 
 /// The kernel's limit, __NEW_UTS_LEN (linux/utsname.h).
@@ -14,8 +14,8 @@ const RUNTIMES: [&str; 4] = ["", "runc", "crun", "io.containerd.runc.v2"];
 
 /// Checks that options of the network do not contradict each other.
 pub(crate) fn check_network_mode(
-    config: &ContainerConfig,
-    host: &HostConfig,
+    config: &Program,
+    host: &HostOptions,
 ) -> Result<(), ContainerError> {
     check_shared_stack(config, host)?;
     let hostname = config
@@ -35,7 +35,7 @@ pub(crate) fn check_network_mode(
 }
 
 /// A container that shares another's stack takes it as it is.
-fn check_shared_stack(config: &ContainerConfig, host: &HostConfig) -> Result<(), ContainerError> {
+fn check_shared_stack(config: &Program, host: &HostOptions) -> Result<(), ContainerError> {
     let mode = host.network_mode.as_deref().unwrap_or_default();
     let target = match NetworkMode::parse(mode) {
         NetworkMode::Container(target) => target,
@@ -76,7 +76,7 @@ fn check_shared_stack(config: &ContainerConfig, host: &HostConfig) -> Result<(),
             "port publishing and the container type network mode",
         ),
         (
-            given(config.exposed_ports.as_ref()),
+            config.exposed_ports.iter().flatten().next().is_some(),
             "port exposing and the container type network mode",
         ),
     ];
@@ -88,8 +88,8 @@ fn check_shared_stack(config: &ContainerConfig, host: &HostConfig) -> Result<(),
 
 /// Checks everything else; adds what the user should know to `warnings`.
 pub(crate) fn check(
-    config: &ContainerConfig,
-    host: &HostConfig,
+    config: &Program,
+    host: &HostOptions,
     warnings: &mut Vec<String>,
 ) -> Result<(), ContainerError> {
     check_config(config)?;
@@ -102,8 +102,8 @@ pub(crate) fn check(
 
 /// Checks the ports alone, as they may change later.
 pub(crate) fn check_ports(
-    config: &ContainerConfig,
-    host: &HostConfig,
+    config: &Program,
+    host: &HostOptions,
     warnings: &mut Vec<String>,
 ) -> Result<(), ContainerError> {
     ports::check(config, host)?;
@@ -111,7 +111,7 @@ pub(crate) fn check_ports(
 }
 
 fn check_ports_of_mode(
-    host: &HostConfig,
+    host: &HostOptions,
     warnings: &mut Vec<String>,
 ) -> Result<(), ContainerError> {
     let ports = host
@@ -134,7 +134,7 @@ fn check_ports_of_mode(
     }
 }
 
-fn check_config(config: &ContainerConfig) -> Result<(), ContainerError> {
+fn check_config(config: &Program) -> Result<(), ContainerError> {
     if let Some(folder) = config
         .working_dir
         .as_deref()
@@ -181,14 +181,9 @@ fn check_name_characters(what: &str, name: &str) -> Result<(), ContainerError> {
     }
 }
 
-fn check_host_config(host: &HostConfig) -> Result<(), ContainerError> {
+fn check_host_config(host: &HostOptions) -> Result<(), ContainerError> {
     let policy = host.restart_policy.as_ref().and_then(|policy| policy.name);
-    let restarts = policy.is_some_and(|name| {
-        !matches!(
-            name,
-            RestartPolicyNameEnum::EMPTY | RestartPolicyNameEnum::NO
-        )
-    });
+    let restarts = policy.is_some_and(|name| !matches!(name, RestartMode::Unset | RestartMode::No));
     if host.auto_remove.unwrap_or_default() && restarts {
         return Err(invalid(
             "can't create 'AutoRemove' container with restart policy",
@@ -218,21 +213,17 @@ fn check_host_config(host: &HostConfig) -> Result<(), ContainerError> {
 }
 
 /// Checks a restart policy, of a new container or of an update.
-pub(crate) fn check_restart_policy(host: &HostConfig) -> Result<(), ContainerError> {
+pub(crate) fn check_restart_policy(host: &HostOptions) -> Result<(), ContainerError> {
     let Some(policy) = &host.restart_policy else {
         return Ok(());
     };
     let count = policy.maximum_retry_count.unwrap_or_default();
     match policy.name {
-        Some(RestartPolicyNameEnum::ON_FAILURE) if count < 0 => Err(invalid(
+        Some(RestartMode::OnFailure) if count < 0 => Err(invalid(
             "invalid restart policy: maximum retry count cannot be negative",
         )),
-        None | Some(RestartPolicyNameEnum::ON_FAILURE | RestartPolicyNameEnum::EMPTY) => Ok(()),
-        Some(
-            RestartPolicyNameEnum::NO
-            | RestartPolicyNameEnum::ALWAYS
-            | RestartPolicyNameEnum::UNLESS_STOPPED,
-        ) if count != 0 => {
+        None | Some(RestartMode::OnFailure | RestartMode::Unset) => Ok(()),
+        Some(RestartMode::No | RestartMode::Always | RestartMode::UnlessStopped) if count != 0 => {
             let negative = if count < 0 {
                 " and cannot be negative"
             } else {
@@ -243,11 +234,7 @@ pub(crate) fn check_restart_policy(host: &HostConfig) -> Result<(), ContainerErr
                  'on-failure'{negative}"
             )))
         }
-        Some(
-            RestartPolicyNameEnum::NO
-            | RestartPolicyNameEnum::ALWAYS
-            | RestartPolicyNameEnum::UNLESS_STOPPED,
-        ) => Ok(()),
+        Some(RestartMode::No | RestartMode::Always | RestartMode::UnlessStopped) => Ok(()),
     }
 }
 
@@ -269,7 +256,7 @@ pub(crate) fn parse_extra_host(text: &str) -> Result<(&str, Option<IpAddr>), Con
     Ok((name, Some(parsed.to_canonical())))
 }
 
-fn check_limits(host: &HostConfig) -> Result<(), ContainerError> {
+fn check_limits(host: &HostOptions) -> Result<(), ContainerError> {
     let memory = host.memory.unwrap_or_default();
     let swap = host.memory_swap.unwrap_or_default();
     if memory > 0 && memory < LEAST_MEMORY {
@@ -303,7 +290,7 @@ fn check_limits(host: &HostConfig) -> Result<(), ContainerError> {
 
 /// What this engine does not have is refused, not ignored: a container that silently shares less
 /// or is limited less than asked for is worse than none.
-fn check_what_is_missing(host: &HostConfig) -> Result<(), ContainerError> {
+fn check_what_is_missing(host: &HostOptions) -> Result<(), ContainerError> {
     let mode = |mode: &Option<String>| mode.clone().unwrap_or_default();
     let (pid, ipc, users) = (
         mode(&host.pid_mode),
@@ -313,7 +300,7 @@ fn check_what_is_missing(host: &HostConfig) -> Result<(), ContainerError> {
     let log = host
         .log_config
         .as_ref()
-        .and_then(|log| log.typ.as_deref())
+        .and_then(|log| log.name.as_deref())
         .unwrap_or_default();
     let runtime = host.runtime.as_deref().unwrap_or_default();
     if !RUNTIMES.contains(&runtime) {
@@ -367,16 +354,16 @@ fn invalid(text: impl Into<String>) -> ContainerError {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use bollard_stubs::models::{PortMap, RestartPolicy};
+    use crate::options::{PortBindings, RestartPolicy};
 
-    fn shared() -> HostConfig {
-        HostConfig {
+    fn shared() -> HostOptions {
+        HostOptions {
             network_mode: Some("container:web".into()),
-            ..HostConfig::default()
+            ..HostOptions::default()
         }
     }
 
-    fn refusal(config: &ContainerConfig, host: &HostConfig) -> String {
+    fn refusal(config: &Program, host: &HostOptions) -> String {
         let mut warnings = Vec::new();
         let result =
             check_network_mode(config, host).and_then(|()| check(config, host, &mut warnings));
@@ -386,11 +373,11 @@ mod tests {
     #[test]
     fn whoever_shares_a_stack_brings_no_settings_of_one() {
         let list = || Some(vec!["a:1.2.3.4".to_owned()]);
-        let plain = ContainerConfig::default();
-        let ports = PortMap::from([("80/tcp".to_owned(), None)]);
+        let plain = Program::default();
+        let ports = PortBindings::from([("80/tcp".to_owned(), None)]);
         for (config, host, text) in [
             (
-                ContainerConfig {
+                Program {
                     hostname: Some("h".into()),
                     ..plain.clone()
                 },
@@ -399,7 +386,7 @@ mod tests {
             ),
             (
                 plain.clone(),
-                HostConfig {
+                HostOptions {
                     links: list(),
                     ..shared()
                 },
@@ -408,7 +395,7 @@ mod tests {
             ),
             (
                 plain.clone(),
-                HostConfig {
+                HostOptions {
                     dns: list(),
                     ..shared()
                 },
@@ -416,7 +403,7 @@ mod tests {
             ),
             (
                 plain.clone(),
-                HostConfig {
+                HostOptions {
                     extra_hosts: list(),
                     ..shared()
                 },
@@ -424,15 +411,15 @@ mod tests {
             ),
             (
                 plain.clone(),
-                HostConfig {
+                HostOptions {
                     port_bindings: Some(ports),
                     ..shared()
                 },
                 "port publishing and the container type network mode",
             ),
             (
-                ContainerConfig {
-                    exposed_ports: Some(vec!["80/tcp".into()]),
+                Program {
+                    exposed_ports: Some(["80/tcp".to_owned()].into_iter().collect()),
                     ..plain.clone()
                 },
                 shared(),
@@ -446,9 +433,9 @@ mod tests {
         }
         assert_eq!(refusal(&plain, &shared()), "");
         for mode in ["container:", "container"] {
-            let host = HostConfig {
+            let host = HostOptions {
                 network_mode: Some(mode.into()),
-                ..HostConfig::default()
+                ..HostOptions::default()
             };
             assert_eq!(
                 refusal(&plain, &host),
@@ -459,13 +446,13 @@ mod tests {
 
     #[test]
     fn published_ports_of_the_host_are_discarded_with_a_warning() {
-        let host = HostConfig {
+        let host = HostOptions {
             network_mode: Some("host".into()),
             port_bindings: Some([("80/tcp".to_owned(), None)].into()),
-            ..HostConfig::default()
+            ..HostOptions::default()
         };
         let mut warnings = Vec::new();
-        check(&ContainerConfig::default(), &host, &mut warnings).unwrap();
+        check(&Program::default(), &host, &mut warnings).unwrap();
         assert_eq!(
             warnings,
             ["Published ports are discarded when using host network mode"]
@@ -494,20 +481,18 @@ mod tests {
 
     #[test]
     fn a_retry_count_belongs_to_on_failure() {
-        let host = |name, count| HostConfig {
+        let host = |name, count| HostOptions {
             restart_policy: Some(RestartPolicy {
                 name: Some(name),
                 maximum_retry_count: Some(count),
+                ..RestartPolicy::default()
             }),
-            ..HostConfig::default()
+            ..HostOptions::default()
         };
-        let plain = ContainerConfig::default();
+        let plain = Program::default();
+        assert_eq!(refusal(&plain, &host(RestartMode::OnFailure, 3)), "");
         assert_eq!(
-            refusal(&plain, &host(RestartPolicyNameEnum::ON_FAILURE, 3)),
-            ""
-        );
-        assert_eq!(
-            refusal(&plain, &host(RestartPolicyNameEnum::ALWAYS, -1)),
+            refusal(&plain, &host(RestartMode::Always, -1)),
             "invalid restart policy: maximum retry count can only be used with 'on-failure' and \
              cannot be negative"
         );
@@ -515,10 +500,10 @@ mod tests {
 
     #[test]
     fn wrong_settings_are_refused() {
-        let config = |change: fn(&mut ContainerConfig)| {
-            let mut config = ContainerConfig::default();
+        let config = |change: fn(&mut Program)| {
+            let mut config = Program::default();
             change(&mut config);
-            refusal(&config, &HostConfig::default())
+            refusal(&config, &HostOptions::default())
         };
         assert_eq!(
             config(|c| c.env = Some(vec!["=x".into()])),
@@ -534,12 +519,12 @@ mod tests {
             config(|c| c.stop_signal = Some("X".into())),
             "invalid signal: X"
         );
-        let host = HostConfig {
+        let host = HostOptions {
             memory: Some(1),
-            ..HostConfig::default()
+            ..HostOptions::default()
         };
         assert_eq!(
-            refusal(&ContainerConfig::default(), &host),
+            refusal(&Program::default(), &host),
             "Minimum memory limit allowed is 6MB"
         );
     }

@@ -4,8 +4,8 @@ use crate::record::Status;
 use crate::request::TerminalSize;
 use crate::stop::not_running;
 use crate::{ContainerError, Containers};
-use bollard_stubs::models::ContainerTopResponse;
 use sealane_core::model::Id;
+use sealane_runtime::ProcessTable;
 
 impl Containers {
     /// Tells a container's terminal its size.
@@ -27,7 +27,7 @@ impl Containers {
         &self,
         reference: &str,
         ps_args: Option<&str>,
-    ) -> Result<ContainerTopResponse, ContainerError> {
+    ) -> Result<ProcessTable, ContainerError> {
         let id = self.running(reference)?;
         let words = ps_args.unwrap_or_default().split_whitespace();
         let words: Vec<String> = words.map(str::to_owned).collect();
@@ -36,10 +36,7 @@ impl Containers {
         if let Some(container) = container {
             self.tell(&container.record(), "top", []);
         }
-        Ok(ContainerTopResponse {
-            titles: Some(table.titles),
-            processes: Some(table.processes),
-        })
+        Ok(table)
     }
 
     /// The id of a container that has a process.

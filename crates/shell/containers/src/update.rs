@@ -5,26 +5,25 @@
 
 use crate::container::Turn;
 use crate::locks::lock;
+use crate::options::{HostOptions, RestartMode};
 use crate::publish::Changed;
-use crate::request::PortChange;
+use crate::request::{PortChange, UpdateRequest};
 use crate::{ContainerError, Containers, publish, settings};
-use bollard_stubs::models::{ContainerUpdateBody, HostConfig, RestartPolicyNameEnum};
-use serde_json::Value;
 
 impl Containers {
-    /// Changes the restart policy and the published ports; other fields of the request are
-    /// refused. Returns warnings.
+    /// Changes the restart policy and the published ports. Returns warnings.
     pub fn update(
         &self,
         reference: &str,
-        request: &ContainerUpdateBody,
-        ports: &PortChange,
+        request: &UpdateRequest,
     ) -> Result<Vec<String>, ContainerError> {
-        check_only_policy(request)?;
-        let policy = request.restart_policy.clone();
-        let checked = HostConfig {
+        let UpdateRequest {
+            restart_policy: policy,
+            ports,
+        } = request;
+        let checked = HostOptions {
             restart_policy: policy.clone(),
-            ..HostConfig::default()
+            ..HostOptions::default()
         };
         settings::check_restart_policy(&checked)?;
         let container = self.registry.find(reference)?;
@@ -38,10 +37,11 @@ impl Containers {
             ));
         }
         let named = policy
-            .filter(|policy| !matches!(policy.name, None | Some(RestartPolicyNameEnum::EMPTY)));
+            .clone()
+            .filter(|policy| !matches!(policy.name, None | Some(RestartMode::Unset)));
         let not_never = named
             .as_ref()
-            .is_some_and(|policy| policy.name != Some(RestartPolicyNameEnum::NO));
+            .is_some_and(|policy| policy.name != Some(RestartMode::No));
         if turn.record().auto_remove() && not_never {
             return Err(refused(
                 "Restart policy cannot be updated because AutoRemove is enabled for the container",
@@ -109,41 +109,5 @@ impl Containers {
                 Err(error)
             }
         }
-    }
-}
-
-/// Clients send every field; those that say nothing are zero or empty.
-fn check_only_policy(request: &ContainerUpdateBody) -> Result<(), ContainerError> {
-    let value = serde_json::to_value(request)
-        .map_err(|error| ContainerError::failed("the update cannot be understood", error))?;
-    let fields = value.as_object().into_iter().flatten();
-    let says_nothing = |value: &Value| match value {
-        Value::Null | Value::Bool(false) => true,
-        Value::Number(number) => number.as_f64() == Some(0.0),
-        Value::String(text) => text.is_empty(),
-        Value::Array(list) => list.is_empty(),
-        Value::Object(map) => map.is_empty(),
-        Value::Bool(true) => false,
-    };
-    let mut others = fields.filter(|(key, value)| *key != "RestartPolicy" && !says_nothing(value));
-    match others.next() {
-        Some((key, _)) => Err(ContainerError::NotImplemented(format!(
-            "{key} of a container cannot be changed; only its restart policy and ports can"
-        ))),
-        None => Ok(()),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn only_the_restart_policy_can_be_changed() {
-        let sent = r#"{"CpuShares":0,"Memory":0,"CgroupParent":"","Devices":[],"OomKillDisable":null,
-            "NanoCpus":0,"RestartPolicy":{"Name":"always","MaximumRetryCount":0}}"#;
-        check_only_policy(&serde_json::from_str(sent).unwrap()).unwrap();
-        let refused = check_only_policy(&serde_json::from_str(r#"{"Memory":1}"#).unwrap());
-        assert!(matches!(refused, Err(ContainerError::NotImplemented(_))));
     }
 }

@@ -4,9 +4,8 @@
 use crate::ContainerError;
 use crate::endpoint::SYSCTLS;
 use crate::network_mode::NetworkMode;
+use crate::options::{EndpointOptions, PortBinding};
 use crate::request::{ApiVersion, CreateRequest};
-use bollard_stubs::models::{EndpointSettings, PortBinding};
-use std::collections::HashMap;
 
 /// Brings a request to the newest form; adds what the user should know to `warnings`.
 pub(crate) fn modernize(
@@ -138,10 +137,8 @@ fn sysctls_of_links(request: &CreateRequest) -> Vec<(String, String)> {
         let parts: Vec<&str> = key.splitn(5, '.').collect();
         matches!(parts[..], ["net", _, _, link, _] if link.starts_with("eth"))
     };
-    let all: HashMap<_, _> = request.host_config.sysctls.clone().unwrap_or_default();
-    let mut found: Vec<_> = all.into_iter().filter(|(key, _)| of_link(key)).collect();
-    found.sort();
-    found
+    let all = request.host_config.sysctls.clone().unwrap_or_default();
+    all.into_iter().filter(|(key, _)| of_link(key)).collect()
 }
 
 fn for_endpoint(key: &str, value: &str) -> Result<String, ContainerError> {
@@ -161,10 +158,9 @@ fn fill_port_bindings(request: &mut CreateRequest) -> Option<String> {
     let mut ports: Vec<String> = Vec::new();
     for (port, list) in empty {
         *list = Some(vec![PortBinding::default()]);
-        ports.push(if port.contains('/') {
-            port.clone()
-        } else {
-            format!("{port}/tcp")
+        ports.push(match port.contains('/') {
+            true => port.clone(),
+            false => format!("{port}/tcp"),
         });
     }
     if ports.is_empty() || request.api_version < ApiVersion(1, 52) {
@@ -179,7 +175,7 @@ fn fill_port_bindings(request: &mut CreateRequest) -> Option<String> {
 }
 
 /// The settings of the network that the mode names; made if there are none at all.
-fn main_endpoint(request: &mut CreateRequest) -> Result<&mut EndpointSettings, ContainerError> {
+fn main_endpoint(request: &mut CreateRequest) -> Result<&mut EndpointOptions, ContainerError> {
     let network = NetworkMode::of(&request.host_config)
         .network()
         .unwrap_or_default()
@@ -194,7 +190,7 @@ fn main_endpoint(request: &mut CreateRequest) -> Result<&mut EndpointSettings, C
         .filter(|(name, _)| only || **name == network);
     named.next().map(|(_, settings)| settings).ok_or_else(|| {
         invalid(
-            "HostConfig.NetworkMode must match the identity of a network in \
+            "HostOptions.NetworkMode must match the identity of a network in \
              NetworkSettings.Networks",
         )
     })
@@ -229,7 +225,7 @@ mod tests {
         request.host_config.network_mode = Some("default".into());
         request
             .endpoints
-            .insert("default".into(), EndpointSettings::default());
+            .insert("default".into(), EndpointOptions::default());
         modern(&mut request, 55).unwrap();
         assert_eq!(request.host_config.network_mode.as_deref(), Some("bridge"));
         assert!(request.endpoints.contains_key("bridge"));
@@ -259,9 +255,9 @@ mod tests {
     #[test]
     fn two_mac_addresses_must_agree() {
         let mut request = with_mac("blue");
-        let settings = EndpointSettings {
+        let settings = EndpointOptions {
             mac_address: Some("02:00:00:00:00:02".into()),
-            ..EndpointSettings::default()
+            ..EndpointOptions::default()
         };
         request.endpoints.insert("blue".into(), settings);
         assert!(
@@ -272,11 +268,11 @@ mod tests {
         let mut request = with_mac("blue");
         request
             .endpoints
-            .insert("red".into(), EndpointSettings::default());
+            .insert("red".into(), EndpointOptions::default());
         assert_eq!(
             modern(&mut request, 50).unwrap_err(),
             "unable to migrate container-wide MAC address to a specific network: \
-             HostConfig.NetworkMode must match the identity of a network in \
+             HostOptions.NetworkMode must match the identity of a network in \
              NetworkSettings.Networks"
         );
     }
@@ -288,7 +284,7 @@ mod tests {
             for name in ["a", "b"] {
                 request
                     .endpoints
-                    .insert(name.into(), EndpointSettings::default());
+                    .insert(name.into(), EndpointOptions::default());
             }
             request
         };

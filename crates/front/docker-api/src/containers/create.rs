@@ -1,6 +1,6 @@
 //! `POST /containers/create`
 
-use super::{containers_version, settings_of};
+use super::{Translate, containers_version, settings_of};
 use crate::call::Call;
 use crate::error::ApiError;
 use crate::respond::{self, Response};
@@ -56,8 +56,8 @@ pub(crate) fn request(
     let endpoints = networking.endpoints.unwrap_or_default().into_iter();
     Ok(CreateRequest {
         name,
-        config: part::<ContainerConfig>(Some(Value::Object(body)))?,
-        host_config: part::<HostConfig>(Some(host))?,
+        config: part::<ContainerConfig>(Some(Value::Object(body)))?.translate(),
+        host_config: part::<HostConfig>(Some(host))?.translate(),
         endpoints: endpoints
             .map(|(name, to)| (name, settings_of(to, version)))
             .collect(),
@@ -131,6 +131,10 @@ mod tests {
         request(None, serde_json::from_str(json).unwrap(), ApiVersion::MAX)
     }
 
+    fn exposed(request: &CreateRequest) -> Vec<&String> {
+        request.config.exposed_ports.iter().flatten().collect()
+    }
+
     #[test]
     fn what_the_cli_sends_is_understood() {
         // As the docker CLI 28 sends it for `run -d -p 8080:80 --network blue busybox httpd`.
@@ -150,7 +154,7 @@ mod tests {
             "Gateway":"","IPAddress":"","MacAddress":"","IPPrefixLen":0,"DNSNames":null}}}}"#;
         let request = read(json).unwrap();
         assert_eq!(request.config.cmd, Some(vec!["httpd".into()]));
-        assert_eq!(request.config.exposed_ports, Some(vec!["80/tcp".into()]));
+        assert_eq!(exposed(&request), ["80/tcp"]);
         assert_eq!(request.host_config.network_mode.as_deref(), Some("blue"));
         assert!(request.endpoints.contains_key("blue"));
         assert_eq!(request.mac_address, None);
@@ -165,7 +169,7 @@ mod tests {
         .unwrap();
         assert_eq!(request.config.cmd, Some(vec!["ls".into()]));
         assert_eq!(request.config.entrypoint, Some(vec!["sh".into()]));
-        assert_eq!(request.config.exposed_ports, Some(vec!["1/udp".into()]));
+        assert_eq!(exposed(&request), ["1/udp"]);
         assert!(request.endpoints.contains_key("a"));
     }
 

@@ -1,16 +1,18 @@
 //! `GET /containers/NAME/json` and `/top`
 
-use super::wire;
+use super::{answer, wire};
 use crate::call::Call;
 use crate::error::ApiError;
 use crate::respond::{self, Response};
+use bollard_stubs::models::ContainerTopResponse;
 
 /// Shows all about one container. The parameter `size` is taken and changes nothing.
 pub(crate) async fn inspect(call: Call, name: String) -> Result<Response, ApiError> {
     let version = call.version;
     let shown = call
         .blocking(move |api| {
-            let shown = wire::inspect(&api.containers.inspect(&name)?, version)?;
+            let model = answer::inspection(api.containers.inspect(&name)?);
+            let shown = wire::inspect(&model, version)?;
             let mac = api.containers.wished_mac(&name)?;
             Ok::<_, ApiError>(wire::with_mac(shown, mac, version))
         })
@@ -24,5 +26,8 @@ pub(crate) async fn top(call: Call, name: String) -> Result<Response, ApiError> 
     let top = call
         .blocking(move |api| api.containers.top(&name, arguments.as_deref()))
         .await?;
-    Ok(respond::ok(&top))
+    Ok(respond::ok(&ContainerTopResponse {
+        titles: Some(top.titles),
+        processes: Some(top.processes),
+    }))
 }

@@ -1,12 +1,14 @@
 //! Requests that change a container: start, stop, restart, kill, rename, update, remove.
 
+use super::Translate;
 use crate::call::Call;
 use crate::error::ApiError;
 use crate::respond::{self, Response};
 use bollard_stubs::models::{ContainerUpdateBody, PortMap};
 use hyper::header::{CONTENT_LENGTH, TRANSFER_ENCODING};
-use sealane_containers::{PortChange, RemoveOptions, StopOptions};
+use sealane_containers::{PortChange, RemoveOptions, StopOptions, UpdateRequest};
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 #[derive(Serialize)]
 #[serde(rename_all = "PascalCase")]
@@ -76,16 +78,26 @@ pub(crate) struct UpdateBody {
     settings: ContainerUpdateBody,
 }
 
+impl UpdateBody {
+    fn into_request(self) -> Result<UpdateRequest, ApiError> {
+        check_only_policy(&self.settings)?;
+        Ok(UpdateRequest {
+            restart_policy: self.settings.restart_policy.translate(),
+            ports: PortChange {
+                bindings: self.port_bindings.translate(),
+                publish: self.publish.unwrap_or_default().translate(),
+                unpublish: self.unpublish.unwrap_or_default(),
+            },
+        })
+    }
+}
+
 /// `POST /containers/NAME/update`
 pub(crate) async fn update(mut call: Call, name: String) -> Result<Response, ApiError> {
     let body: UpdateBody = call.json().await?;
-    let ports = PortChange {
-        bindings: body.port_bindings,
-        publish: body.publish.unwrap_or_default(),
-        unpublish: body.unpublish.unwrap_or_default(),
-    };
+    let request = body.into_request()?;
     let warnings = call
-        .blocking(move |api| api.containers.update(&name, &body.settings, &ports))
+        .blocking(move |api| api.containers.update(&name, &request))
         .await?;
     let warnings = Some(warnings).filter(|warnings| !warnings.is_empty());
     Ok(respond::ok(&Updated { warnings }))
@@ -125,4 +137,41 @@ fn has_body(call: &Call) -> bool {
         .and_then(|text| text.parse::<u64>().ok())
         .is_some_and(|bytes| bytes > longest_empty)
         || call.headers.contains_key(TRANSFER_ENCODING)
+}
+
+/// Clients send every field; those that say nothing are zero or empty.
+fn check_only_policy(settings: &ContainerUpdateBody) -> Result<(), ApiError> {
+    let value = serde_json::to_value(settings)
+        .map_err(|error| ApiError::internal(format!("the update cannot be understood: {error}")))?;
+    let fields = value.as_object().into_iter().flatten();
+    let says_nothing = |value: &Value| match value {
+        Value::Null | Value::Bool(false) => true,
+        Value::Number(number) => number.as_f64() == Some(0.0),
+        Value::String(text) => text.is_empty(),
+        Value::Array(list) => list.is_empty(),
+        Value::Object(map) => map.is_empty(),
+        Value::Bool(true) => false,
+    };
+    let mut others = fields.filter(|(key, value)| *key != "RestartPolicy" && !says_nothing(value));
+    match others.next() {
+        Some((key, _)) => Err(ApiError::not_implemented(format!(
+            "{key} of a container cannot be changed; only its restart policy and ports can"
+        ))),
+        None => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use hyper::StatusCode;
+
+    #[test]
+    fn only_the_restart_policy_can_be_changed() {
+        let sent = r#"{"CpuShares":0,"Memory":0,"CgroupParent":"","Devices":[],"OomKillDisable":null,
+            "NanoCpus":0,"RestartPolicy":{"Name":"always","MaximumRetryCount":0}}"#;
+        check_only_policy(&serde_json::from_str(sent).unwrap()).unwrap();
+        let refused = check_only_policy(&serde_json::from_str(r#"{"Memory":1}"#).unwrap());
+        assert_eq!(refused.unwrap_err().status(), StatusCode::NOT_IMPLEMENTED);
+    }
 }

@@ -1,12 +1,13 @@
 //! `GET /containers/json`
 
-use super::wire;
+use super::{answer, wire};
 use crate::api::Api;
 use crate::call::Call;
 use crate::error::ApiError;
 use crate::filters::Filters;
 use crate::respond::{self, Response};
 use crate::version::ApiVersion;
+use jiff::Timestamp;
 use sealane_containers::ListOptions;
 use serde_json::Value;
 
@@ -35,9 +36,9 @@ pub(crate) fn summaries(
     options: &ListOptions,
     version: ApiVersion,
 ) -> Result<Vec<Value>, ApiError> {
-    let models = api.containers.list(options)?;
-    models
-        .iter()
-        .map(|model| wire::summary(model, version))
+    let listed = api.containers.list(options)?.into_iter();
+    let now = Timestamp::now();
+    listed
+        .map(|listed| wire::summary(&answer::summary(listed, now), version))
         .collect()
 }

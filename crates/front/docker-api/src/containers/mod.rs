@@ -1,5 +1,6 @@
 //! Requests of containers.
 
+mod answer;
 mod attach;
 mod create;
 mod inspect;
@@ -7,7 +8,9 @@ mod lifecycle;
 mod list;
 mod logs;
 mod prune;
+mod settings;
 mod stats;
+mod status;
 mod wait;
 mod wire;
 
@@ -18,6 +21,7 @@ pub(crate) use lifecycle::{UpdateBody, kill, remove, rename, restart, start, sto
 pub(crate) use list::{list, summaries};
 pub(crate) use logs::logs;
 pub(crate) use prune::prune;
+pub(crate) use settings::Translate;
 pub(crate) use stats::stats;
 pub(crate) use wait::wait;
 
@@ -25,6 +29,7 @@ use crate::error::ApiError;
 use crate::version::ApiVersion;
 use bollard_stubs::models::EndpointSettings;
 use sealane_containers::ContainerError;
+use sealane_containers::options::EndpointOptions;
 
 impl From<ContainerError> for ApiError {
     fn from(error: ContainerError) -> Self {
@@ -38,12 +43,12 @@ pub(crate) fn containers_version(version: ApiVersion) -> sealane_containers::Api
     sealane_containers::ApiVersion(major, minor)
 }
 
-/// Takes out of an endpoint's settings what the version of a request does not have.
+/// What is asked for of an endpoint, without what the version of a request does not have.
 pub(crate) fn settings_of(
     settings: Option<EndpointSettings>,
     version: ApiVersion,
-) -> EndpointSettings {
-    let mut settings = settings.unwrap_or_default();
+) -> EndpointOptions {
+    let mut settings: EndpointOptions = settings.unwrap_or_default().translate();
     if !version.at_least(48) {
         settings.gw_priority = None;
     }

@@ -1,12 +1,12 @@
 //! Networks joined and left.
 
 use crate::fake::World;
+use crate::options::EndpointOptions;
 use crate::{ApiVersion, CreateRequest};
-use bollard_stubs::models::EndpointSettings;
 use sealane_core::model::{ErrorClass, Id};
 
 fn connect(world: &World, network: &str, container: &str) -> Result<(), (ErrorClass, String)> {
-    let settings = EndpointSettings::default();
+    let settings = EndpointOptions::default();
     let connected = world
         .containers
         .connect(network, container, settings, ApiVersion(1, 55));
@@ -87,13 +87,8 @@ fn what_cannot_be_stored_does_not_stay_connected() {
             "store web running: refused"
         ]
     );
-    let shown = world
-        .containers
-        .inspect("web")
-        .unwrap()
-        .network_settings
-        .unwrap();
-    assert_eq!(shown.networks.unwrap().len(), 1);
+    let shown = world.containers.inspect("web").unwrap();
+    assert_eq!(shown.networks.len(), 1);
     assert_eq!(wanted(&world, id), ["bridge"]);
 }
 
@@ -199,9 +194,9 @@ fn faults_of_an_endpoint_are_told() {
     world.run("web", |request| {
         request.host_config.network_mode = Some("blue".into())
     });
-    let settings = EndpointSettings {
+    let settings = EndpointOptions {
         aliases: Some(vec!["a".into()]),
-        ..EndpointSettings::default()
+        ..EndpointOptions::default()
     };
     let error = world
         .containers
@@ -220,9 +215,9 @@ fn a_mac_address_is_taken_since_1_54() {
     let world = World::new();
     let id = world.create("web", |_| {});
     for (minor, network) in [(53, "blue"), (54, "red")] {
-        let settings = EndpointSettings {
+        let settings = EndpointOptions {
             mac_address: Some("02:00:00:00:00:09".into()),
-            ..EndpointSettings::default()
+            ..EndpointOptions::default()
         };
         world
             .containers

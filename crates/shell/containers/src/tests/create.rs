@@ -1,9 +1,9 @@
 //! What is made, and what is refused at once.
 
 use crate::fake::{World, create_request};
+use crate::options::EndpointOptions;
 use crate::record::Status;
 use crate::{ContainerError, CreateRequest};
-use bollard_stubs::models::EndpointSettings;
 use sealane_core::model::ErrorClass;
 
 fn refusal(world: &World, change: impl FnOnce(&mut CreateRequest)) -> ContainerError {
@@ -20,10 +20,10 @@ fn refusal(world: &World, change: impl FnOnce(&mut CreateRequest)) -> ContainerE
     error
 }
 
-fn aliased() -> EndpointSettings {
-    EndpointSettings {
+fn aliased() -> EndpointOptions {
+    EndpointOptions {
         aliases: Some(vec!["a".into()]),
-        ..EndpointSettings::default()
+        ..EndpointOptions::default()
     }
 }
 
@@ -99,7 +99,7 @@ fn all_faults_of_all_endpoints_are_listed() {
          are only supported for user-defined networks"
     );
     let error = refusal(&world, |request| {
-        let mut settings = EndpointSettings::default();
+        let mut settings = EndpointOptions::default();
         let options = [(
             "com.docker.network.endpoint.sysctls".to_owned(),
             "x".to_owned(),
@@ -128,7 +128,7 @@ fn networks_are_known_by_name_and_the_missing_ones_as_given() {
         request.endpoints.insert(blue.to_string(), aliased());
         request
             .endpoints
-            .insert("nosuch".into(), EndpointSettings::default());
+            .insert("nosuch".into(), EndpointOptions::default());
     });
     let record = world.record(id);
     let names: Vec<&String> = record.endpoints.keys().collect();
@@ -163,7 +163,7 @@ fn links_lead_to_containers_that_exist() {
     assert_eq!(links[0].target, db);
     assert_eq!(links[0].names, ["d", &db.short(12), "db"]);
     let shown = world.containers.inspect("web").unwrap();
-    assert_eq!(shown.host_config.unwrap().links.unwrap(), ["/db:/web/d"]);
+    assert_eq!(shown.host_config.links.unwrap(), ["/db:/web/d"]);
 }
 
 #[test]

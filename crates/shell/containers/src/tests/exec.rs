@@ -1,17 +1,17 @@
 //! Further processes in a container.
 
+use crate::ExecRequest;
 use crate::ExecStart;
 use crate::fake::World;
-use bollard_stubs::models::ExecConfig;
 use rustix::net::{SendFlags, send};
 use sealane_core::model::{ErrorClass, Id};
 use sealane_runtime::{Exit, ExitOf};
 
-fn config() -> ExecConfig {
-    ExecConfig {
-        cmd: Some(vec!["ls".into(), "-l".into()]),
-        attach_stdout: Some(true),
-        ..ExecConfig::default()
+fn request() -> ExecRequest {
+    ExecRequest {
+        command: vec!["ls".into(), "-l".into()],
+        stdout: true,
+        ..ExecRequest::default()
     }
 }
 
@@ -30,7 +30,7 @@ fn exec_exit(exec: &str, code: i32) -> Exit {
 fn an_exec_runs_once_and_its_exit_code_is_known_at_the_end_of_its_output() {
     let world = World::new();
     let id = world.run("web", |_| {});
-    let exec = world.containers.exec_create("web", config()).unwrap();
+    let exec = world.containers.exec_create("web", request()).unwrap();
     let mut attached = world
         .containers
         .exec_start(&exec, ExecStart::default())
@@ -39,7 +39,7 @@ fn an_exec_runs_once_and_its_exit_code_is_known_at_the_end_of_its_output() {
     let shown = world.containers.exec_inspect(&exec).unwrap();
     assert_eq!(
         (shown.running, shown.exit_code, shown.pid),
-        (Some(true), None, Some(99))
+        (true, None, 99)
     );
     let again = world
         .containers
@@ -67,7 +67,7 @@ fn an_exec_runs_once_and_its_exit_code_is_known_at_the_end_of_its_output() {
     world.containers.ended(exec_exit(&exec, 2));
     assert_eq!(attached.output.blocking_recv(), None);
     let shown = world.containers.exec_inspect(&exec).unwrap();
-    assert_eq!((shown.running, shown.exit_code), (Some(false), Some(2)));
+    assert_eq!((shown.running, shown.exit_code), (false, Some(2)));
     let again = world
         .containers
         .exec_start(&exec, ExecStart::default())
@@ -86,7 +86,7 @@ fn an_exec_runs_once_and_its_exit_code_is_known_at_the_end_of_its_output() {
 fn a_program_that_cannot_start_is_told_on_the_stream() {
     let world = World::new();
     world.run("web", |_| {});
-    let exec = world.containers.exec_create("web", config()).unwrap();
+    let exec = world.containers.exec_create("web", request()).unwrap();
     world.refuse("exec ls -l");
     let mut attached = world
         .containers
@@ -109,7 +109,7 @@ fn a_program_that_cannot_start_is_told_on_the_stream() {
 fn a_detached_exec_has_no_streams() {
     let world = World::new();
     world.run("web", |_| {});
-    let exec = world.containers.exec_create("web", config()).unwrap();
+    let exec = world.containers.exec_create("web", request()).unwrap();
     let options = ExecStart {
         detach: true,
         ..ExecStart::default()
@@ -129,16 +129,16 @@ fn a_detached_exec_has_no_streams() {
 fn an_exec_needs_a_running_container() {
     let world = World::new();
     let id = world.create("web", |_| {});
-    let error = world.containers.exec_create("web", config()).unwrap_err();
+    let error = world.containers.exec_create("web", request()).unwrap_err();
     assert_eq!(error.class(), ErrorClass::Conflict);
     assert_eq!(error.to_string(), format!("container {id} is not running"));
     world.containers.start("web").unwrap();
     let empty = world
         .containers
-        .exec_create("web", ExecConfig::default())
+        .exec_create("web", ExecRequest::default())
         .unwrap_err();
     assert_eq!(empty.to_string(), "No exec command specified");
-    let exec = world.containers.exec_create("web", config()).unwrap();
+    let exec = world.containers.exec_create("web", request()).unwrap();
     world.end(id, 0);
     assert!(
         world

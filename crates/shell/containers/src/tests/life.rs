@@ -1,10 +1,10 @@
 //! Start, end, stop, restart, remove.
 
 use crate::fake::World;
+use crate::options::{RestartMode, RestartPolicy};
 use crate::record::Status;
 use crate::request::{RemoveOptions, StopOptions, WaitCondition};
 use crate::{AttachOptions, CreateRequest, Exit};
-use bollard_stubs::models::{RestartPolicy, RestartPolicyNameEnum};
 use rustix::net::{SendFlags, send};
 use sealane_core::model::{ErrorClass, Id};
 use std::path::PathBuf;
@@ -16,11 +16,11 @@ const FORCE: RemoveOptions = RemoveOptions {
     link: false,
 };
 
-fn policy(name: RestartPolicyNameEnum) -> impl FnOnce(&mut CreateRequest) {
+fn policy(name: RestartMode) -> impl FnOnce(&mut CreateRequest) {
     move |request| {
         let policy = RestartPolicy {
             name: Some(name),
-            maximum_retry_count: None,
+            ..RestartPolicy::default()
         };
         request.host_config.restart_policy = Some(policy);
     }
@@ -262,7 +262,7 @@ fn a_kill_needs_something_that_runs() {
 #[test]
 fn a_policy_starts_a_container_again() {
     let world = World::new();
-    let id = world.run("web", policy(RestartPolicyNameEnum::ALWAYS));
+    let id = world.run("web", policy(RestartMode::Always));
     world.end(id, 0);
     assert_eq!(world.record(id).restart_count, 1);
     eventually(|| world.record(id).state.status == Status::Running);
@@ -272,7 +272,7 @@ fn a_policy_starts_a_container_again() {
 #[test]
 fn a_stop_ends_the_wait_for_the_next_run() {
     let world = World::new();
-    let id = world.run("web", policy(RestartPolicyNameEnum::ALWAYS));
+    let id = world.run("web", policy(RestartMode::Always));
     world.end(id, 1);
     assert_eq!(world.record(id).state.status, Status::Restarting);
     world
@@ -288,7 +288,7 @@ fn a_stop_ends_the_wait_for_the_next_run() {
 #[test]
 fn a_stopped_container_stays_stopped_whatever_its_policy() {
     let world = World::new();
-    let id = world.run("web", policy(RestartPolicyNameEnum::ALWAYS));
+    let id = world.run("web", policy(RestartMode::Always));
     world
         .containers
         .stop("web", &StopOptions::default())
@@ -502,7 +502,7 @@ fn who_attaches_for_a_start_that_fails_sees_the_end() {
 #[test]
 fn an_orderly_end_stops_all_and_forbids_no_later_start() {
     let world = World::new();
-    let id = world.run("web", policy(RestartPolicyNameEnum::UNLESS_STOPPED));
+    let id = world.run("web", policy(RestartMode::UnlessStopped));
     world.containers.shut_down(Duration::from_secs(15));
     let state = world.record(id).state;
     assert_eq!(state.status, Status::Exited);

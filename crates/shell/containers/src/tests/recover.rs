@@ -2,15 +2,16 @@
 
 use crate::CreateRequest;
 use crate::fake::World;
+use crate::options::{RestartMode, RestartPolicy};
 use crate::record::Status;
 use crate::request::StopOptions;
-use bollard_stubs::models::{RestartPolicy, RestartPolicyNameEnum};
 
-fn policy(name: RestartPolicyNameEnum, most: i64) -> impl FnOnce(&mut CreateRequest) {
+fn policy(name: RestartMode, most: i64) -> impl FnOnce(&mut CreateRequest) {
     move |request| {
         let policy = RestartPolicy {
             name: Some(name),
             maximum_retry_count: Some(most),
+            ..RestartPolicy::default()
         };
         request.host_config.restart_policy = Some(policy);
     }
@@ -52,11 +53,11 @@ fn ends_of_meanwhile_are_noted_with_their_code_and_time() {
 fn after_a_reboot_nothing_runs_but_what_its_policy_wants() {
     let world = World::new();
     let plain = world.run("plain", |_| {});
-    let always = world.run("always", policy(RestartPolicyNameEnum::ALWAYS, 0));
-    let unless = world.run("unless", policy(RestartPolicyNameEnum::UNLESS_STOPPED, 0));
-    let failed = world.run("failed", policy(RestartPolicyNameEnum::ON_FAILURE, 1));
-    let stopped = world.run("stopped", policy(RestartPolicyNameEnum::UNLESS_STOPPED, 0));
-    let never = world.create("never", policy(RestartPolicyNameEnum::ALWAYS, 0));
+    let always = world.run("always", policy(RestartMode::Always, 0));
+    let unless = world.run("unless", policy(RestartMode::UnlessStopped, 0));
+    let failed = world.run("failed", policy(RestartMode::OnFailure, 1));
+    let stopped = world.run("stopped", policy(RestartMode::UnlessStopped, 0));
+    let never = world.create("never", policy(RestartMode::Always, 0));
     world
         .containers
         .stop("stopped", &StopOptions::default())
@@ -75,10 +76,10 @@ fn after_a_reboot_nothing_runs_but_what_its_policy_wants() {
 #[test]
 fn sharers_of_a_stack_start_after_its_owner() {
     let world = World::new();
-    world.run("web", policy(RestartPolicyNameEnum::ALWAYS, 0));
+    world.run("web", policy(RestartMode::Always, 0));
     let side = world.run("side", |request| {
         request.host_config.network_mode = Some("container:web".into());
-        policy(RestartPolicyNameEnum::ALWAYS, 0)(request);
+        policy(RestartMode::Always, 0)(request);
     });
     let world = reboot(world);
     assert_eq!(world.record(side).state.status, Status::Running);

@@ -1,11 +1,12 @@
 //! What lists, inspections and plans say.
 
+use crate::Status;
 use crate::fake::{World, create_request};
-use crate::request::{ListOptions, PlanRequest, PortChange};
-use bollard_stubs::models::{
-    ContainerUpdateBody, PortBinding, RestartPolicy, RestartPolicyNameEnum,
-};
+use crate::options::{EndpointOptions, PortBinding, RestartMode, RestartPolicy};
+use crate::request::{ListOptions, PlanRequest, UpdateRequest};
+use sealane_core::model::Protocol;
 use std::collections::BTreeMap;
+use std::path::Path;
 
 fn names(world: &World, all: bool, filters: &[(&str, &str)]) -> Vec<String> {
     let mut map: BTreeMap<String, Vec<String>> = BTreeMap::new();
@@ -20,7 +21,7 @@ fn names(world: &World, all: bool, filters: &[(&str, &str)]) -> Vec<String> {
     match world.containers.list(&options) {
         Ok(list) => list
             .into_iter()
-            .map(|summary| summary.names.unwrap()[0].clone())
+            .map(|summary| summary.names[0].clone())
             .collect(),
         Err(error) => vec![error.to_string()],
     }
@@ -67,34 +68,36 @@ fn a_published_port_is_listed_and_inspected_in_both_families() {
         let binding = PortBinding {
             host_ip: Some(String::new()),
             host_port: Some("8080".into()),
+            ..PortBinding::default()
         };
         let bindings = [("80/tcp".to_owned(), Some(vec![binding]))];
         request.host_config.port_bindings = Some(bindings.into());
-        request.config.exposed_ports = Some(vec!["80/tcp".into(), "443/tcp".into()]);
+        request.config.exposed_ports = Some(
+            ["80/tcp", "443/tcp"]
+                .map(str::to_owned)
+                .into_iter()
+                .collect(),
+        );
     });
     let list = world.containers.list(&ListOptions::default()).unwrap();
-    let ports = list[0].ports.as_ref().unwrap().iter();
+    let ports = list[0].ports.iter();
     let ports: Vec<_> = ports
-        .map(|p| (p.private_port, p.public_port, p.ip.as_deref()))
+        .map(|p| (p.private, p.public, p.address.map(|ip| ip.to_string())))
         .collect();
     assert_eq!(
         ports,
         [
-            (80, Some(8080), Some("0.0.0.0")),
-            (80, Some(8080), Some("::")),
+            (80, Some(8080), Some("0.0.0.0".into())),
+            (80, Some(8080), Some("::".into())),
             (443, None, None)
         ]
     );
-    let settings = world
-        .containers
-        .inspect("web")
-        .unwrap()
-        .network_settings
-        .unwrap();
-    let ports = settings.ports.unwrap();
-    assert_eq!(ports["80/tcp"].as_ref().unwrap().len(), 2);
-    assert_eq!(ports["443/tcp"], None);
-    assert_eq!(settings.sandbox_key.as_deref(), Some("/netns/web"));
+    let shown = world.containers.inspect("web").unwrap();
+    let sides = |port| shown.ports[&(port, Protocol::Tcp)].as_deref();
+    assert_eq!(sides(80).unwrap().len(), 2);
+    assert_eq!(sides(443), None);
+    let namespace = shown.stack.unwrap().namespace;
+    assert_eq!(namespace.as_deref(), Some(Path::new("/netns/web")));
 }
 
 #[test]
@@ -102,47 +105,40 @@ fn an_endpoint_is_shown_as_wanted_and_as_it_is() {
     let world = World::new();
     let id = world.run("web", |request| {
         request.host_config.network_mode = Some("blue".into());
-        let settings = bollard_stubs::models::EndpointSettings {
+        let settings = EndpointOptions {
             aliases: Some(vec!["www".into()]),
             mac_address: Some("02:00:00:00:00:05".into()),
             ..Default::default()
         };
         request.endpoints.insert("blue".into(), settings);
     });
-    let shown = || {
-        let settings = world
-            .containers
-            .inspect("web")
-            .unwrap()
-            .network_settings
-            .unwrap();
-        settings.networks.unwrap()["blue"].clone()
-    };
+    let shown = || world.containers.inspect("web").unwrap().networks["blue"].clone();
     let running = shown();
-    assert_eq!(running.ip_address.as_deref(), Some("10.0.0.2"));
-    assert_eq!(running.mac_address.as_deref(), Some("02:00:00:00:00:05"));
+    let endpoint = running.endpoint.unwrap();
+    assert_eq!(endpoint.ipv4.unwrap().addr().to_string(), "10.0.0.2");
+    assert_eq!(endpoint.mac.shown(), "02:00:00:00:00:05");
     assert_eq!(
         running.dns_names.unwrap(),
         ["web".into(), "www".into(), id.short(12)]
     );
     world.end(id, 0);
     let stopped = shown();
-    assert_eq!((stopped.ip_address, stopped.mac_address), (None, None));
-    assert_eq!(stopped.aliases.unwrap(), ["www"]);
+    assert_eq!(stopped.endpoint, None);
+    assert_eq!(stopped.asked.aliases.unwrap(), ["www"]);
 }
 
 #[test]
-fn a_state_is_shown_with_zero_times_until_it_has_some() {
+fn a_state_is_shown_with_the_times_it_has() {
     let world = World::new();
     let id = world.create("web", |_| {});
-    let state = || world.containers.inspect("web").unwrap().state.unwrap();
-    assert_eq!(state().started_at.as_deref(), Some("0001-01-01T00:00:00Z"));
-    assert_eq!(state().status.unwrap().to_string(), "created");
+    let state = || world.containers.inspect("web").unwrap().state;
+    assert_eq!(state().started_at, None);
+    assert_eq!(state().status, Status::Created);
     world.containers.start("web").unwrap();
-    assert_eq!((state().running, state().pid), (Some(true), Some(1)));
+    assert_eq!((state().status, state().pid), (Status::Running, 1));
     world.end(id, 1);
-    assert_ne!(state().finished_at.as_deref(), Some("0001-01-01T00:00:00Z"));
-    assert_eq!((state().exit_code, state().pid), (Some(1), Some(0)));
+    assert!(state().finished_at.is_some());
+    assert_eq!((state().exit_code, state().pid), (1, 0));
 }
 
 #[test]
@@ -172,17 +168,15 @@ fn a_policy_can_be_changed() {
     let world = World::new();
     let id = world.create("web", |_| {});
     let policy = RestartPolicy {
-        name: Some(RestartPolicyNameEnum::ALWAYS),
+        name: Some(RestartMode::Always),
         maximum_retry_count: Some(0),
+        ..RestartPolicy::default()
     };
-    let body = ContainerUpdateBody {
+    let request = UpdateRequest {
         restart_policy: Some(policy.clone()),
-        ..Default::default()
+        ..UpdateRequest::default()
     };
-    world
-        .containers
-        .update("web", &body, &PortChange::default())
-        .unwrap();
+    world.containers.update("web", &request).unwrap();
     assert_eq!(world.record(id).host_config.restart_policy, Some(policy));
 }
 

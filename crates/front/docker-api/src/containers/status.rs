@@ -1,7 +1,7 @@
 //! What a list says of a container's state: `Up 3 minutes`, `Exited (0) 2 hours ago`.
 
-use crate::record::{State, Status};
 use jiff::Timestamp;
+use sealane_containers::{State, Status};
 
 const MINUTE: i64 = 60;
 const HOUR: i64 = 60 * MINUTE;
@@ -11,7 +11,7 @@ const MONTH: i64 = 30 * DAY;
 const YEAR: i64 = 365 * DAY;
 
 /// The state in words.
-pub(crate) fn describe(state: &State, now: Timestamp) -> String {
+pub(super) fn describe(state: &State, now: Timestamp) -> String {
     let since = |time: Option<Timestamp>| span(time.unwrap_or(now), now);
     let code = state.exit_code;
     match state.status {
