@@ -15,8 +15,8 @@ use sealane_core::model::{
 use sealane_engine::{EngineError, HostTarget, LinkCounters, PlannedOperation, SandboxSpec};
 use sealane_images::{Backend, Image, ImageConfig, ImageError, ImageId};
 use sealane_runtime::{
-    Created, ExecSpec, Exit, ExitOf, LogQuery, LogReader, ProcessSpec, ProcessTable, RuntimeError,
-    State, Usage,
+    Created, ExecSpec, Exit, ExitOf, LogQuery, LogReader, ProcessSpec, ProcessTable, Refusal,
+    RuntimeError, State, Usage,
 };
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -496,7 +496,7 @@ impl Processes for Fake {
     fn create(&self, spec: &ProcessSpec) -> Result<Created, RuntimeError> {
         if self.asked(format!("process {}", self.name(&spec.id))) {
             let text = "exec: \"x\": executable file not found in $PATH";
-            return Err(RuntimeError::Create(text.into()));
+            return Err(RuntimeError::Create(Refusal::read(text)));
         }
         let mut inner = self.lock();
         inner.next_pid += 1;
@@ -516,7 +516,7 @@ impl Processes for Fake {
 
     fn start(&self, id: &Id) -> Result<(), RuntimeError> {
         if self.asked(format!("start {}", self.name(id))) {
-            return Err(RuntimeError::Start("permission denied".into()));
+            return Err(RuntimeError::Start(Refusal::read("permission denied")));
         }
         let mut inner = self.lock();
         inner
@@ -548,7 +548,8 @@ impl Processes for Fake {
 
     fn exec_start(&self, spec: &ExecSpec) -> Result<(i32, OwnedFd), RuntimeError> {
         if self.asked(format!("exec {}", spec.args.join(" "))) {
-            return Err(RuntimeError::Exec("no such file or directory".into()));
+            let refusal = Refusal::read("no such file or directory");
+            return Err(RuntimeError::Exec(refusal));
         }
         Ok((99, Processes::attach(self, &spec.container)?))
     }

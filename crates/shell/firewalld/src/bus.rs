@@ -17,6 +17,9 @@ const NAME: &str = "org.fedoraproject.FirewallD1";
 const PATH: &str = "/org/fedoraproject/FirewallD1";
 const CONFIG_PATH: &str = "/org/fedoraproject/FirewallD1/config";
 const CONFIG: &str = "org.fedoraproject.FirewallD1.config";
+/// The D-Bus name of its errors, and the code of one (firewall/errors.py).
+const EXCEPTION: &str = "org.fedoraproject.FirewallD1.Exception";
+const UNKNOWN_INTERFACE: &str = "UNKNOWN_INTERFACE";
 
 /// Docker's names.
 const ZONE: &str = "docker";
@@ -80,10 +83,11 @@ impl Bus {
     /// Takes a bridge out of the zone.
     pub(crate) async fn remove(&self, bridge: &str) -> Result<(), FirewalldError> {
         match self.zones("removeInterface", &(ZONE, bridge)).await {
-            Err(error) if !says(&error, "UNKNOWN_INTERFACE") => Err(refused(format!(
-                "take {bridge} out of its zone {ZONE}"
-            ))(error)),
-            Ok(()) | Err(_) => Ok(()),
+            Err(error) if code(&error) == Some(UNKNOWN_INTERFACE) => Ok(()),
+            Err(error) => Err(refused(format!("take {bridge} out of its zone {ZONE}"))(
+                error,
+            )),
+            Ok(()) => Ok(()),
         }
     }
 
@@ -224,8 +228,13 @@ fn is_ours(settings: &HashMap<String, OwnedVariant>) -> bool {
     text.is_some_and(|text| text.contains(MARK))
 }
 
-fn says(error: &zbus::Error, word: &str) -> bool {
-    error.to_string().contains(word)
+/// The code of firewalld's own error: all have one D-Bus name, and begin with the code.
+fn code(error: &zbus::Error) -> Option<&str> {
+    let zbus::Error::MethodError(name, Some(text), _) = error else {
+        return None;
+    };
+    let code = text.split(':').next().map(str::trim);
+    code.filter(|_| name.as_str() == EXCEPTION)
 }
 
 fn refused(what: String) -> impl FnOnce(zbus::Error) -> FirewalldError {

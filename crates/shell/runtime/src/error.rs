@@ -1,5 +1,6 @@
 //! What can go wrong with container processes.
 
+use crate::refusal::{Cause, Refusal};
 use sealane_core::model::{ErrorClass, Id};
 use std::io;
 use std::path::PathBuf;
@@ -32,15 +33,15 @@ pub enum RuntimeError {
     #[error(
         "failed to create task for container: failed to create shim task: OCI runtime create failed: {0}: unknown"
     )]
-    Create(String),
+    Create(Refusal),
     /// The OCI runtime refused to start the container's program.
     #[error(
         "failed to create task for container: failed to start shim task: OCI runtime start failed: {0}: unknown"
     )]
-    Start(String),
+    Start(Refusal),
     /// The OCI runtime refused to run another program in the container.
     #[error("OCI runtime exec failed: {0}: unknown")]
-    Exec(String),
+    Exec(Refusal),
     /// conmon ended or hung without saying whether there is a process.
     #[error("{} did not do its work: {words}", conmon.display())]
     Supervisor {
@@ -92,17 +93,17 @@ impl RuntimeError {
     /// The kind of failure, for the answer to a request.
     pub fn class(&self) -> ErrorClass {
         match self {
-            Self::Create(_) | Self::Start(_) | Self::Exec(_) if self.exit_code() != Some(128) => {
-                ErrorClass::InvalidArgument
+            Self::Create(refusal) | Self::Start(refusal) | Self::Exec(refusal) => {
+                match refusal.cause {
+                    Cause::NotFound | Cause::NotExecutable => ErrorClass::InvalidArgument,
+                    Cause::Other => ErrorClass::Internal,
+                }
             }
             Self::User(_) | Self::InvalidSpec(_) => ErrorClass::InvalidArgument,
             Self::NotFound(_) => ErrorClass::NotFound,
             Self::Ended(_) | Self::Exists(_) => ErrorClass::Conflict,
             Self::Missing { .. } | Self::NoneWorks { .. } => ErrorClass::Unavailable,
-            Self::Create(_)
-            | Self::Start(_)
-            | Self::Exec(_)
-            | Self::Supervisor { .. }
+            Self::Supervisor { .. }
             | Self::Program { .. }
             | Self::File { .. }
             | Self::Damaged { .. } => ErrorClass::Internal,
@@ -114,7 +115,9 @@ impl RuntimeError {
     /// is not one of starting.
     pub fn exit_code(&self) -> Option<i32> {
         match self {
-            Self::Create(text) | Self::Start(text) | Self::Exec(text) => Some(start_failure(text)),
+            Self::Create(refusal) | Self::Start(refusal) | Self::Exec(refusal) => {
+                Some(refusal.exit_code())
+            }
             Self::Missing { .. }
             | Self::NoneWorks { .. }
             | Self::User(_)
@@ -127,19 +130,5 @@ impl RuntimeError {
             | Self::File { .. }
             | Self::Damaged { .. } => None,
         }
-    }
-}
-
-/// Both runtimes say why in words only.
-fn start_failure(text: &str) -> i32 {
-    let text = text.to_ascii_lowercase();
-    let says = |part: &str| text.contains(part);
-    let mounted_on_a_file = says("not a directory") && says("mount");
-    if says("executable file not found") || says("no such file or directory") || mounted_on_a_file {
-        127
-    } else if says("permission denied") {
-        126
-    } else {
-        128
     }
 }

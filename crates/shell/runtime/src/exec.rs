@@ -3,6 +3,7 @@
 use crate::conmon::{Failure, Kind, Launch};
 use crate::identity::Identity;
 use crate::layout::Folder;
+use crate::refusal::Refusal;
 use crate::watch::Supervised;
 use crate::{
     Attach, ExecSpec, Exit, ExitOf, Result, RunningExec, Runtime, RuntimeError, Stdin, attach,
@@ -30,7 +31,8 @@ impl Runtime {
     /// Runs a program in a container. Nothing it prints is lost: conmon lets it run once the
     /// connection that is returned stands.
     pub fn exec_start(&self, spec: &ExecSpec) -> Result<RunningExec> {
-        descriptors::check_room().map_err(|error| RuntimeError::Exec(error.to_string()))?;
+        descriptors::check_room()
+            .map_err(|error| RuntimeError::Exec(Refusal::read(&error.to_string())))?;
         let config = self.config_of(&spec.container)?;
         let process = bundle::exec(spec, &config, &self.root_of(&spec.container)?, &self.host)?;
         let folder = self.layout.exec(&spec.id);

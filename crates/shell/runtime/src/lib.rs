@@ -23,6 +23,7 @@ mod logs;
 pub mod outside;
 mod process;
 mod programs;
+mod refusal;
 mod room;
 mod runtime;
 mod spec;
@@ -38,6 +39,7 @@ pub use error::RuntimeError;
 pub use exits::{Exit, ExitOf};
 pub use logs::{LogEntry, LogQuery, LogReader};
 pub use process::{Created, ProcessTable, RunningExec, State};
+pub use refusal::{Cause, Refusal};
 pub use runtime::Runtime;
 pub use spec::{
     Device, ExecSpec, Mount, MountKind, ProcessSpec, Propagation, Resources, Rlimit, Stdin,

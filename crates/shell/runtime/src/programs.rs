@@ -3,6 +3,7 @@
 use crate::conmon::Programs;
 use crate::identity::{Identity, arguments, pid_in, readable};
 use crate::layout::Folder;
+use crate::refusal::Refusal;
 use crate::{Result, RuntimeConfig, RuntimeError, fault, files};
 use rustix::process::{Pid, PidfdFlags, pidfd_open};
 use sealane_core::model::Id;
@@ -79,8 +80,12 @@ pub(crate) fn version(program: &Path) -> Result<(String, String)> {
 }
 
 impl Programs {
-    /// Runs a command of the OCI runtime for a container; returns what it printed if it failed.
-    pub(crate) fn command(&self, what: &'static str, arguments: &[&str]) -> Result<Option<String>> {
+    /// Runs a command of the OCI runtime for a container; returns its refusal if it failed.
+    pub(crate) fn command(
+        &self,
+        what: &'static str,
+        arguments: &[&str],
+    ) -> Result<Option<Refusal>> {
         let mut command = Command::new(&self.runtime);
         command
             .arg("--root")
@@ -91,17 +96,17 @@ impl Programs {
             .env_remove("LISTEN_FDS");
         let output = run(&mut command, what, &self.runtime)?;
         let words = String::from_utf8_lossy(&output.stderr).into_owned();
-        Ok((!output.status.success()).then(|| crate::conmon::reason(&words)))
+        Ok((!output.status.success()).then(|| Refusal::read(&words)))
     }
 
     /// The same, with the failure as an error.
     pub(crate) fn must(&self, what: &'static str, id: &Id, arguments: &[&str]) -> Result<()> {
         match self.command(what, arguments)? {
             None => Ok(()),
-            Some(message) => Err(RuntimeError::Program {
+            Some(refusal) => Err(RuntimeError::Program {
                 what,
                 id: *id,
-                message,
+                message: refusal.text,
             }),
         }
     }

@@ -167,11 +167,11 @@ impl Runtime {
             .command("exec runtime start", &["start", &id.to_string()])?
         {
             None => Ok(()),
-            Some(reason) if self.state(id)?.is_none() => {
-                tracing::debug!(reason, "start of an unknown container");
+            Some(refusal) if self.state(id)?.is_none() => {
+                tracing::debug!(%refusal, "start of an unknown container");
                 Err(RuntimeError::NotFound(*id))
             }
-            Some(reason) => Err(RuntimeError::Start(reason)),
+            Some(refusal) => Err(RuntimeError::Start(refusal)),
         }
     }
 

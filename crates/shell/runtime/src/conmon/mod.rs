@@ -10,6 +10,7 @@ use crate::cgroups::Cgroups;
 use crate::identity::{Identity, readable};
 use crate::layout::Folder;
 use crate::programs::conmon_in;
+use crate::refusal::Refusal;
 use crate::{Result, RuntimeError, Stdin, fault, files};
 use rustix::io::{FdFlags, fcntl_setfd};
 use rustix::pipe::{PipeFlags, pipe_with};
@@ -74,8 +75,8 @@ pub(crate) struct Launched {
 /// What conmon said instead of a pid.
 #[derive(Debug)]
 pub(crate) enum Failure {
-    /// The OCI runtime refused, in these words.
-    Refused(String),
+    /// The OCI runtime refused.
+    Refused(Refusal),
     /// Something else went wrong.
     Other(RuntimeError),
 }
@@ -189,7 +190,7 @@ impl Programs {
         });
         match report.data {
             pid @ 1.. => Ok(pid),
-            _ => Err(Failure::Refused(reason(&report.message))),
+            _ => Err(Failure::Refused(Refusal::read(&report.message))),
         }
     }
 
@@ -300,32 +301,4 @@ fn read_line(pipe: OwnedFd, path: &Path) -> Result<Option<String>> {
         .next()
         .map(str::to_owned);
     Ok(text.filter(|text| !text.is_empty()))
-}
-
-/// The reason in what an OCI runtime printed: plain, or as a line of its log.
-pub(crate) fn reason(printed: &str) -> String {
-    let last = printed.trim().lines().last().unwrap_or_default().trim();
-    let logged = last
-        .split_once("level=error msg=\"")
-        .and_then(|(_, rest)| rest.strip_suffix('"'));
-    match logged {
-        Some(message) => message.replace("\\\"", "\""),
-        None => last.to_owned(),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_reason_is_found_in_plain_words_and_in_a_log_line() {
-        let plain = "runc create failed: exec: \"x\": executable file not found in $PATH\n";
-        let wanted = "runc create failed: exec: \"x\": executable file not found in $PATH";
-        assert_eq!(reason(plain), wanted);
-        let logged = r#"time="2026-11-21T20:00:00Z" level=warning msg="a"
-            time="2026-11-21T20:00:00Z" level=error msg="runc create failed: exec: \"x\": executable file not found in $PATH""#;
-        assert_eq!(reason(logged), wanted);
-        assert_eq!(reason(""), "");
-    }
 }
