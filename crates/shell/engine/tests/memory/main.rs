@@ -152,6 +152,7 @@ impl Walk {
         let stages = self.model.stages(operation, new);
         match done {
             Err(_) if !carries_on(operation) => return agrees(world, &self.model),
+            // A prune leaves the networks that could not be removed.
             Ok(()) if *operation != Operation::Prune => agree::shows(world, new)?,
             Ok(()) | Err(_) => any(world, &stages, agree::shows)?,
         }

@@ -167,24 +167,42 @@ impl Model {
         }
     }
 
-    /// What may be found when an operation ended half way: before, after, and between the networks
-    /// of a prune.
+    /// What may be found when an operation ended half way: before, after, between the networks of a
+    /// prune, and of ports that are exchanged those that stay.
     pub(crate) fn stages(&self, operation: &Operation, new: &Self) -> Vec<Self> {
-        let mut stages = vec![self.clone()];
-        if *operation != Operation::Prune {
-            stages.push(new.clone());
-            return stages;
-        }
-        for n in self
-            .networks
-            .keys()
-            .filter(|n| !new.networks.contains_key(n))
-        {
-            let mut without = stages.clone();
-            without
-                .iter_mut()
-                .for_each(|stage| drop(stage.networks.remove(n)));
-            stages.extend(without);
+        let mut stages = vec![self.clone(), new.clone()];
+        match operation {
+            Operation::Publish(s, ports) => {
+                let mut between = self.clone();
+                if let Some(own) = between.sandboxes.get_mut(s) {
+                    own.ports.retain(|port| ports.contains(port));
+                }
+                stages.push(between);
+            }
+            Operation::Prune => {
+                for n in self
+                    .networks
+                    .keys()
+                    .filter(|n| !new.networks.contains_key(n))
+                {
+                    let mut without = stages.clone();
+                    for stage in &mut without {
+                        stage.networks.remove(n);
+                    }
+                    stages.extend(without);
+                }
+            }
+            Operation::Create(_)
+            | Operation::Remove(_)
+            | Operation::RemoveDefault
+            | Operation::Update(..)
+            | Operation::Make(..)
+            | Operation::Drop(_)
+            | Operation::Connect(..)
+            | Operation::Disconnect(..)
+            | Operation::Rename(_)
+            | Operation::Reserve(..)
+            | Operation::Release(..) => {}
         }
         stages
     }

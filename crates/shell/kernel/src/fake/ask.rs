@@ -120,9 +120,7 @@ impl Ask for FakeKernel {
 
     fn link_exists(&self, netns: Netns, name: &InterfaceName) -> io::Result<bool> {
         let wanted = Key::Link(netns, name.clone());
-        let state = self.state();
-        let mut ends = state.objects.values().filter_map(veth_peer);
-        Ok(state.objects.contains_key(&wanted) || ends.any(|end| end == wanted))
+        Ok(self.state().has_link(&wanted))
     }
 
     fn link_is_ours(&self, name: &InterfaceName) -> io::Result<Option<bool>> {

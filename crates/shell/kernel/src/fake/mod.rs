@@ -185,6 +185,9 @@ impl State {
         if self.refused.contains(change.key()) {
             return Err(io::Error::from_raw_os_error(libc::EPERM));
         }
+        if let Some((key, object)) = change.made() {
+            self.check_ground(key, object)?;
+        }
         match change {
             Change::Create(key, object) | Change::Alter(key, _, object) => {
                 self.objects.insert(key.clone(), object.clone());
@@ -197,6 +200,29 @@ impl State {
         }
         self.changes.push(change.clone());
         Ok(())
+    }
+
+    /// Refuses what has nothing to stand on: no namespace, no link.
+    fn check_ground(&self, key: &Key, object: &Object) -> io::Result<()> {
+        let refused = |number| Err(io::Error::from_raw_os_error(number));
+        let peer = object.peer().map(|(netns, _)| *netns);
+        let has_namespace = |netns: Netns| match netns {
+            Netns::Sandbox(id) => self.objects.contains_key(&Key::Namespace(id)),
+            Netns::Network(id) => self.objects.contains_key(&Key::NetworkNamespace(id)),
+            Netns::Host | Netns::Path(_) => true,
+        };
+        if !has_namespace(key.netns()) || !peer.is_none_or(has_namespace) {
+            return refused(libc::ENOENT);
+        }
+        match link_beneath(key, object).is_none_or(|link| self.has_link(&link)) {
+            true => Ok(()),
+            false => refused(libc::ENODEV),
+        }
+    }
+
+    fn has_link(&self, link: &Key) -> bool {
+        let mut ends = self.objects.values().filter_map(veth_peer);
+        self.objects.contains_key(link) || ends.any(|end| end == *link)
     }
 
     fn remove(&mut self, key: &Key) {
@@ -239,6 +265,23 @@ fn on_link(link: &Key, other: &Key, settings: &Object) -> bool {
     !matches!(other, Key::Link(..)) && other.is_on_any(settings, &link)
 }
 
+/// The link without which an object cannot be; every namespace has its loopback.
+fn link_beneath(key: &Key, object: &Object) -> Option<Key> {
+    let (netns, name) = match (key, object) {
+        (Key::Link(netns, _), Object::Link(link)) => (netns, &link.port.as_ref()?.bridge),
+        (Key::Route(netns, _), Object::Route(route)) => (netns, route.interface()?),
+        (
+            Key::Address(netns, name, _)
+            | Key::Up(netns, name)
+            | Key::Neighbor(netns, name, _)
+            | Key::Forwarding(netns, name, _),
+            _,
+        ) => (netns, name),
+        (_, _) => return None,
+    };
+    (name.as_str() != "lo").then(|| Key::Link(*netns, name.clone()))
+}
+
 /// The key of a veth's other end.
 fn veth_peer(object: &Object) -> Option<Key> {
     let (netns, name) = object.peer()?;
@@ -279,7 +322,6 @@ fn bears_our_mark(key: &Key) -> bool {
 mod tests {
     use super::*;
     use sealane_core::model::{InterfaceName, Mac, SandboxId, derive_id};
-    use sealane_core::nft::{Data, Datum};
     use sealane_core::plan::{Link, LinkKind};
 
     fn sandbox() -> SandboxId {
@@ -300,12 +342,12 @@ mod tests {
             mtu: Some(1500),
             ..Link::of(kind)
         });
-        let element = Key::Element("ports".into(), vec![Datum::Port(80)]);
+        let setting = Key::Setting(Netns::Host, "ipv4/ip_forward".into());
         vec![
             (Key::Namespace(sandbox()), Object::Present),
             (Key::Link(Netns::Host, name("veth0")), veth),
             (Key::Up(inside, name("eth0")), Object::Present),
-            (element, Object::Element(Data::None)),
+            (setting, Object::Setting("1".into())),
         ]
     }
 
@@ -355,14 +397,28 @@ mod tests {
     #[test]
     fn what_is_refused_is_named_and_the_rest_is_done() {
         let kernel = FakeKernel::new();
-        let (key, _) = web().swap_remove(1);
+        let (key, _) = web().swap_remove(2);
         kernel.refuse(key.clone());
         let refused = kernel.write_all(&creations());
         assert_eq!(refused.len(), 1);
-        assert_eq!((refused[0].index, &refused[0].key), (1, &key));
+        assert_eq!((refused[0].index, &refused[0].key), (2, &key));
         let wanted = web();
         let wanted: Vec<(&Key, &Object)> =
             wanted.iter().map(|(key, object)| (key, object)).collect();
         assert_eq!(kernel.differing(&wanted).unwrap(), [key]);
+    }
+
+    #[test]
+    fn what_has_nothing_to_stand_on_is_refused() {
+        let kernel = FakeKernel::new();
+        for (key, object) in web().into_iter().skip(1).take(2) {
+            let refused = kernel.write(&[Change::Create(key, object)]).unwrap_err();
+            assert_eq!(refused.source.raw_os_error(), Some(libc::ENOENT));
+        }
+        kernel.write(&creations()).unwrap();
+        let up = Key::Up(Netns::Host, name("veth1"));
+        let up = Change::Create(up, Object::Present);
+        let refused = kernel.write(&[up]).unwrap_err();
+        assert_eq!(refused.source.raw_os_error(), Some(libc::ENODEV));
     }
 }
