@@ -5,6 +5,9 @@ use sealane_conformance::*;
 const OTHER: &str = "--owner other --data-root /var/lib/sealane/other --exec-root /run/other \
                      --pidfile /run/other.pid -H unix:///run/other.sock";
 
+const PURGE_OTHER: &str = "purge -f --owner other --data-root /var/lib/sealane/other \
+                           --exec-root /run/other --pidfile /run/other.pid";
+
 /// Starts a further daemon beside a world's, with flags, and returns what it runs as.
 fn beside(world: &World, flags: &str) -> Background {
     // In the first one's cgroup, with which the lab goes.
@@ -53,8 +56,7 @@ fn kill9(world: &World, pidfile: &str) {
 
 #[test]
 fn two_daemons_with_owners_live_in_one_namespace() {
-    // Where forwarding was off, the first would keep what it switched on to itself.
-    let mut world = World::with_flags(&["--ip-forward-no-drop"]);
+    let mut world = World::new();
     let mut second = beside(&world, OTHER);
     wait_for_other(&world);
     let image = repository().join(".cache/busybox.tar");
@@ -96,9 +98,7 @@ fn two_daemons_with_owners_live_in_one_namespace() {
     assert_eq!(answer(&world, 8080), HELLO);
     kill9(&world, "/run/other.pid");
     second.finish();
-    let purge = "purge -f --owner other --data-root /var/lib/sealane/other --exec-root /run/other \
-                 --pidfile /run/other.pid";
-    world.sealane(purge).ok();
+    world.sealane(PURGE_OTHER).ok();
     let (links, tables) = on_host(&world);
     assert!(!tables.contains(&"sealane-other".to_owned()), "{tables:?}");
     assert!(!links.contains(&"sealane0".to_owned()), "{links:?}");
@@ -107,6 +107,85 @@ fn two_daemons_with_owners_live_in_one_namespace() {
         HELLO,
         "the other's purge was not ours"
     );
+}
+
+/// A network behind the host that no daemon of ours made, and the way there from the LAN.
+fn foreign_network(world: &World) {
+    let host = "ip netns add far; ip link add near type veth peer name eth0 netns far; \
+                ip address add 10.73.0.1/24 dev near; ip link set near up; \
+                ip -n far address add 10.73.0.2/24 dev eth0; ip -n far link set eth0 up; \
+                ip -n far route add default via 10.73.0.1";
+    world.host().sh(host).ok();
+    let way = "ip route add 10.73.0.0/24 via 10.99.0.1";
+    world.peer().sh(way).ok();
+}
+
+/// The families that a daemon's table keeps from links that are not ours.
+fn kept_from_others(world: &World, table: &str) -> Value {
+    let map = world
+        .host()
+        .nft_json(&format!("list map inet {table} foreign"));
+    map["nftables"][1]["map"]["elem"].clone()
+}
+
+#[test]
+fn forwarding_that_one_owner_switched_on_is_for_the_networks_of_all() {
+    for bridge_filter in [false, true] {
+        let mut world = World::prepared(&[], |lab| {
+            lab.host(0).sysctl("ipv4/ip_forward", "0");
+            lab.host(0).br_netfilter(bridge_filter);
+        });
+        let mut second = beside(&world, OTHER);
+        wait_for_other(&world);
+        foreign_network(&world);
+        let image = repository().join(".cache/busybox.tar");
+        other(&world, &format!("import {} img", image.display())).ok();
+        world.serve("--name web -p 8080:80");
+        other(&world, &format!("run -d --name web -p 8081:80 img {HTTPD}")).ok();
+        let answers = |world: &World, port: u16| {
+            let at = format!("10.99.0.1:{port}");
+            eventually(SOON, || world.peer().fetch(&at)) == HELLO
+        };
+        let other_leads_out = |world: &World| {
+            let pid = other(world, "inspect -f {{.State.Pid}} web").ok();
+            let ping = format!("nsenter -t {pid} -n ping -n -c 1 -W 2 {}", lan::OUTSIDE);
+            world.host().sh(&ping).succeeded()
+        };
+
+        let ipv4 = json!([["ipv4", {"drop": null}]]);
+        for table in ["sealane", "sealane-other"] {
+            assert_eq!(kept_from_others(&world, table), ipv4, "{table}");
+        }
+        assert!(answers(&world, 8080) && answers(&world, 8081));
+        assert!(
+            world.sandbox("web").pings(lan::OUTSIDE),
+            "the first leads out"
+        );
+        assert!(other_leads_out(&world), "the second leads out");
+        assert!(!world.peer().pings("10.73.0.2"), "the host is no router");
+
+        // The first goes; what it had switched on stays on, and stays ours.
+        world.docker("rm -f web").ok();
+        world.stop();
+        let purge = format!(
+            "{} purge -f --cgroup-parent /sealane-lab-{}",
+            binary().display(),
+            world.host().lab()
+        );
+        world.host().sh(&purge).ok();
+        let forwards = |world: &World| world.host().sh("sysctl -n net.ipv4.ip_forward").ok();
+        assert_eq!(forwards(&world), "1");
+        assert!(answers(&world, 8081) && other_leads_out(&world));
+        assert!(!world.peer().pings("10.73.0.2"));
+
+        // The last one gives it back.
+        other(&world, "rm -f web").ok();
+        kill9(&world, "/run/other.pid");
+        second.finish();
+        world.sealane(PURGE_OTHER).ok();
+        assert_eq!(forwards(&world), "0");
+        world.host().sh("ip netns del far").ok();
+    }
 }
 
 #[test]

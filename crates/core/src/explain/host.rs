@@ -3,6 +3,7 @@
 use crate::model::{IpFamily, PerFamily, Protocol, SandboxId};
 use crate::nft::{Family, HookPoint};
 use ipnet::IpNet;
+use std::collections::BTreeSet;
 use std::net::{IpAddr, SocketAddr};
 
 /// The host as it is now.
@@ -16,6 +17,8 @@ pub struct HostFacts {
     pub forwards: PerFamily<bool>,
     /// Whether bridged packets pass its IP filters.
     pub bridge_filter: PerFamily<bool>,
+    /// The links that other daemons of ours made.
+    pub other_owners: BTreeSet<String>,
     /// Base chains of others that drop what none of their rules accepts.
     pub foreign: Vec<ForeignFilter>,
     /// How many rules the user has put into each of the chains that are theirs.

@@ -39,6 +39,8 @@ pub(super) struct Passing<'a> {
     pub(super) routed_back: bool,
     /// The hardware address it is for, where that is a bridge's.
     pub(super) towards: Option<Mac>,
+    /// Whether the links it comes and leaves by are another daemon's of ours.
+    pub(super) of_another_owner: (bool, bool),
     /// Whether its destination is an address of the host.
     pub(super) to_host: bool,
 }

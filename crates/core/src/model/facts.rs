@@ -10,9 +10,9 @@ pub struct Facts {
     /// Whether bridged frames pass the IP hooks (`net.bridge.bridge-nf-call-iptables`). With it on,
     /// isolated bridge ports would also cut published ports between siblings.
     pub bridge_netfilter: bool,
-    /// Whether the host forwarded IPv4 before we came.
+    /// Whether the host forwarded IPv4 before we came: we, or another daemon of ours.
     pub ipv4_forwarding: bool,
-    /// Whether the host forwarded IPv6 before we came.
+    /// Whether the host forwarded IPv6 before we came: we, or another daemon of ours.
     pub ipv6_forwarding: bool,
     /// Whether the kernel has IPv6 at all.
     pub ipv6: bool,

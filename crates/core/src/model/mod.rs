@@ -29,7 +29,7 @@ pub use network::{
     DNS, INTERFACE_PREFIX, IpamSpec, Network, NetworkSpec, Scope, SubnetSpec, UsersDevice,
     parse_flag,
 };
-pub use owner::{InvalidOwner, Owner};
+pub use owner::{InvalidOwner, LINK_GROUP, Owner};
 pub use port::{PortMapping, PortRequest, Protocol};
 pub use sandbox::{LegacyLink, NameserverConfig, Sandbox};
 

@@ -1,5 +1,6 @@
 //! Whose the kernel objects are, where several of our daemons share a network namespace.
 
+use super::Mark;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use thiserror::Error;
@@ -9,6 +10,13 @@ use thiserror::Error;
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct Owner(String);
+
+/// What the links of all owners have in common: the low bits of their group. The high bits say
+/// whose a link is, and are zero for the usual owner's.
+pub const LINK_GROUP: Mark = Mark {
+    value: 0x5ea1,
+    mask: 0xffff,
+};
 
 /// Why a text is not an [`Owner`].
 #[derive(Clone, Debug, PartialEq, Eq, Error)]

@@ -237,6 +237,10 @@ pub enum Match {
     Icmp6Type(u8),
     /// The packet's mark has a value in the bits of a mask.
     Marked(Mark),
+    /// It came by a link of one of our daemons in this namespace, whichever (`meta iifgroup`).
+    ByOurLink,
+    /// It leaves by a link of one of our daemons, whichever (`meta oifgroup`).
+    ToOurLink,
 }
 
 /// A field of a packet or of what the kernel knows about it.

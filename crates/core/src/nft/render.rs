@@ -7,7 +7,7 @@ use super::{
     ADVERTISEMENT, Chain, ChainKind, Data, DataType, Datum, Family, Field, Hook, HookPoint, Match,
     Rule, SOLICITATION, Set, Statement, Table, Verdict,
 };
-use crate::model::{IpFamily, Protocol};
+use crate::model::{IpFamily, LINK_GROUP, Protocol};
 use std::collections::BTreeMap;
 use std::fmt;
 use std::net::IpAddr;
@@ -294,6 +294,8 @@ impl Words<'_> {
             Match::Marked(mark) => {
                 format!("meta mark & 0x{:08x} == 0x{:08x}", mark.mask, mark.value)
             }
+            Match::ByOurLink => our_link("iifgroup"),
+            Match::ToOurLink => our_link("oifgroup"),
         };
         self.done.push(text);
     }
@@ -414,7 +416,9 @@ fn of_match(condition: &Match) -> &[Field] {
         | Match::ToHost
         | Match::Icmp(_)
         | Match::Icmp6Type(_)
-        | Match::Marked(_) => &[],
+        | Match::Marked(_)
+        | Match::ByOurLink
+        | Match::ToOurLink => &[],
     }
 }
 
@@ -432,6 +436,10 @@ fn of_statement(statement: &Statement) -> &[Field] {
         | Statement::NoTrack
         | Statement::Counter => &[],
     }
+}
+
+fn our_link(group: &str) -> String {
+    format!("{group} & {} == {}", LINK_GROUP.mask, LINK_GROUP.value)
 }
 
 fn is_port(field: Field) -> bool {

@@ -488,6 +488,16 @@ fn forward() -> Chain {
                 vec![Match::InSet(vec![InputInterface], set::BRIDGES.into())],
                 Verdict::Accept,
             ),
+            rule(
+                "of another daemon's network, which decides",
+                vec![Match::ByOurLink],
+                Verdict::Accept,
+            ),
+            rule(
+                "into another daemon's network, which decides",
+                vec![Match::ToOurLink],
+                Verdict::Accept,
+            ),
             lookup("between links that are not ours", &[NfProto], set::FOREIGN),
         ],
     )

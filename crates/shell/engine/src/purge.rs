@@ -22,11 +22,16 @@ impl Engine {
     }
 
     /// Gives the host the settings back that it had before us. What another has set since is not
-    /// known; it will have to set it again.
+    /// known; it will have to set it again. Forwarding that another daemon of ours needs stays.
     fn restore_settings(&self) -> Result<(), EngineError> {
         let Some(mut first) = self.first_facts.lock_ignoring_poison().clone() else {
             return Ok(());
         };
+        let others = self.executor.kernel().forwarding_of_other_owners();
+        let others =
+            others.map_err(|error| EngineError::failed("cannot look for other daemons", error))?;
+        first.ipv4_forwarding |= others.v4;
+        first.ipv6_forwarding |= others.v6;
         first.advertised = self.still_there(&first.advertised)?;
         let restored = self
             .executor

@@ -10,7 +10,7 @@ use crate::read::{ForeignLink, HostAddress, LinkCounters, LinkRoute, Observe, ru
 use crate::watch::{Notices, RouteNotices, RouteWatch, Watcher};
 use crate::write::Write;
 use sealane_core::explain::HostFacts;
-use sealane_core::model::{Facts, InterfaceName, IpFamily, Protocol, SandboxId};
+use sealane_core::model::{Facts, InterfaceName, IpFamily, PerFamily, Protocol, SandboxId};
 use sealane_core::nft::Family;
 use sealane_core::plan::{Netns, Route};
 use std::collections::BTreeMap;
@@ -30,6 +30,8 @@ pub type Visit<'a> = Box<dyn FnOnce() -> io::Result<()> + Send + 'a>;
 pub trait Ask: Observe + Send + Sync {
     /// What plans have to know of the host.
     fn facts(&self) -> io::Result<Facts>;
+    /// Whether another daemon of ours switched forwarding on for its own networks.
+    fn forwarding_of_other_owners(&self) -> io::Result<PerFamily<bool>>;
     /// What an explanation has to know of the host.
     fn host_facts(&self) -> io::Result<HostFacts>;
     /// Whether tables can be kept from others.
@@ -99,6 +101,10 @@ impl<'a> dyn Ask + 'a {
 impl Ask for Kernel {
     fn facts(&self) -> io::Result<Facts> {
         Kernel::facts(self)
+    }
+
+    fn forwarding_of_other_owners(&self) -> io::Result<PerFamily<bool>> {
+        Kernel::forwarding_of_other_owners(self)
     }
 
     fn host_facts(&self) -> io::Result<HostFacts> {

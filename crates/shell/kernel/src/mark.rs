@@ -4,16 +4,11 @@
 //! The usual owner's marks are as they were before there were owners. A plan names tables without
 //! their owner; that is added and taken off here, at the border.
 
-use sealane_core::model::{Id, InterfaceName, Owner};
+use sealane_core::model::{Id, InterfaceName, LINK_GROUP, Owner};
 use sealane_core::nft::Table;
 use sealane_core::plan::Netns;
 use std::borrow::Cow;
 
-/// The group of every link of the usual owner's, and of those about to be removed together.
-const USUAL_GROUP: u32 = 0x5ea1;
-const USUAL_DOOMED_GROUP: u32 = 0x5ea2;
-/// Groups of other owners have this bit, which no distribution's numbers reach.
-const OTHERS_GROUPS: u32 = 0x4000_0000;
 /// What a plan calls our table on the host, and how the names of all of our tables begin.
 pub(crate) const TABLE: &str = "sealane";
 /// What a plan calls the host's table that is the user's.
@@ -120,6 +115,11 @@ impl Marks {
     }
 }
 
+/// Whether a group of links is one of Sealane's, of any owner.
+pub(crate) fn is_group(group: u32) -> bool {
+    group & LINK_GROUP.mask == LINK_GROUP.value
+}
+
 /// Whether a table, of any owner, is one of Sealane's.
 pub(crate) fn is_table(name: &str) -> bool {
     name == TABLE || name.starts_with("sealane-")
@@ -162,16 +162,20 @@ fn suffixed<'a>(owner: &Owner, text: &'a str) -> Cow<'a, str> {
     }
 }
 
-/// The numbers of an owner: a pair that follows from its name (FNV-1a).
+/// The groups of an owner's links, and of those about to be removed together. The low bits are the
+/// same for all owners; the high ones, below the sign of the kernel's number, follow from the name
+/// (FNV-1a).
 fn groups(owner: &Owner) -> (u32, u32) {
-    if owner.is_usual() {
-        return (USUAL_GROUP, USUAL_DOOMED_GROUP);
-    }
     let hash = owner.as_str().bytes().fold(0x811c_9dc5_u32, |hash, byte| {
         (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193)
     });
-    let group = OTHERS_GROUPS | (hash & 0x1fff_ffff) << 1;
-    (group, group | 1)
+    let whose = if owner.is_usual() {
+        0
+    } else {
+        hash % 0x7fff + 1
+    };
+    let group = whose << 16 | LINK_GROUP.value;
+    (group, group + 1)
 }
 
 #[cfg(test)]
@@ -228,6 +232,11 @@ mod tests {
         let all = ["sealane", "a", "b", "twelve-bytes"].map(marks);
         for one in &all {
             assert!(one.bears(one.group(), ""), "at birth, without an alias");
+            assert_eq!(one.group() & LINK_GROUP.mask, LINK_GROUP.value);
+            assert!(
+                i32::try_from(one.doomed_group()).is_ok(),
+                "the kernel's is an int"
+            );
             assert!(one.passage_chain().len() <= 28, "XT_EXTENSION_MAXNAMELEN");
             let file = one.namespace_file("0123".into());
             for other in &all {

@@ -59,6 +59,8 @@ impl Walk<'_, '_> {
             Match::Icmp6Type(_) => false,
             // Marks are set by others, and these packets bear none.
             Match::Marked(mark) => mark.value == 0,
+            Match::ByOurLink => self.passing.of_another_owner.0,
+            Match::ToOurLink => self.passing.of_another_owner.1,
         })
     }
 

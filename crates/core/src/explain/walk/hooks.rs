@@ -108,6 +108,7 @@ impl Walk<'_, '_> {
         let translated = self.connection.is_some_and(|connection| {
             known && connection.first.destination != connection.changed.destination
         });
+        let of_another_owner = |link| self.scene.world.facts.other_owners.contains(link);
         let passing = Passing {
             input,
             output,
@@ -119,6 +120,7 @@ impl Walk<'_, '_> {
                 .routes_back(self.packet.source.ip(), input),
             towards: self.towards(input),
             translated,
+            of_another_owner: (of_another_owner(input), of_another_owner(output)),
             to_host: self.scene.host().is_local(self.packet.destination.ip()),
         };
         let decisions = rules.pass(point, priorities, &mut self.packet, passing);

@@ -6,7 +6,7 @@ use crate::read::{ForeignLink, HostAddress, LinkCounters, LinkRoute};
 use crate::watch::{Noticed, Notices, RouteNotices};
 use ipnet::IpNet;
 use sealane_core::explain::HostFacts;
-use sealane_core::model::{Facts, InterfaceName, IpFamily, Policy, Protocol, SandboxId};
+use sealane_core::model::{Facts, InterfaceName, IpFamily, PerFamily, Policy, Protocol, SandboxId};
 use sealane_core::nft::Family;
 use sealane_core::plan::{Key, Netns, Object, Route};
 use std::collections::{BTreeMap, BTreeSet};
@@ -56,6 +56,10 @@ impl Ask for FakeKernel {
             foreign_bridges: BTreeSet::new(),
             policy: Policy::default(),
         })
+    }
+
+    fn forwarding_of_other_owners(&self) -> io::Result<PerFamily<bool>> {
+        Ok(PerFamily::default())
     }
 
     fn host_facts(&self) -> io::Result<HostFacts> {

@@ -42,6 +42,8 @@ pub(crate) enum Meta {
     NfProto = 15,
     L4Proto = 16,
     PacketType = 19,
+    InputGroup = 21,
+    OutputGroup = 22,
 }
 
 /// `NFT_CT_*`

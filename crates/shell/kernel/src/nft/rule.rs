@@ -4,7 +4,7 @@ use super::expression::{Checksum, Ct, Expression, Header, Meta, Register};
 use super::number;
 use crate::nft::set::field;
 use ipnet::IpNet;
-use sealane_core::model::{IpFamily, Mark, Protocol};
+use sealane_core::model::{IpFamily, LINK_GROUP, Mark, Protocol};
 use sealane_core::nft::{Datum, Family, Field, Match, Rule, Statement};
 use std::io;
 
@@ -89,7 +89,9 @@ impl Compiler {
                 });
                 self.compare(true, vec![*number]);
             }
-            Match::Marked(mark) => self.marked(*mark),
+            Match::Marked(mark) => self.has_bits(Meta::Mark, *mark),
+            Match::ByOurLink => self.has_bits(Meta::InputGroup, LINK_GROUP),
+            Match::ToOurLink => self.has_bits(Meta::OutputGroup, LINK_GROUP),
         }
     }
 
@@ -268,9 +270,8 @@ impl Compiler {
         Ok(())
     }
 
-    fn marked(&mut self, mark: Mark) {
-        self.done
-            .push(Expression::Meta(Meta::Mark, Register::FIRST));
+    fn has_bits(&mut self, meta: Meta, mark: Mark) {
+        self.done.push(Expression::Meta(meta, Register::FIRST));
         if mark.mask != u32::MAX {
             let mask = mark.mask.to_ne_bytes().to_vec();
             self.done.push(Expression::Mask(Register::FIRST, mask));

@@ -95,6 +95,7 @@ impl Kernel {
         );
         let links = self.host_links()?;
         let advertised = self.links_that_listen(&links)?;
+        let of_others = self.forwarding_of_other_owners()?;
         self.in_namespace(Netns::Host, || {
             let on = |setting| -> io::Result<bool> {
                 Ok(sysctl::read(setting)?.is_some_and(|value| value != "0"))
@@ -102,8 +103,8 @@ impl Kernel {
             Ok(Facts {
                 policy: Policy::default(),
                 bridge_netfilter: on("bridge/bridge-nf-call-iptables")?,
-                ipv4_forwarding: on("ipv4/ip_forward")?,
-                ipv6_forwarding: on("ipv6/conf/all/forwarding")?,
+                ipv4_forwarding: on("ipv4/ip_forward")? && !of_others.v4,
+                ipv6_forwarding: on("ipv6/conf/all/forwarding")? && !of_others.v6,
                 ipv6: Path::new("/proc/sys/net/ipv6").is_dir(),
                 ipv4_forward_drops: drops(Family::Ip) || docker.0,
                 ipv6_forward_drops: drops(Family::Ip6) || docker.1,
@@ -164,7 +165,7 @@ impl Kernel {
         Ok(table_reading::present(&mut socket, crate::nft::number(family), name)?.is_some())
     }
 
-    fn chains_of(&self, family: Family) -> io::Result<Vec<decode::Chain>> {
+    pub(super) fn chains_of(&self, family: Family) -> io::Result<Vec<decode::Chain>> {
         let channel = self.channel(Netns::Host)?;
         let request = table::chains(crate::nft::number(family));
         let replies = channel.netfilter().dump(&request)?;

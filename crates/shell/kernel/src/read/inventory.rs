@@ -26,6 +26,8 @@ pub struct HostLink {
     pub up: bool,
     /// Whether it bears our mark.
     pub ours: bool,
+    /// Whether it bears the mark of another daemon of ours.
+    pub other_owners: bool,
 }
 
 /// A chain of nftables on the host.
@@ -173,5 +175,6 @@ fn described(marks: &Marks, up: bool, attributes: Vec<LinkAttribute>) -> HostLin
         }
     }
     link.ours = marks.bears(group, &alias);
+    link.other_owners = !link.ours && mark::is_group(group);
     link
 }

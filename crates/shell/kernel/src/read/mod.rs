@@ -11,6 +11,7 @@ mod inventory;
 pub(crate) mod link;
 pub(crate) mod listening;
 pub(crate) mod observe;
+mod other_owners;
 pub(crate) mod owned;
 pub(crate) mod passage;
 mod processes;

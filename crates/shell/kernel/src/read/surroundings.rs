@@ -44,6 +44,7 @@ impl Kernel {
                 .collect(),
             routes: self.all_routes()?,
             forwards,
+            other_owners: self.links_of_other_owners()?,
             bridge_filter,
             foreign: self.foreign_filters()?,
             user_rules: self.user_rules()?,
