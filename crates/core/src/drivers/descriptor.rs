@@ -3,11 +3,11 @@
 //! [`Driver`] holds whatever the network; [`Settings`] are what it read from one network's options,
 //! in a type that only it knows. What a driver does not say is as most drivers have it.
 
-use super::Driven;
 use super::parent::Parent;
+use super::{Driven, HostRules};
 use crate::model::{
     DriverName, Endpoint, EndpointSpec, ErrorClass, Facts, InterfaceName, IpFamily, LegacyLink,
-    Network, NetworkSpec, PerFamily, PortMapping, SandboxId,
+    Network, NetworkSpec, PerFamily, Policy, PortMapping, SandboxId,
 };
 use crate::plan::Plan;
 use std::any::Any;
@@ -54,6 +54,22 @@ pub trait Driver: Debug + Sync {
     /// Whether ports of its endpoints are published on the host.
     fn publishes(&self) -> bool {
         false
+    }
+
+    /// Whether packets between its endpoints and others pass the host, which has to forward them.
+    fn forwards(&self) -> bool {
+        false
+    }
+
+    /// What it brings to the host's table.
+    fn host_rules(&self, _policy: &Policy) -> HostRules {
+        HostRules::default()
+    }
+
+    /// The kind of link that only its endpoints are, as the kernel calls it, for which the kernel may
+    /// lack a module. Their addresses are those of the LAN that their parent is on.
+    fn kind_of_upper(&self) -> Option<&'static str> {
+        None
     }
 
     /// Whether its endpoints have hardware addresses of their own.

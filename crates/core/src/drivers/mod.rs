@@ -10,6 +10,7 @@ mod descriptor;
 mod driven;
 pub mod dummy;
 pub mod host;
+mod host_rules;
 pub mod ipvlan;
 pub mod macvlan;
 pub mod null;
@@ -19,6 +20,7 @@ pub use descriptor::{
     Capacity, Driver, Refusal, Settings, Stack, Subnets, WayIn, WayOut, same_settings,
 };
 pub use driven::{Driven, Networks};
+pub use host_rules::{HostChain, HostRules};
 
 use crate::model::DriverName;
 

@@ -4,6 +4,7 @@
 //! is a list of [`Match`]es and one [`Statement`]; what a rule decides per network, endpoint or
 //! port stands in a set or map, so that rules never grow with the host.
 
+mod make;
 mod render;
 
 pub use render::Listing;

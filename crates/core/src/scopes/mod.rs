@@ -5,6 +5,7 @@
 
 mod firewall;
 mod host;
+mod host_table;
 mod network;
 mod resolver;
 mod sandbox;
@@ -15,7 +16,8 @@ pub use crate::drivers::bridge::table::{
 };
 pub use crate::drivers::bridge::{PUBLISH_SETS, forget_changed};
 pub use firewall::{firewall_as_iptables, firewall_as_nft};
-pub use host::{TABLE, host_table, host_table_of, plan_before_us, plan_host};
+pub use host::{plan_before_us, plan_host};
+pub use host_table::{TABLE, host_table, host_table_of};
 pub use network::{plan_network, plan_shared};
 pub use resolver::{RESOLVER_ADDRESS, RESOLVER_TABLE, resolver_table};
 pub use sandbox::{Gateways, plan_sandbox, routed_beside};

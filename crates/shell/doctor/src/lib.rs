@@ -11,6 +11,7 @@ mod host;
 pub use host::{Host, LookError, Roots};
 
 use ipnet::IpNet;
+use sealane_core::drivers::{self, Driver};
 use serde::{Deserialize, Serialize};
 
 /// How bad something is.
@@ -68,6 +69,13 @@ pub struct DaemonNetwork {
     pub driver: String,
     /// Its subnets.
     pub subnets: Vec<IpNet>,
+}
+
+impl DaemonNetwork {
+    /// What its driver is; `None` if it is one of another version.
+    pub(crate) fn driver(&self) -> Option<&'static dyn Driver> {
+        drivers::find(&self.driver)
+    }
 }
 
 /// All findings about a host, each check at least one, in a fixed order.

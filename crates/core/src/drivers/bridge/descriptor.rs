@@ -1,5 +1,6 @@
 //! What the bridge driver is, and what it makes of a network's options.
 
+use super::firewall::host_rules;
 use super::options::{
     ANNOUNCEMENTS, BridgeOptions, GatewayMode, HOST_BINDING, ICC, INTERVAL, MASQUERADE, MTU,
     OVERLAPPING,
@@ -7,10 +8,12 @@ use super::options::{
 use super::publish::{plan_elsewhere, plan_link, plan_open, plan_ports};
 use super::segments::{SEGMENTS, links, segment_bridge};
 use super::{plan_endpoint, plan_network};
-use crate::drivers::{Capacity, Driven, Driver, Refusal, Settings, Subnets, WayIn, same_settings};
+use crate::drivers::{
+    Capacity, Driven, Driver, HostRules, Refusal, Settings, Subnets, WayIn, same_settings,
+};
 use crate::model::{
     DriverName, Endpoint, Facts, InterfaceName, IpFamily, LegacyLink, Network, NetworkId,
-    NetworkSpec, PerFamily, PortMapping, SandboxId, parse_flag,
+    NetworkSpec, PerFamily, Policy, PortMapping, SandboxId, parse_flag,
 };
 use crate::plan::{Effect, Plan};
 use std::collections::BTreeMap;
@@ -49,6 +52,14 @@ impl Driver for Bridge {
 
     fn publishes(&self) -> bool {
         true
+    }
+
+    fn forwards(&self) -> bool {
+        true
+    }
+
+    fn host_rules(&self, policy: &Policy) -> HostRules {
+        host_rules(policy)
     }
 
     fn changeable(&self) -> &'static [&'static str] {

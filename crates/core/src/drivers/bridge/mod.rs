@@ -3,9 +3,10 @@
 //! Reads the model and [`Facts`]; writes nothing; returns a [`Plan`].
 //! Invariant: equal arguments give equal plans.
 //! Start at `plan_network`, then `plan_endpoint`. What others may ask of it is in `descriptor`,
-//! published ports are in `publish`.
+//! published ports are in `publish`, and the rules that its sets are for in `firewall`.
 
 mod descriptor;
+mod firewall;
 pub mod options;
 mod publish;
 mod segments;
@@ -14,7 +15,7 @@ pub mod table;
 pub use descriptor::Bridge;
 pub use publish::{PUBLISH_SETS, forget_changed};
 
-pub(crate) use publish::{address, publish_chain, publish_sets, udp_ports};
+pub(crate) use publish::{address, udp_ports};
 
 use options::{BridgeOptions, GatewayMode};
 use segments::{PORTS, segment_bridge};

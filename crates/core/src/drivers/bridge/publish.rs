@@ -27,7 +27,7 @@ pub const PUBLISH_SETS: PerFamily<[&str; 3]> = PerFamily {
 const RANGE: usize = 16;
 
 /// The maps.
-pub(crate) fn publish_sets() -> Vec<Set> {
+pub(super) fn publish_sets() -> Vec<Set> {
     use DataType::{Ipv4, Ipv6, Port, Protocol};
     let mut sets = Vec::new();
     for family in IpFamily::BOTH {
@@ -52,7 +52,7 @@ pub(crate) fn publish_sets() -> Vec<Set> {
 }
 
 /// The chain that translates what was sent to a published port of the host.
-pub(crate) fn publish_chain() -> Chain {
+pub(super) fn publish_chain() -> Chain {
     use Field::{DestinationPort, Ip4Destination, Ip6Destination, L4Proto};
     let mut rules = Vec::new();
     for family in IpFamily::BOTH {

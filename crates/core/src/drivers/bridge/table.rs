@@ -1,6 +1,5 @@
 //! What of the host's table is the bridge's: the chains that its elements lead to, and the sets and
-//! maps that its networks and endpoints fill. The rules that ask them are in
-//! [`scopes`](crate::scopes).
+//! maps that its networks and endpoints fill. The rules that ask them are in `firewall`.
 
 /// The chain for what may enter a network only through a published port.
 pub const PUBLISHED_ONLY: &str = "published-only";

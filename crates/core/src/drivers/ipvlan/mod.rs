@@ -43,6 +43,10 @@ impl Driver for Ipvlan {
         false
     }
 
+    fn kind_of_upper(&self) -> Option<&'static str> {
+        Some("ipvlan")
+    }
+
     fn sits_on<'a>(&self, options: &'a BTreeMap<String, String>) -> Option<&'a str> {
         options.get(PARENT).map(String::as_str)
     }

@@ -40,6 +40,10 @@ impl Driver for Macvlan {
         Ok(Arc::new(options))
     }
 
+    fn kind_of_upper(&self) -> Option<&'static str> {
+        Some("macvlan")
+    }
+
     fn sits_on<'a>(&self, options: &'a BTreeMap<String, String>) -> Option<&'a str> {
         options.get(PARENT).map(String::as_str)
     }

@@ -3,6 +3,7 @@
 use super::{Verdict, error, ok, or_else};
 use crate::{Daemon, Host};
 use ipnet::IpNet;
+use sealane_core::drivers::Driver;
 use sealane_kernel::read::OnLink;
 
 /// Whether a network's subnet is also somewhere else on the host.
@@ -20,7 +21,8 @@ pub(super) fn addresses(host: &Host, daemon: Option<&Daemon>) -> Vec<Verdict> {
     let mut found = Vec::new();
     for network in &daemon.networks {
         // These have the addresses of the LAN they are on.
-        if matches!(network.driver.as_str(), "macvlan" | "ipvlan") {
+        let upper = network.driver().and_then(Driver::kind_of_upper);
+        if upper.is_some() {
             continue;
         }
         for subnet in &network.subnets {

@@ -1,7 +1,7 @@
 //! What the kernel can do.
 
 use super::{Verdict, error, listed, ok};
-use crate::{Daemon, Host};
+use crate::{Daemon, DaemonNetwork, Host};
 use sealane_kernel::probe::Feature;
 
 /// What every network needs.
@@ -49,7 +49,10 @@ pub(super) fn kernel(host: &Host, daemon: Option<&Daemon>) -> Vec<Verdict> {
         list.push(name);
     }
     for name in &has_not {
-        let of_kind = |daemon: &&Daemon| daemon.networks.iter().any(|n| n.driver == *name);
+        let of_kind = |daemon: &&Daemon| {
+            let mut drivers = daemon.networks.iter().filter_map(DaemonNetwork::driver);
+            drivers.any(|driver| driver.kind_of_upper() == Some(*name))
+        };
         if daemon.filter(of_kind).is_some() {
             found.push(error(
                 format!("the kernel has no {name}, and there are networks of that kind"),

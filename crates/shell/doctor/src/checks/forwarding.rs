@@ -1,14 +1,15 @@
 //! Settings of the kernel by which packets pass, or do not.
 
 use super::{Verdict, error, listed, ok, or_else, warn};
-use crate::{Daemon, Host};
+use crate::{Daemon, DaemonNetwork, Host};
+use sealane_core::drivers::Driver;
 use sealane_core::model::IpFamily;
 
 /// Whether the host forwards packets where its networks need it.
 pub(super) fn forwarding(host: &Host, daemon: Option<&Daemon>) -> Vec<Verdict> {
     let has_networks = daemon.is_some_and(|daemon| {
-        let mut bridges = daemon.networks.iter().filter(|n| n.driver == "bridge");
-        bridges.next().is_some()
+        let mut drivers = daemon.networks.iter().filter_map(DaemonNetwork::driver);
+        drivers.any(Driver::forwards)
     });
     let needs_ipv6 = daemon.is_some_and(|daemon| {
         let mut subnets = daemon.networks.iter().flat_map(|n| &n.subnets);
