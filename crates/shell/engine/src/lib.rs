@@ -23,6 +23,7 @@ mod explain;
 mod files;
 mod firewall;
 mod flights;
+mod held;
 mod host;
 mod inherited;
 mod known;

@@ -1,5 +1,6 @@
 //! Networks: created, removed, pruned.
 
+use crate::held::Held;
 use crate::leases::delete_expected;
 use crate::mtu::check_network_mtu;
 use crate::parents::{LinksThere, check_beside_others, is_parent_given};
@@ -16,36 +17,22 @@ use sealane_store::{Batch, StoreError, Table};
 use std::sync::Arc;
 use tracing::info_span;
 
-/// A network that is being made. Dropped, it never was, and waiting operations go on without it.
-pub(crate) struct Making<'a> {
-    engine: &'a Engine,
-    pub(crate) network: Arc<Driven>,
-    done: bool,
+/// A network that is being made. Dropped, it never was.
+struct Making<'a> {
+    held: Held<'a>,
+    network: Arc<Driven>,
 }
 
 impl<'a> Making<'a> {
     fn of(engine: &'a Engine, network: Arc<Driven>) -> Self {
-        Self {
-            engine,
-            network,
-            done: false,
-        }
+        let held = Held::passing(&engine.known, network.id);
+        Self { held, network }
     }
 
     /// It is there, and found by every operation.
     fn finish(mut self) -> Arc<Driven> {
-        self.done = true;
-        self.network.clone()
-    }
-}
-
-impl Drop for Making<'_> {
-    fn drop(&mut self) {
-        let (id, done) = (&self.network.id, self.done);
-        self.engine.known.settle(|draft| match done {
-            true => draft.set_phase(id, Phase::Settled),
-            false => drop(draft.drop_network(id)),
-        });
+        self.held.remain(true);
+        self.network
     }
 }
 
@@ -207,24 +194,24 @@ impl Engine {
             draft.set_phase(&network.id, Phase::Leaving);
             Ok::<_, Refusal>(draft.network(&network.id).cloned())
         })?;
+        let mut held = Held::remaining(&self.known, network.id);
         let mut batch = Batch::default();
         batch.delete(NETWORKS, network.id);
         if let Some(leaving) = &leaving {
             delete_expected(leaving, &mut batch);
         }
         if let Err(error) = self.store.commit(&batch) {
-            self.known
-                .settle(|draft| draft.set_phase(&network.id, Phase::Settled));
             let text = format!(
                 "the removal of network {} could not be stored",
                 network.spec.name
             );
             return Err(EngineError::failed(text, error));
         }
+        held.remain(false);
         let (old, nothing) = (self.plan_of(network), Plan::default());
         let flight = self.flights.begin(&old, &nothing);
         let applied = self.apply_in_phase(&network.id, Phase::Gone, &old, &nothing);
-        self.known.settle(|draft| draft.drop_network(&network.id));
+        drop(held);
         drop(flight);
         self.forget_routes();
         self.end_passing(network);

@@ -1,5 +1,6 @@
 //! Room for more endpoints than one bridge has ports: another bridge, joined to the first.
 
+use crate::held::Held;
 use crate::{Engine, EngineError};
 use sealane_core::drivers::Driven;
 use sealane_core::model::Network;
@@ -13,18 +14,15 @@ impl Engine {
         let Some(old) = self.lacks_room(reference)? else {
             return Ok(());
         };
+        let held = Held::remaining(&self.known, old.id);
         let new = Arc::new(Driven::of(Network {
             segments: old.segments + 1,
             ..Network::clone(&old)
         })?);
-        let grown = self.grow(&old, &new);
-        self.known.settle(|draft| {
-            if grown.is_ok() {
-                draft.set_network(new);
-            }
-            draft.set_phase(&old.id, Phase::Settled);
-        });
-        grown
+        self.grow(&old, &new)?;
+        self.known.change(|draft| draft.set_network(new));
+        drop(held);
+        Ok(())
     }
 
     fn grow(&self, old: &Driven, new: &Driven) -> Result<(), EngineError> {

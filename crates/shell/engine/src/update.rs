@@ -4,6 +4,7 @@
 //! [`Engine::conform_all`] brings them in line, in the operation and at the next start alike.
 
 use crate::alter::altered;
+use crate::held::Held;
 use crate::locks::Own;
 use crate::measure::Action;
 use crate::routes::Avoid;
@@ -39,10 +40,9 @@ impl Engine {
         else {
             return Ok(());
         };
-        let altered = self.update_with_members(&old, &new);
-        self.known
-            .settle(|draft| draft.set_phase(&new.id, Phase::Settled));
-        altered?;
+        let held = Held::remaining(&self.known, new.id);
+        self.update_with_members(&old, &new)?;
+        drop(held);
         self.tell(NetworkAction::Update, &new);
         Ok(())
     }
