@@ -80,7 +80,8 @@ fn hanging(key: &Key, object: &Object, links: &BTreeSet<(Netns, &InterfaceName)>
             Key::Address(_, name, _)
             | Key::Up(_, name)
             | Key::Neighbor(_, name, _)
-            | Key::Forwarding(_, name, _),
+            | Key::Forwarding(_, name, _)
+            | Key::Flooding(_, name, ..),
             _,
         ) => name,
         (Key::Route(..), Object::Route(route)) => route.interface()?,

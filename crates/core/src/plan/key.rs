@@ -65,6 +65,9 @@ pub enum Key {
     /// Where frames to a hardware address go from a tunnel, or from the bridge that a link is a
     /// port of.
     Forwarding(Netns, InterfaceName, Mac),
+    /// A tunnel end to which frames to a hardware address go from a tunnel, as to others: that of a
+    /// multicast group, or [`Mac::NONE`] for all that the tunnel knows no end of.
+    Flooding(Netns, InterfaceName, Mac, IpAddr),
 }
 
 /// The name of our table on the host.
@@ -174,7 +177,7 @@ impl Key {
             Self::Table(..) | Self::Element(..) | Self::Passage(..) => Phase::Filter,
             Self::Address(..) => Phase::Address,
             Self::Up(..) => Phase::Up,
-            Self::Neighbor(..) | Self::Forwarding(..) => Phase::Neighbor,
+            Self::Neighbor(..) | Self::Forwarding(..) | Self::Flooding(..) => Phase::Neighbor,
             Self::Route(..) => Phase::Route,
         }
     }
@@ -188,7 +191,8 @@ impl Key {
                 | Self::Address(netns, name, _)
                 | Self::Up(netns, name)
                 | Self::Neighbor(netns, name, _)
-                | Self::Forwarding(netns, name, _),
+                | Self::Forwarding(netns, name, _)
+                | Self::Flooding(netns, name, ..),
                 _,
             ) => on(netns, name),
             (Self::Route(netns, _), Object::Route(route)) => {
@@ -224,7 +228,8 @@ impl Key {
             | Self::Up(netns, _)
             | Self::Neighbor(netns, ..)
             | Self::Route(netns, _)
-            | Self::Forwarding(netns, ..) => *netns,
+            | Self::Forwarding(netns, ..)
+            | Self::Flooding(netns, ..) => *netns,
         }
     }
 }

@@ -42,6 +42,9 @@ impl fmt::Display for Key {
             Self::Neighbor(netns, name, address) => write!(f, "neigh  {netns}/{name} {address}"),
             Self::Route(netns, route) => write!(f, "route  {netns} {route}"),
             Self::Forwarding(netns, name, mac) => write!(f, "fdb    {netns}/{name} {mac}"),
+            Self::Flooding(netns, name, mac, to) => {
+                write!(f, "fdb    {netns}/{name} {mac} dst {to}")
+            }
         }
     }
 }

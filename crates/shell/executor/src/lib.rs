@@ -197,6 +197,7 @@ fn is_claimed(key: &Key) -> bool {
         | Key::Up(..)
         | Key::Neighbor(..)
         | Key::Route(..)
-        | Key::Forwarding(..) => !matches!(key.netns(), Netns::Sandbox(_)),
+        | Key::Forwarding(..)
+        | Key::Flooding(..) => !matches!(key.netns(), Netns::Sandbox(_)),
     }
 }

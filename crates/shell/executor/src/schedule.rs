@@ -153,6 +153,7 @@ fn follows(
         | Key::Up(netns, _)
         | Key::Neighbor(netns, ..)
         | Key::Forwarding(netns, ..)
+        | Key::Flooding(netns, ..)
         | Key::Route(netns, _) => gone(*netns) || key.is_on_any(object, links),
     }
 }

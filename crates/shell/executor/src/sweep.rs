@@ -349,7 +349,8 @@ fn bereft(wanted: &Plan, found: &BTreeMap<Key, Object>) -> BTreeSet<Netns> {
         | Key::Up(..)
         | Key::Neighbor(..)
         | Key::Route(..)
-        | Key::Forwarding(..) => None,
+        | Key::Forwarding(..)
+        | Key::Flooding(..) => None,
     };
     unwanted.filter_map(bereft).collect()
 }

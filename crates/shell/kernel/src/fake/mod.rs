@@ -252,7 +252,8 @@ fn goes_along(key: &Key, peer: Option<&Key>, other: &Key, settings: &Object) -> 
         | Key::Up(..)
         | Key::Neighbor(..)
         | Key::Route(..)
-        | Key::Forwarding(..) => false,
+        | Key::Forwarding(..)
+        | Key::Flooding(..) => false,
     }
 }
 
@@ -314,7 +315,8 @@ fn bears_our_mark(key: &Key) -> bool {
         | Key::Up(..)
         | Key::Neighbor(..)
         | Key::Route(..)
-        | Key::Forwarding(..) => false,
+        | Key::Forwarding(..)
+        | Key::Flooding(..) => false,
     }
 }
 

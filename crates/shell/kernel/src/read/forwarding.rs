@@ -10,6 +10,7 @@ use netlink_packet_route::neighbour::{
 use netlink_packet_route::{AddressFamily, RouteNetlinkMessage};
 use sealane_core::model::Mac;
 use sealane_core::plan::Forwarding;
+use std::collections::BTreeSet;
 use std::io;
 use std::net::IpAddr;
 
@@ -34,6 +35,37 @@ pub(super) fn look(channel: &Channel, link: u32, mac: Mac) -> io::Result<Option<
         }
     }
     Ok(None)
+}
+
+/// The ends to which a tunnel has frames go, for good, each with the hardware address that they are
+/// to.
+pub(super) fn ends(channel: &Channel, link: u32) -> io::Result<BTreeSet<(Mac, IpAddr)>> {
+    let mut message = NeighbourMessage::default();
+    message.header.family = AddressFamily::Bridge;
+    message.attributes.push(NeighbourAttribute::IfIndex(link));
+    let request = Message::route(RouteNetlinkMessage::GetNeighbour(message), 0);
+    let mut ends = BTreeSet::new();
+    for reply in channel.route().dump(&request)? {
+        // One that the library cannot read is of a kind that we do not make.
+        let Ok(RouteNetlinkMessage::NewNeighbour(found)) = parse(&reply) else {
+            continue;
+        };
+        let header = &found.header;
+        let lasting = header.state == NeighbourState::Permanent;
+        if header.ifindex != link || header.flags != NeighbourFlags::Own || !lasting {
+            continue;
+        }
+        let to = found.attributes.iter().find_map(destination);
+        ends.extend(found.attributes.iter().find_map(hardware).zip(to));
+    }
+    Ok(ends)
+}
+
+fn hardware(attribute: &NeighbourAttribute) -> Option<Mac> {
+    let NeighbourAttribute::LinkLayerAddress(bytes) = attribute else {
+        return None;
+    };
+    <[u8; 6]>::try_from(bytes.as_slice()).ok().map(Mac)
 }
 
 fn ask(

@@ -9,11 +9,12 @@ use crate::nft::table::Ownership;
 use crate::nft::{number, table as tables};
 use crate::sysctl;
 use ipnet::IpNet;
-use sealane_core::model::{InterfaceName, IpFamily};
+use sealane_core::model::{InterfaceName, IpFamily, Mac};
 use sealane_core::plan::{Key, Link, Netns, Object, Route};
-use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
+use std::net::IpAddr;
 use std::sync::Arc;
 
 /// Whether an observed object is the wanted one, down to where the other end of a veth is.
@@ -42,6 +43,7 @@ pub(super) fn observe(kernel: &Kernel, keys: &[&Key]) -> io::Result<BTreeMap<Key
 /// Looks at the named objects and returns the keys of those that are not as wanted.
 pub(super) fn differing(kernel: &Kernel, wanted: &[(&Key, &Object)]) -> io::Result<Vec<Key>> {
     let (mut differing, mut routes) = (Vec::new(), Routes::default());
+    let mut ends = Ends::default();
     for (key, object) in wanted {
         let same = match (key, object) {
             (Key::Route(netns, id), _) if *id == id.to.into() => match channel(kernel, *netns)? {
@@ -50,6 +52,10 @@ pub(super) fn differing(kernel: &Kernel, wanted: &[(&Key, &Object)]) -> io::Resu
             },
             (Key::Table(netns, _), Object::Table(wanted)) => match channel(kernel, *netns)? {
                 Some(channel) => same_table(&channel, &kernel.marks().named(wanted))?,
+                None => false,
+            },
+            (Key::Flooding(netns, link, mac, to), _) => match channel(kernel, *netns)? {
+                Some(channel) => ends.has(&channel, (*netns, link), (*mac, *to))?,
                 None => false,
             },
             (_, _) => one(kernel, key)?.is_some_and(|found| meets(object, &found)),
@@ -127,6 +133,12 @@ fn one(kernel: &Kernel, key: &Key) -> io::Result<Option<Object>> {
             Some(link) => Ok(forwarding::look(&channel, link, *mac)?.map(Object::Forwarding)),
             None => Ok(None),
         },
+        Key::Flooding(_, name, mac, to) => match index(&channel, name)? {
+            Some(link) => Ok(present(
+                forwarding::ends(&channel, link)?.contains(&(*mac, *to)),
+            )),
+            None => Ok(None),
+        },
     }
 }
 
@@ -202,6 +214,30 @@ fn described(channel: &Channel, route: &FoundRoute) -> io::Result<Option<Object>
             source: route.source,
         })
     }))
+}
+
+/// The ends of tunnels, listed once for each tunnel: of one entry the kernel tells only the first.
+#[derive(Default)]
+struct Ends(BTreeMap<(Netns, InterfaceName), BTreeSet<(Mac, IpAddr)>>);
+
+impl Ends {
+    /// Whether frames to a hardware address go from a tunnel to an end.
+    fn has(
+        &mut self,
+        channel: &Channel,
+        (netns, name): (Netns, &InterfaceName),
+        end: (Mac, IpAddr),
+    ) -> io::Result<bool> {
+        let list = match self.0.entry((netns, name.clone())) {
+            Entry::Occupied(known) => known.into_mut(),
+            Entry::Vacant(unknown) => {
+                let link = index(channel, name)?;
+                let list = link.map(|link| forwarding::ends(channel, link));
+                unknown.insert(list.transpose()?.unwrap_or_default())
+            }
+        };
+        Ok(list.contains(&end))
+    }
 }
 
 /// Routes, listed once for each namespace and family: among thousands, asking for each would take

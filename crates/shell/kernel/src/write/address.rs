@@ -2,7 +2,7 @@
 
 use crate::message::Message;
 use ipnet::IpNet;
-use netlink_packet_core::{NLM_F_CREATE, NLM_F_EXCL, NLM_F_REPLACE};
+use netlink_packet_core::{NLM_F_APPEND, NLM_F_CREATE, NLM_F_EXCL, NLM_F_REPLACE};
 use netlink_packet_route::address::{AddressAttribute, AddressFlags, AddressMessage};
 use netlink_packet_route::neighbour::{
     NeighbourAddress, NeighbourAttribute, NeighbourFlags, NeighbourMessage, NeighbourState,
@@ -80,6 +80,31 @@ pub(super) fn add_forwarding(link: u32, mac: Mac, to: &Forwarding) -> Message {
 pub(super) fn remove_forwarding(link: u32, mac: Mac, to: &Forwarding) -> Message {
     let message = forwarding(link, mac, to);
     Message::route(RouteNetlinkMessage::DelNeighbour(message), 0)
+}
+
+/// Has frames to a hardware address go to one more tunnel end.
+pub(super) fn add_flooding(link: u32, mac: Mac, to: IpAddr) -> Message {
+    let mut message = flooding(link, mac, to);
+    message.header.state = NeighbourState::Permanent;
+    Message::route(
+        RouteNetlinkMessage::NewNeighbour(message),
+        NLM_F_CREATE | NLM_F_APPEND,
+    )
+}
+
+/// Has them go there no more.
+pub(super) fn remove_flooding(link: u32, mac: Mac, to: IpAddr) -> Message {
+    Message::route(
+        RouteNetlinkMessage::DelNeighbour(flooding(link, mac, to)),
+        0,
+    )
+}
+
+fn flooding(link: u32, mac: Mac, to: IpAddr) -> NeighbourMessage {
+    let mut message = forwarding(link, mac, &Forwarding::Tunnel(to));
+    let to = NeighbourAttribute::Destination(of_neighbor(to));
+    message.attributes.push(to);
+    message
 }
 
 fn forwarding(link: u32, mac: Mac, to: &Forwarding) -> NeighbourMessage {

@@ -246,6 +246,14 @@ impl<'a> Run<'a> {
                     address::remove_forwarding(link, *mac, to)
                 }
             }
+            (Key::Flooding(_, link, mac, to), _) => {
+                let link = self.place.index(link)?;
+                if made {
+                    address::add_flooding(link, *mac, *to)
+                } else {
+                    address::remove_flooding(link, *mac, *to)
+                }
+            }
             (_, _) => return Err(mismatch(change)),
         })
     }

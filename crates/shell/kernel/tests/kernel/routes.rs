@@ -2,6 +2,7 @@
 
 use crate::support::*;
 use ipnet::IpNet;
+use sealane_core::model::Mac;
 use sealane_core::plan::{
     BridgePort, Change, Forwarding, Key, Link, LinkKind, Netns, Object, Route, RouteId, Vxlan,
 };
@@ -77,6 +78,68 @@ fn routes_have_tables_metrics_kinds_and_sources() {
             (String::new(), String::new())
         );
         assert!(kernel.write_all(&removals(routes())).is_empty(), "again");
+    });
+}
+
+#[test]
+fn frames_of_no_known_end_go_to_several_tunnel_ends() {
+    private(|kernel| {
+        let tunnel = Object::Link(Link::of(LinkKind::Vxlan(Vxlan {
+            vni: 5,
+            port: 4789,
+            local: None,
+            learning: false,
+            proxy: false,
+        })));
+        let end = |mac: Mac, to: &str| {
+            let key = Key::Flooding(Netns::Host, name("vx0"), mac, to.parse().unwrap());
+            (key, Object::Present)
+        };
+        let group = Mac([1, 0, 0x5e, 0, 0, 9]);
+        let ends = vec![
+            end(Mac::NONE, "192.0.2.1"),
+            end(Mac::NONE, "192.0.2.2"),
+            end(Mac::NONE, "192.0.2.3"),
+            end(group, "192.0.2.1"),
+            end(group, "192.0.2.2"),
+        ];
+        make(kernel, vec![(key("vx0"), tunnel)]);
+        assert_eq!(differing(kernel, &ends).len(), ends.len());
+        make(kernel, ends.clone());
+        make(kernel, ends.clone()); // again: nothing to do
+        assert_eq!(differing(kernel, &ends), []);
+        let shown = || -> Vec<(String, String)> {
+            let text = run("bridge", &["-j", "fdb", "show", "dev", "vx0"]);
+            let all: serde_json::Value = serde_json::from_str(&text).unwrap();
+            let text = |entry: &serde_json::Value, field: &str| {
+                entry[field].as_str().unwrap_or_default().to_owned()
+            };
+            let entries = all.as_array().into_iter().flatten();
+            let mut shown: Vec<_> = entries
+                .map(|entry| (text(entry, "mac"), text(entry, "dst")))
+                .collect();
+            shown.sort();
+            shown
+        };
+        let pair = |mac: &str, to: &str| (mac.to_owned(), to.to_owned());
+        let (unknown, group) = ("00:00:00:00:00:00", "01:00:5e:00:00:09");
+        let all = [
+            pair(unknown, "192.0.2.1"),
+            pair(unknown, "192.0.2.2"),
+            pair(unknown, "192.0.2.3"),
+            pair(group, "192.0.2.1"),
+            pair(group, "192.0.2.2"),
+        ];
+        assert_eq!(shown(), all);
+
+        // One end goes, and the others stay.
+        let gone = vec![ends[1].clone()];
+        assert!(kernel.write_all(&removals(gone.clone())).is_empty());
+        assert_eq!(shown(), [&all[..1], &all[2..]].concat());
+        assert_eq!(differing(kernel, &ends), [ends[1].0.clone()]);
+        assert!(kernel.write_all(&removals(gone)).is_empty(), "again");
+        assert!(kernel.write_all(&removals(ends)).is_empty());
+        assert_eq!(shown(), []);
     });
 }
 
