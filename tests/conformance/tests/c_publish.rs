@@ -301,6 +301,77 @@ fn c_3_what_is_taken_back_off_the_network_stays_closed() {
 }
 
 #[test]
+fn a_connect_whose_host_port_was_taken_meanwhile_is_refused() {
+    let world = World::new();
+    world.network("--internal closed");
+    world.serve("--name web --network closed -p 8080:80");
+    assert!(is_free(&world, 8080), "no network leads there");
+    let foreign = world
+        .host()
+        .in_netns(|| TcpListener::bind("0.0.0.0:8080"))
+        .expect("it is free");
+    let before = (Snapshot::take(world.host()), world.inspect("web"));
+    let join = json!({"Container": "web"});
+    let (status, text) = refused(&world, "POST", "/networks/bridge/connect", &join);
+    assert_eq!(status, 500);
+    assert!(
+        text.starts_with("driver failed programming external connectivity on endpoint web ("),
+        "{text}"
+    );
+    assert!(
+        text.ends_with("failed to bind host port 0.0.0.0:8080/tcp: address already in use"),
+        "{text}"
+    );
+    assert_eq!(world.inspect("web"), before.1);
+    before.0.returns_on(world.host());
+    let links = world.sandbox("web").ip_json("link show type veth");
+    assert_eq!(links.as_array().map(Vec::len), Some(1), "{links}");
+    // It is not on it after a restart, either.
+    let mut world = world;
+    world.relaunch();
+    assert_eq!(
+        world.inspect("web")["NetworkSettings"],
+        before.1["NetworkSettings"]
+    );
+
+    drop(foreign);
+    world.docker("network connect bridge web").ok();
+    eventually(SOON, || fetched(&world, 8080).filter(|page| page == HELLO));
+}
+
+#[test]
+fn a_connect_that_would_move_ports_in_vain_leaves_them_where_they_are() {
+    let world = World::new();
+    world.network("-o com.docker.network.bridge.host_binding_ipv4=127.0.0.9 local");
+    world.network("wide");
+    world.serve("--name web --network local -p 8080:80");
+    let foreign = world
+        .host()
+        .in_netns(|| TcpListener::bind("10.99.0.1:8080"))
+        .expect("it is free");
+    let here = || world.host().fetch("127.0.0.9:8080");
+    assert_eq!(here().as_deref(), Some(HELLO));
+    let before = world.inspect("web")["NetworkSettings"].clone();
+    let join = json!({"Container": "web", "EndpointConfig": {"GwPriority": 5}});
+    let (status, text) = refused(&world, "POST", "/networks/wide/connect", &join);
+    assert_eq!(status, 500);
+    assert!(
+        text.ends_with("0.0.0.0:8080/tcp: address already in use"),
+        "{text}"
+    );
+    assert_eq!(world.inspect("web")["NetworkSettings"], before);
+    assert_eq!(here().as_deref(), Some(HELLO));
+
+    // A network that the ports do not move to is none of their business.
+    world.network("zzz");
+    world.docker("network connect zzz web").ok();
+    assert_eq!(here().as_deref(), Some(HELLO));
+    drop(foreign);
+    world.api("POST", "/networks/wide/connect", &join);
+    assert_eq!(numbers(&world, "web", "0.0.0.0"), [8080]);
+}
+
+#[test]
 fn c_3_a_port_moves_to_another_address_while_it_runs() {
     let world = World::new();
     world.serve("--name web -p [::1]:8080:80 -p 127.0.0.1:8081:80");

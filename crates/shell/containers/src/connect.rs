@@ -7,6 +7,7 @@ use crate::container::{Container, Turn};
 use crate::locks::lock;
 use crate::network_mode::NetworkMode;
 use crate::options::EndpointOptions;
+use crate::publish::tell_unpublished;
 use crate::record::{Record, Status};
 use crate::{ApiVersion, ContainerError, Containers, endpoint};
 use sealane_core::drivers::{Driven, Stack};
@@ -103,8 +104,14 @@ impl Containers {
         });
         let committed = committed.unwrap_or_else(|panic| resume_unwind(panic));
         match (committed, connected) {
-            (Ok(record), Ok(_)) => {
-                self.follow_gateway(&record);
+            (Ok(record), Ok(endpoint)) => {
+                let published = self.publish_at_gateway(&record);
+                // What is not to be had where the gateway was before is no news of this network.
+                if published.is_err() && self.parts.networks.leads_out(&id, &endpoint.network) {
+                    self.take_back(turn, network);
+                    return published;
+                }
+                published.unwrap_or_else(|error| tell_unpublished(&record, &error));
                 Ok(())
             }
             (Ok(_), Err(error)) => {
@@ -121,6 +128,17 @@ impl Containers {
             }
             (Err(error), Err(_)) => Err(error),
         }
+    }
+
+    /// Parts a container from a network that it has just joined: as if it had not.
+    fn take_back(&self, turn: &Turn<'_>, network: &str) {
+        let record = turn.note(&*self.parts.records, |record| {
+            record.endpoints.remove(network);
+        });
+        if let Err(error) = self.parts.networks.disconnect(&record.id, network) {
+            tracing::warn!(%error, "an endpoint without a record stays until the next start");
+        }
+        self.follow_gateway(&record);
     }
 
     /// Disconnects a container from a network.

@@ -9,8 +9,8 @@ use crate::{ContainerError, Containers, ContainersConfig, EventBus};
 use rustix::net::{AddressFamily, SocketFlags, SocketType, socketpair};
 use sealane_core::drivers::Driven;
 use sealane_core::model::{
-    DriverName, Endpoint, EndpointSpec, Id, InterfaceName, IpamSpec, Mac, Network, NetworkSpec,
-    PortMapping, PortRequest, Sandbox, SandboxId, Scope, derive_id,
+    DriverName, Endpoint, EndpointSpec, Id, InterfaceName, IpamSpec, Mac, Network, NetworkId,
+    NetworkSpec, PortMapping, PortRequest, Sandbox, SandboxId, Scope, derive_id,
 };
 use sealane_engine::{EngineError, HostTarget, LinkCounters, PlannedOperation, SandboxSpec};
 use sealane_images::{Backend, Image, ImageConfig, ImageError, ImageId};
@@ -468,6 +468,11 @@ impl Networks for Fake {
     fn unlink(&self, _id: &SandboxId, _target: &SandboxId, alias: &str) -> Result<(), EngineError> {
         self.asked(format!("unlink {alias}"));
         Ok(())
+    }
+
+    fn leads_out(&self, id: &SandboxId, network: &NetworkId) -> bool {
+        let joined = Networks::sandbox(self, id);
+        joined.is_some_and(|sandbox| sandbox.endpoints.contains_key(network))
     }
 
     fn plan(&self, operation: &PlannedOperation) -> Result<String, EngineError> {

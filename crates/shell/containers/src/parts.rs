@@ -8,7 +8,7 @@ use crate::ContainerError;
 use crate::record::Record;
 use sealane_core::drivers::Driven;
 use sealane_core::model::{
-    Endpoint, EndpointSpec, Id, PortMapping, PortRequest, Sandbox, SandboxId,
+    Endpoint, EndpointSpec, Id, NetworkId, PortMapping, PortRequest, Sandbox, SandboxId,
 };
 use sealane_engine::{Engine, EngineError, LinkCounters, PlannedOperation, SandboxSpec};
 use sealane_images::{Backend, Image, ImageError, ImageId, Images};
@@ -60,6 +60,7 @@ pub(crate) trait Networks: Send + Sync {
     fn forget_name(&self, name: &str) -> Result<(), EngineError>;
     fn rename_sandbox(&self, id: &SandboxId, name: &str) -> Result<(), EngineError>;
     fn unlink(&self, id: &SandboxId, target: &SandboxId, alias: &str) -> Result<(), EngineError>;
+    fn leads_out(&self, id: &SandboxId, network: &NetworkId) -> bool;
     fn plan(&self, operation: &PlannedOperation) -> Result<String, EngineError>;
     fn counters(&self, id: &SandboxId) -> Result<BTreeMap<String, LinkCounters>, EngineError>;
 }
@@ -185,6 +186,14 @@ impl Networks for Arc<Engine> {
 
     fn unlink(&self, id: &SandboxId, target: &SandboxId, alias: &str) -> Result<(), EngineError> {
         Engine::unlink(self, id, target, alias)
+    }
+
+    fn leads_out(&self, id: &SandboxId, network: &NetworkId) -> bool {
+        let Some(sandbox) = Engine::sandbox(self, id) else {
+            return false;
+        };
+        let (v4, v6) = self.gateways(&sandbox);
+        [v4, v6].contains(&Some(*network))
     }
 
     fn plan(&self, operation: &PlannedOperation) -> Result<String, EngineError> {

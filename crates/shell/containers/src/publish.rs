@@ -38,22 +38,30 @@ impl Containers {
         })
     }
 
-    /// Publishes the ports of a running container where its gateway is now. What cannot be had
-    /// there is logged, and undoes nothing.
+    /// Publishes the ports of a running container where its gateway is now.
+    pub(crate) fn publish_at_gateway(&self, record: &Record) -> Result<(), ContainerError> {
+        let told = self.republish(&record.id, &record.config, &record.host_config, &[])?;
+        for text in told {
+            tracing::warn!(container = record.name, "{text}");
+        }
+        Ok(())
+    }
+
+    /// The same; what cannot be had there is logged, and undoes nothing.
     pub(crate) fn follow_gateway(&self, record: &Record) {
-        match self.republish(&record.id, &record.config, &record.host_config, &[]) {
-            Ok(told) => {
-                for text in told {
-                    tracing::warn!(container = record.name, "{text}");
-                }
-            }
-            Err(error) => tracing::error!(
-                container = record.name,
-                error = crate::error::chain(&error),
-                "the published ports are not as they should be"
-            ),
+        if let Err(error) = self.publish_at_gateway(record) {
+            tell_unpublished(record, &error);
         }
     }
+}
+
+/// Says in the log that ports are not published which should be.
+pub(crate) fn tell_unpublished(record: &Record, error: &ContainerError) {
+    tracing::error!(
+        container = record.name,
+        error = crate::error::chain(error),
+        "the published ports are not as they should be"
+    );
 }
 
 /// Settings with their bindings changed.

@@ -87,7 +87,8 @@ fn the_ends_of_a_tunnel_come_and_go_one_by_one() {
         let swept = executor.sweep(&two, &|keys| keys).unwrap();
         assert_eq!(swept.changes.len(), 1, "{:?}", swept.changes);
         assert_eq!(ends(), ["192.0.2.1", "192.0.2.3"]);
-    });
+    })
+    .expect("new namespaces; this runs as root");
 }
 
 #[test]
@@ -106,5 +107,6 @@ fn ends_that_a_crash_left_are_swept_unless_they_may_still_be_wanted() {
         assert_eq!(ends(), ["192.0.2.1", "192.0.2.2"]);
         again.sweep(&none, &|keys| keys).unwrap();
         assert_eq!(ends(), [""; 0]);
-    });
+    })
+    .expect("new namespaces; this runs as root");
 }
