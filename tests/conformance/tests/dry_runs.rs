@@ -107,6 +107,41 @@ fn c_28_dry_runs_under_load_touch_nothing() {
 }
 
 #[test]
+fn c_28_a_dry_run_says_that_a_socket_is_bound_that_does_not_listen() {
+    let world = World::new();
+    let script = "import socket, time; \
+                  tcp = socket.socket(); tcp.bind(('10.99.0.1', 8443)); \
+                  udp = socket.socket(type=socket.SOCK_DGRAM); udp.bind(('0.0.0.0', 5353)); \
+                  udp.connect(('10.99.0.100', 53)); \
+                  print('bound', flush=True); time.sleep(1000)";
+    let other = world.host().spawn(&format!("exec python3 -c \"{script}\""));
+    other.wait_for("bound");
+    let listed = world
+        .host()
+        .sh("ss -Hltun '( sport = :8443 or sport = :5353 )'");
+    assert_eq!(listed.stdout, "", "neither of them listens");
+    for (port, address) in [
+        ("8443:80", "0.0.0.0:8443/tcp"),
+        ("10.99.0.1:8443:80", "10.99.0.1:8443/tcp"),
+        ("5353:53/udp", "0.0.0.0:5353/udp"),
+    ] {
+        let wanted = format!("failed to bind host port {address}: address already in use");
+        let planned = world.sealane(&format!("plan run -p {port} img httpd"));
+        assert_ne!(planned.code, 0, "{planned}");
+        assert!(planned.stderr.contains(&wanted), "{planned}");
+        let real = world.docker(&format!("run --rm -p {port} img true"));
+        assert!(real.stderr.contains(&wanted), "so it is: {real}");
+    }
+    world
+        .sealane("plan run -p 127.0.0.1:8443:80 img httpd")
+        .ok();
+    drop(other);
+    world
+        .sealane("plan run -p 8443:80 -p 5353:53/udp img httpd")
+        .ok();
+}
+
+#[test]
 fn c_28_a_dry_run_says_that_another_program_has_the_port() {
     let world = World::new();
     let _other = world.host().spawn("exec busybox nc -l -p 8443");

@@ -105,7 +105,7 @@ impl Bind for Binder {
     }
 
     fn bound(&self, protocol: Protocol) -> io::Result<BoundSockets> {
-        BoundSockets::read(protocol)
+        BoundSockets::holding(protocol)
     }
 }
 

@@ -1,4 +1,4 @@
-//! Whether something receives at an address and port of a namespace.
+//! Whether something receives at an address and port of a namespace, or is in the way of who would.
 
 use crate::kernel::Kernel;
 use crate::message::Message;
@@ -15,15 +15,18 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 const BY_FAMILY: u16 = 20;
 /// `INET_DIAG_SKV6ONLY` (linux/inet_diag.h)
 const ONLY_IPV6: u16 = 11;
-/// `TCP_LISTEN`, and `TCP_CLOSE`, which is what a UDP socket without a peer is called
-/// (net/tcp_states.h).
+/// `TCP_LISTEN`, and `TCP_CLOSE`, which is what a UDP socket without a peer is called; one with a
+/// peer is `TCP_ESTABLISHED` (net/tcp_states.h).
 const LISTENS: u32 = 1 << 10;
 const UNCONNECTED: u32 = 1 << 7;
+const CONNECTED: u32 = 1 << 1;
+/// `TCP_BOUND_INACTIVE`: bound, and neither listening nor connected. Kernels before 6.8 tell of none.
+const BOUND: u32 = 1 << 13;
 /// `struct inet_diag_sockid`, and `struct inet_diag_msg` with one in it.
 const ENDS: usize = 48;
 const SOCKET: usize = 72;
 
-/// A socket that receives.
+/// A socket that is bound.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct BoundSocket {
     to: SocketAddr,
@@ -41,11 +44,21 @@ pub enum BoundSockets {
 }
 
 impl BoundSockets {
-    /// Reads it. Sockets of TCP are those that listen.
-    pub fn read(protocol: Protocol) -> io::Result<Self> {
+    /// Those that receive what is sent to them from any address.
+    pub fn receiving(protocol: Protocol) -> io::Result<Self> {
+        Self::read(protocol, LISTENS, UNCONNECTED)
+    }
+
+    /// Those that may be in the way of one more, whether they receive or not.
+    pub fn holding(protocol: Protocol) -> io::Result<Self> {
+        Self::read(protocol, LISTENS | BOUND, UNCONNECTED | CONNECTED)
+    }
+
+    /// Reads sockets in some states of TCP, or of UDP.
+    fn read(protocol: Protocol, tcp: u32, udp: u32) -> io::Result<Self> {
         let state = match protocol {
-            Protocol::Tcp => LISTENS,
-            Protocol::Udp => UNCONNECTED,
+            Protocol::Tcp => tcp,
+            Protocol::Udp => udp,
             Protocol::Sctp => return Ok(Self::Ports(sctp_ports(&sctp_table()?).collect())),
         };
         let mut socket = Socket::open(NETLINK_SOCK_DIAG)?;
@@ -87,7 +100,7 @@ impl BoundSockets {
 impl Kernel {
     /// Whether a socket in a namespace takes what is sent to an address of it.
     pub fn listens(&self, netns: Netns, protocol: Protocol, to: SocketAddr) -> io::Result<bool> {
-        self.in_namespace(netns, || Ok(BoundSockets::read(protocol)?.takes(to)))
+        self.in_namespace(netns, || Ok(BoundSockets::receiving(protocol)?.takes(to)))
     }
 }
 
