@@ -249,6 +249,84 @@ fn an_mtu_that_others_set_is_repaired() {
     damaged(about_links("ip link set BRIDGE mtu 1400"), "1500");
 }
 
+/// What `ip -d` says of the port of a bridge.
+fn port_flag(world: &World, port: &str, flag: &str) -> Value {
+    let links = world.host().ip_json(&format!("-d link show {port}"));
+    links[0]["linkinfo"]["info_slave_data"][flag].clone()
+}
+
+#[test]
+fn ports_that_others_make_another_kind_of_port_are_repaired() {
+    // Where bridged packets pass the host's filters, those keep containers apart, and not the ports.
+    let world = World::prepared(&[], |lab| lab.host(0).br_netfilter(false));
+    world.network("--subnet 10.70.0.0/24 -o com.docker.network.bridge.enable_icc=false net1");
+    world.idle("--network net1 --name web -p 8080:80");
+    world.idle("--network net1 --name other");
+    let port = about_links("PORT")(&world);
+    let by_bridge = |flag: &str| format!("bridge link set dev {port} {flag} off");
+    for (script, flag) in [
+        (
+            format!("ip link set {port} type bridge_slave hairpin off"),
+            "hairpin",
+        ),
+        (
+            format!("ip link set {port} type bridge_slave isolated off"),
+            "isolated",
+        ),
+        (by_bridge("hairpin"), "hairpin"),
+        (by_bridge("isolated"), "isolated"),
+        (by_bridge("learning"), "learning"),
+    ] {
+        assert_eq!(port_flag(&world, &port, flag), true, "{flag}");
+        world.host().sh(&script).ok();
+        eventually_is(SOON, json!(true), || port_flag(&world, &port, flag));
+    }
+    // What is not ours to say stays.
+    world
+        .host()
+        .sh(&format!("bridge link set dev {port} cost 7"))
+        .ok();
+    never(Duration::from_millis(1500), || {
+        (port_flag(&world, &port, "cost") != 7).then_some("another cost")
+    });
+}
+
+#[test]
+fn settings_of_which_the_kernel_tells_nobody_are_repaired() {
+    let world = World::prepared(&["--icc=false"], |lab| lab.host(0).br_netfilter(false));
+    world.serve("--name web -p 8080:80");
+    world.network("net1");
+    let net1 = format!(
+        "br-{}",
+        &world.get("/networks/net1")["Id"].as_str().expect("an id")[..12]
+    );
+    let at_home = || world.host().fetch("127.0.0.1:8080");
+    for setting in [
+        "ipv4/conf/docker0/route_localnet".to_owned(),
+        "ipv4/conf/docker0/proxy_arp_pvlan".to_owned(),
+        format!("ipv4/conf/{net1}/route_localnet"),
+    ] {
+        let read = || {
+            world
+                .host()
+                .sh(&format!("cat /proc/sys/net/{setting}"))
+                .ok()
+        };
+        assert_eq!(read(), "1", "{setting}");
+        world.host().sysctl(&setting, "0");
+        eventually_is(SOON, "1".to_owned(), read);
+    }
+    assert_eq!(at_home().as_deref(), Some(HELLO));
+    // While repair is paused, it stays as others have it.
+    world.sealane("repair pause").ok();
+    world.host().sysctl("ipv4/conf/docker0/route_localnet", "0");
+    never(Duration::from_millis(2500), || {
+        at_home().map(|_| "an answer")
+    });
+    world.sealane("repair resume").ok();
+    assert_eq!(at_home().as_deref(), Some(HELLO));
+}
+
 #[test]
 fn forwarding_that_others_switch_off_is_repaired() {
     damaged(|_| "sysctl -q net.ipv4.ip_forward=0".into(), "ip_forward");

@@ -8,6 +8,7 @@ use imbl::OrdMap;
 use ipnet::IpNet;
 use std::collections::BTreeSet;
 use std::net::Ipv4Addr;
+use std::ops::Bound;
 use std::sync::Arc;
 
 /// Every network, every sandbox, and who has what. Cheap to clone: clones share all that is equal.
@@ -34,6 +35,13 @@ impl Snapshot {
     /// All networks, by id, those that are being made or removed too.
     pub fn networks(&self) -> impl Iterator<Item = &NetworkState> {
         self.networks.values().map(|found| &**found)
+    }
+
+    /// Those after one of them, or all.
+    pub fn networks_after(&self, last: Option<NetworkId>) -> impl Iterator<Item = &NetworkState> {
+        let first = last.map_or(Bound::Unbounded, Bound::Excluded);
+        let range = self.networks.range((first, Bound::Unbounded));
+        range.map(|(_, found)| &**found)
     }
 
     /// How many there are.

@@ -49,6 +49,7 @@ mod room;
 mod routes;
 mod sandboxes;
 mod specify;
+mod unannounced;
 mod update;
 mod view;
 mod watch;

@@ -4,12 +4,14 @@
 //! less and less often. But the firewall is put back at once, every time.
 
 use crate::locks::LockIgnoringPoison;
+use crate::unannounced::Round;
 use crate::{Engine, EngineError};
 use ipnet::IpNet;
 use sealane_core::dns::{ExternalServer, ResolvConf};
-use sealane_core::model::{InterfaceName, IpFamily};
-use sealane_core::plan::{Key, Netns};
+use sealane_core::model::{InterfaceName, IpFamily, Sandbox};
+use sealane_core::plan::{Key, Netns, Object};
 use sealane_kernel::watch::{Noticed, Notices};
+use std::io;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Weak};
 use std::thread;
@@ -24,7 +26,9 @@ impl Engine {
     /// Starts to watch, until the engine is dropped.
     pub(crate) fn watch(self: &Arc<Self>) -> Result<(), EngineError> {
         let failed = |error| EngineError::failed("cannot watch the host for changes", error);
-        let watcher = self.executor.kernel().watch().map_err(failed)?;
+        let Some(watcher) = self.executor.kernel().watch().map_err(failed)? else {
+            return Ok(());
+        };
         let engine = Arc::downgrade(self);
         let run = move || follow(watcher, &engine);
         thread::Builder::new()
@@ -94,8 +98,10 @@ impl Engine {
                 gone: false,
                 bridge,
                 worse,
+                other_port,
             } => {
                 (*worse && self.wants_link(name))
+                    || (*other_port && self.is_other_port(name))
                     || (*bridge && self.is_new_foreign_bridge(name))
                     || self.waits_for_parent(name)
                     || self.misses(name)
@@ -156,6 +162,41 @@ impl Engine {
         }
     }
 
+    /// Whether a port of a bridge is another kind of port than we made it.
+    fn is_other_port(&self, name: &str) -> bool {
+        let Some((key, wanted)) = self.wanted_link(name) else {
+            return false;
+        };
+        let differing = self.executor.kernel().differing(&[(&key, &wanted)]);
+        // What cannot be seen is looked at with everything else.
+        differing.map_or(true, |differing| !differing.is_empty())
+    }
+
+    /// A link of the host as the plan of its endpoint or network has it.
+    fn wanted_link(&self, name: &str) -> Option<(Key, Object)> {
+        let name = InterfaceName::try_from(name).ok()?;
+        let state = self.state();
+        let has_it = |sandbox: &&Arc<Sandbox>| {
+            let mut endpoints = sandbox.endpoints.values();
+            endpoints.any(|endpoint| endpoint.host_interface == name)
+        };
+        let plan = match state.sandboxes().find(has_it) {
+            Some(sandbox) => self.plan_of_sandbox_in(&state, sandbox),
+            None => self.plan_of(&state.with_link(&name).next()?.network),
+        };
+        let key = Key::Link(Netns::Host, name);
+        let wanted = plan.objects().get(&key).cloned()?;
+        Some((key, wanted))
+    }
+
+    /// Whether a setting has to be put back. What cannot be read is logged, and read again later.
+    fn look_at_settings(&self, round: &mut Round) -> bool {
+        self.settings_differ(round).unwrap_or_else(|error| {
+            tracing::warn!(%error, "whether settings are as they should be is not known");
+            false
+        })
+    }
+
     /// Whether some network needs forwarding.
     fn wants_forwarding(&self, family: IpFamily) -> bool {
         let setting = family.pick("ipv4/ip_forward", "ipv6/conf/all/forwarding");
@@ -184,30 +225,62 @@ impl Engine {
 
 /// Waits for changes and repairs, until the engine is gone.
 fn follow(mut watcher: Box<dyn Notices>, engine: &Weak<Engine>) {
-    let mut manners = Manners::default();
-    while let Some(noticed) = watcher.next() {
+    let (mut manners, mut round) = (Manners::default(), Round::default());
+    let mut due = Instant::now() + round.pause;
+    loop {
+        let noticed = next(&mut *watcher, due);
         let Some(strong) = Weak::upgrade(engine) else {
             return;
         };
-        if let Ok(noticed) = &noticed {
+        if let Ok(Some(noticed)) = &noticed {
             strong.heed(noticed);
         }
-        match noticed {
+        let looked = matches!(noticed, Ok(None));
+        let concerned = match noticed {
             // Resuming looks at everything, so that nothing has to be remembered meanwhile.
-            Ok(_) if strong.repair_paused() => continue,
-            Ok(noticed) if !strong.concerned(&noticed) => continue,
-            Ok(_) => {}
+            Ok(_) if strong.repair_paused() => false,
+            Ok(Some(noticed)) => strong.concerned(&noticed),
+            Ok(None) => strong.look_at_settings(&mut round),
             Err(error) => {
                 tracing::error!(%error, "no longer watching the host: restart the daemon");
                 return;
             }
+        };
+        let repaired = concerned && put_back(&strong, &mut *watcher, &mut manners);
+        if looked {
+            round.learn(repaired == concerned);
+            due = Instant::now() + round.pause;
         }
-        // One look answers all that has gathered.
-        strong.gather(&mut *watcher, manners.pause);
-        match strong.repair() {
-            Ok(repaired) => manners.learn(!repaired.is_empty()),
-            Err(error) => tracing::warn!(%error, "a repair failed; the next change tries again"),
+    }
+}
+
+/// Repairs what a look at everything finds, and all that has gathered meanwhile; whether there was
+/// something that could be.
+fn put_back(engine: &Engine, watcher: &mut dyn Notices, manners: &mut Manners) -> bool {
+    engine.gather(watcher, manners.pause);
+    match engine.repair() {
+        Ok(repaired) => {
+            manners.learn(!repaired.is_empty());
+            !repaired.is_empty()
         }
+        Err(error) => {
+            tracing::warn!(%error, "a repair failed; the next change tries again");
+            false
+        }
+    }
+}
+
+/// What is noticed next; `None` if that is nothing until then.
+fn next(watcher: &mut dyn Notices, due: Instant) -> io::Result<Option<Noticed>> {
+    loop {
+        let left = due.saturating_duration_since(Instant::now());
+        if left.is_zero() {
+            return Ok(None);
+        }
+        if let Some(noticed) = watcher.poll()? {
+            return Ok(Some(noticed));
+        }
+        watcher.wait_for(left)?;
     }
 }
 

@@ -75,8 +75,8 @@ pub trait Ask: Observe + Send + Sync {
     /// Does work inside a namespace; [`in_namespace`](#method.in_namespace) returns what comes of it.
     fn visit(&self, netns: Netns, work: Visit<'_>) -> io::Result<()>;
 
-    /// Notifications of what others change, from now on.
-    fn watch(&self) -> io::Result<Box<dyn Notices>>;
+    /// Notifications of what others change, from now on; `None` if there are no others.
+    fn watch(&self) -> io::Result<Option<Box<dyn Notices>>>;
     /// What tells whether the host's routes changed.
     fn watch_routes(&self) -> io::Result<Box<dyn RouteNotices>>;
 }
@@ -183,8 +183,8 @@ impl Ask for Kernel {
         self.in_namespace(netns, work)
     }
 
-    fn watch(&self) -> io::Result<Box<dyn Notices>> {
-        Ok(Box::new(Watcher::open(self)?))
+    fn watch(&self) -> io::Result<Option<Box<dyn Notices>>> {
+        Ok(Some(Box::new(Watcher::open(self)?)))
     }
 
     fn watch_routes(&self) -> io::Result<Box<dyn RouteNotices>> {

@@ -34,7 +34,7 @@ const CHAIN: &str = "SEALANE-FORWARD";
 pub fn route(datagram: &[u8]) -> String {
     let mut found = String::new();
     for reply in split(datagram) {
-        note(&mut found, &watch::notice(&reply, false));
+        note(&mut found, &watch::notice(&reply, Default::default()));
         note(&mut found, &link::from_reply(&reply));
         note(&mut found, &link::kind_of(&reply.payload));
         match parse(&reply) {

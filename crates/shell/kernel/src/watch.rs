@@ -3,22 +3,24 @@
 //! Notifications say only where to look again: they may be lost, merged, or be about something
 //! that has changed again since. Start at [`Watcher`].
 
+mod links;
+
 use crate::channel::Channel;
 use crate::kernel::Kernel;
 use crate::message::NFTABLES;
 use crate::nft::decode;
 use crate::nft::kind::NEW_GENERATION;
-use crate::read::link::Condition;
 use crate::read::{address, link, parse};
 use crate::socket::{Reply, Socket};
 use ipnet::IpNet;
+use links::{Change, Links};
 use netlink_packet_route::RouteNetlinkMessage;
 use netlink_packet_route::route::{RouteHeader, RouteMessage};
 use netlink_sys::protocols::{NETLINK_NETFILTER, NETLINK_ROUTE};
 use rustix::event::{Timespec, epoll};
 use sealane_core::model::IpFamily;
 use sealane_core::plan::Netns;
-use std::collections::{HashMap, VecDeque};
+use std::collections::VecDeque;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::Arc;
@@ -50,6 +52,8 @@ pub enum Noticed {
         bridge: bool,
         /// Whether it went down, left its bridge or got another MTU.
         worse: bool,
+        /// Whether it is the port of a bridge and became another kind of port: isolated, say.
+        other_port: bool,
     },
     /// Forwarding was switched off.
     ForwardingOff(IpFamily),
@@ -149,9 +153,9 @@ impl Watcher {
             match socket.receive() {
                 Ok(replies) => {
                     for reply in &replies {
-                        let worse = self.links.learn(reply);
+                        let change = self.links.learn(reply);
                         if !own.contains(&reply.port) {
-                            self.queue.extend(notice(reply, worse));
+                            self.queue.extend(notice(reply, change));
                         }
                     }
                 }
@@ -220,40 +224,6 @@ impl AsFd for Watcher {
     }
 }
 
-/// The condition of each link when it was last seen.
-#[derive(Debug, Default)]
-struct Links(HashMap<u32, Condition>);
-
-impl Links {
-    fn look(channel: &Channel) -> io::Result<Self> {
-        let mut links = Self::default();
-        for reply in channel.route().dump(&link::request_all())? {
-            links.learn(&reply);
-        }
-        Ok(links)
-    }
-
-    /// Takes in what a message says of a link; whether that is worse than before.
-    fn learn(&mut self, reply: &Reply) -> bool {
-        let of_bridge = reply.payload.first() == Some(&(libc::AF_BRIDGE as u8));
-        if !matches!(reply.kind, NEW_LINK | DELETED_LINK) || of_bridge {
-            return false;
-        }
-        let Some((index, _)) = link::identity(&reply.payload) else {
-            return false;
-        };
-        if reply.kind == DELETED_LINK {
-            self.0.remove(&index);
-            return false;
-        }
-        let Some(now) = Condition::of(&reply.payload) else {
-            return false;
-        };
-        let before = self.0.insert(index, now);
-        before.is_some_and(|before| now.is_worse_than(&before))
-    }
-}
-
 /// Tells whether the host's routes changed since it was last asked.
 #[derive(Debug)]
 pub struct RouteWatch(Socket);
@@ -290,7 +260,7 @@ impl RouteNotices for RouteWatch {
 }
 
 fn matters(reply: &Reply, expected: &dyn Fn(IpNet) -> bool) -> bool {
-    match notice(reply, false) {
+    match notice(reply, Change::default()) {
         Some(Noticed::Route(to) | Noticed::NewRoute(to, _)) => match to {
             IpNet::V6(net) if net.addr().is_unicast_link_local() => false,
             IpNet::V6(net) if net.addr().is_multicast() => false,
@@ -317,7 +287,7 @@ fn subscribed(protocol: isize, groups: &[u32]) -> io::Result<Socket> {
 }
 
 /// What a notification is about. One that cannot be read is taken for a lost one.
-pub(crate) fn notice(reply: &Reply, worse: bool) -> Option<Noticed> {
+pub(crate) fn notice(reply: &Reply, change: Change) -> Option<Noticed> {
     if reply.kind == NEW_CONFIGURATION {
         return forwarding_off(&reply.payload).map(Noticed::ForwardingOff);
     }
@@ -338,7 +308,8 @@ pub(crate) fn notice(reply: &Reply, worse: bool) -> Option<Noticed> {
             name,
             gone,
             bridge,
-            worse,
+            worse: change.worse,
+            other_port: change.other_port,
         });
     }
     match parse(reply) {
@@ -391,8 +362,8 @@ mod tests {
         #[test]
         fn no_notification_is_fatal(kind in 0u16..3000, payload: Vec<u8>) {
             let reply = Reply::of(kind, payload);
-            let worse = Links::default().learn(&reply);
-            notice(&reply, worse);
+            let change = Links::default().learn(&reply);
+            notice(&reply, change);
         }
     }
 }

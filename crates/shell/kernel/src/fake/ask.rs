@@ -3,7 +3,7 @@
 use super::{FakeKernel, veth_peer};
 use crate::ask::{Ask, Visit};
 use crate::read::{ForeignLink, HostAddress, LinkCounters, LinkRoute};
-use crate::watch::{Noticed, Notices, RouteNotices};
+use crate::watch::{Notices, RouteNotices};
 use ipnet::IpNet;
 use sealane_core::explain::HostFacts;
 use sealane_core::model::{Facts, InterfaceName, IpFamily, PerFamily, Policy, Protocol, SandboxId};
@@ -13,7 +13,6 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 /// Where namespaces are said to be bound.
 const NAMESPACES: &str = "/fake/netns";
@@ -197,8 +196,8 @@ impl Ask for FakeKernel {
         Err(io::Error::new(io::ErrorKind::Unsupported, why))
     }
 
-    fn watch(&self) -> io::Result<Box<dyn Notices>> {
-        Ok(Box::new(Quiet))
+    fn watch(&self) -> io::Result<Option<Box<dyn Notices>>> {
+        Ok(None)
     }
 
     fn watch_routes(&self) -> io::Result<Box<dyn RouteNotices>> {
@@ -221,24 +220,6 @@ impl FakeKernel {
 
 /// No other process changes anything.
 struct Quiet;
-
-impl Iterator for Quiet {
-    type Item = io::Result<Noticed>;
-
-    fn next(&mut self) -> Option<Self::Item> {
-        None
-    }
-}
-
-impl Notices for Quiet {
-    fn poll(&mut self) -> io::Result<Option<Noticed>> {
-        Ok(None)
-    }
-
-    fn wait_for(&self, _longest: Duration) -> io::Result<()> {
-        Ok(())
-    }
-}
 
 impl RouteNotices for Quiet {
     fn changed(&mut self, _expected: &dyn Fn(IpNet) -> bool) -> io::Result<bool> {

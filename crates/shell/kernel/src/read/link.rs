@@ -159,39 +159,6 @@ pub(crate) fn identity(payload: &[u8]) -> Option<(u32, String)> {
     Some((index, decode::text(decode::find(attributes, NAME)?)))
 }
 
-/// What of a link others rely on.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Condition {
-    up: bool,
-    mtu: Option<u32>,
-    master: Option<u32>,
-}
-
-impl Condition {
-    /// The condition of the link that a message is about.
-    pub(crate) fn of(payload: &[u8]) -> Option<Self> {
-        const MTU: u16 = 4;
-        const MASTER: u16 = 10;
-        let (header, attributes) = payload.split_first_chunk::<16>()?;
-        let flags = u32::from_ne_bytes(*header.last_chunk::<8>()?.first_chunk()?);
-        let number = |kind| {
-            let bytes = decode::find(attributes, kind)?;
-            Some(u32::from_ne_bytes(bytes.try_into().ok()?))
-        };
-        Some(Self {
-            up: flags & LinkFlags::Up.bits() != 0,
-            mtu: number(MTU),
-            master: number(MASTER),
-        })
-    }
-
-    /// Whether the link does less than before, or otherwise.
-    pub(crate) fn is_worse_than(&self, before: &Self) -> bool {
-        let left = before.master.is_some() && self.master != before.master;
-        (before.up && !self.up) || left || self.mtu != before.mtu
-    }
-}
-
 /// What kind of link a message is about, in the kernel's word; hardware has none.
 pub(crate) fn kind_of(payload: &[u8]) -> Option<String> {
     const INFO: u16 = 18; // IFLA_LINKINFO (linux/if_link.h)

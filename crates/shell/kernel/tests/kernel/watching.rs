@@ -24,6 +24,7 @@ fn link(name: &str, gone: bool) -> Noticed {
         gone,
         bridge: name.starts_with("br"),
         worse: false,
+        other_port: false,
     }
 }
 
@@ -86,6 +87,33 @@ fn a_port_that_leaves_its_bridge_is_not_gone() {
         let seen = noticed(&mut watcher);
         assert!(seen.contains(&link("veth-web", false)), "{seen:?}");
         assert!(!seen.contains(&link("veth-web", true)), "{seen:?}");
+    });
+}
+
+#[test]
+fn another_kind_of_port_is_noticed_however_it_was_made_one() {
+    private(|kernel| {
+        make(kernel, attached("web", 2));
+        let mut watcher = Watcher::open(kernel).unwrap();
+        let mut changed = |arguments: &[&str]| {
+            run(arguments[0], &arguments[1..]);
+            let seen = noticed(&mut watcher);
+            seen.iter().any(|one| {
+                matches!(one, Noticed::Link { name, other_port: true, .. } if name == "veth-web")
+            })
+        };
+        let port = ["ip", "link", "set", "veth-web", "type", "bridge_slave"];
+        let set = |flag, value| [&port[..], &[flag, value]].concat();
+        assert!(changed(&set("isolated", "on")));
+        assert!(!changed(&set("isolated", "on")), "it was one");
+        assert!(changed(&[
+            "bridge", "link", "set", "dev", "veth-web", "isolated", "off"
+        ]));
+        assert!(changed(&[
+            "bridge", "link", "set", "dev", "veth-web", "learning", "off"
+        ]));
+        assert!(!changed(&set("cost", "7")), "which we do not ask for");
+        assert!(!changed(&["ip", "link", "set", "veth-web", "nomaster"]));
     });
 }
 
