@@ -1,9 +1,11 @@
 //! Whether an engine shows what the model says, and the kernel, the disk and the resolvers have just
 //! that: counted and compared without a plan of the product's.
 
+use crate::disk;
 use crate::model::{Model, Sandbox as Wanted};
 use crate::operation::SHAPES;
-use crate::world::{World, bridge, data_root, exec_root, files, id, net};
+use crate::world::{World, bridge, id, net};
+
 use ipnet::IpNet;
 use sealane_core::dns::Zone;
 use sealane_core::model::{Endpoint, NetworkId, Sandbox};
@@ -13,7 +15,6 @@ use sealane_engine::Resolver;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Debug;
 use std::net::IpAddr;
-use std::sync::Arc;
 
 const DEFAULT_BRIDGE: &str = "docker0";
 
@@ -26,7 +27,7 @@ pub(crate) type Agreement = Result<(), String>;
 /// What the engine shows, and what is beneath it.
 pub(crate) fn agrees(world: &World, model: &Model) -> Agreement {
     agrees_but_for_files(world, model)?;
-    hosts(world, model)
+    disk::hosts(world, model)
 }
 
 /// The same, whatever is in the files that containers read.
@@ -37,7 +38,7 @@ pub(crate) fn agrees_but_for_files(world: &World, model: &Model) -> Agreement {
     addresses(world, &objects, model)?;
     ports(world, &objects, model)?;
     names(world, model)?;
-    records(world, model)?;
+    disk::records(world, model)?;
     let drift = world.engine.drift().expect("the kernel can be read");
     equal("what differs from the plans", &drift, &vec![])
 }
@@ -266,7 +267,7 @@ fn ports(world: &World, objects: &Objects, model: &Model) -> Agreement {
     Ok(())
 }
 
-fn addresses_of(sandbox: &Sandbox) -> impl Iterator<Item = IpAddr> + '_ {
+pub(crate) fn addresses_of(sandbox: &Sandbox) -> impl Iterator<Item = IpAddr> + '_ {
     sandbox.endpoints.values().flat_map(Endpoint::addresses)
 }
 
@@ -297,41 +298,7 @@ fn names(world: &World, model: &Model) -> Agreement {
     Ok(())
 }
 
-/// A record for each sandbox and none besides.
-fn records(world: &World, model: &Model) -> Agreement {
-    let files_there = world.disk.files();
-    let records = files_there.keys().filter_map(|path| {
-        let name = path.strip_prefix(exec_root().join("sandboxes")).ok()?;
-        Some(name.to_string_lossy().into_owned())
-    });
-    let wanted = model.sandboxes.keys().map(|s| format!("{}.json", id(*s)));
-    equal::<BTreeSet<String>>("records", &records.collect(), &wanted.collect())?;
-    equal(
-        "the id",
-        &files_there.contains_key(&data_root().join("engine-id")),
-        &true,
-    )?;
-    Ok(())
-}
-
-/// The hosts file of each sandbox has its addresses.
-fn hosts(world: &World, model: &Model) -> Agreement {
-    let files_there = world.disk.files();
-    for s in model.sandboxes.keys() {
-        let found: Arc<Sandbox> = world.engine.sandbox(&id(*s)).expect("it is known");
-        let hosts = files_there.get(&files(*s).join("hosts"));
-        let hosts = String::from_utf8_lossy(hosts.map_or(&[], |hosts| hosts));
-        for ip in addresses_of(&found) {
-            let line = format!("{ip}\t");
-            if !hosts.lines().any(|one| one.starts_with(&line)) {
-                return Err(format!("{ip} is not in the hosts file of {}", found.name));
-            }
-        }
-    }
-    Ok(())
-}
-
-fn equal<T: PartialEq + Debug>(what: &str, found: &T, wanted: &T) -> Agreement {
+pub(crate) fn equal<T: PartialEq + Debug>(what: &str, found: &T, wanted: &T) -> Agreement {
     match found == wanted {
         true => Ok(()),
         false => Err(format!("{what}: {found:?} instead of {wanted:?}")),

@@ -8,6 +8,7 @@
 
 mod agree;
 mod dice;
+mod disk;
 mod fakes;
 mod model;
 mod operation;
@@ -70,6 +71,7 @@ impl Walk {
             }
         }
         agrees(&self.world, &new).map_err(told)?;
+        disk::just_claims(&self.world).map_err(told)?;
         self.model = learnt(&self.world, &new);
         self.runs += 1 + 2 * steps;
         Ok(())
@@ -175,6 +177,7 @@ impl Walk {
         let struck = world.steps.struck();
         let next = world.revived(&alive(&[&self.model, new]));
         any(&next, &self.model.stages(operation, new), agrees)
+            .and_then(|()| disk::claims(&next))
             .map_err(|why| format!("after an end at step {at}, {struck:?}, {done:?}: {why}"))
     }
 }

@@ -5,13 +5,14 @@ use crate::operation::{Asked, FOREIGN_PORT, Operation, SHAPES, other_name};
 use sealane_core::model::{
     EndpointSpec, NameserverConfig, Owner, Policy, PortRequest, Protocol, SandboxId, derive_id,
 };
+use sealane_core::plan::Key;
 use sealane_engine::{
     CreateNetwork, DefaultBridge, Depot, Engine, EngineConfig, EngineError, Environment,
     NetworkChange, PlannedOperation, RequestedSubnet, SandboxSpec,
 };
 use sealane_kernel::fake::{FakeKernel, Fault, Steps};
 use sealane_ports::Ports;
-use sealane_store::{BootId, Disk, MemoryDisk, Store};
+use sealane_store::{BootId, Disk, Journal, MemoryDisk, Store};
 use std::collections::BTreeSet;
 use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
@@ -19,6 +20,7 @@ use std::sync::Arc;
 
 const MTU: &str = "com.docker.network.driver.mtu";
 const BRIDGE: &str = "com.docker.network.bridge.name";
+const BOOT: &str = "this one";
 /// Where the files of sandboxes are.
 pub(crate) const FILES: &str = "/memory/files";
 /// How long each operation takes: an address rests for a minute.
@@ -66,7 +68,7 @@ impl World {
         let environment = Environment {
             kernel: kernel.clone(),
             disk: Arc::new(disk.clone()),
-            boot: BootId::named("this one"),
+            boot: BootId::named(BOOT),
             store: Arc::new(Store::in_memory(&disk).expect("a store")),
             ports: Ports::in_memory([FOREIGN_PORT].into(), steps.clone()),
             resolver: Box::new(told.clone()),
@@ -83,6 +85,15 @@ impl World {
             clock: clock.clone(),
             engine,
         }
+    }
+
+    /// What the journal says.
+    pub(crate) fn claimed(&self) -> BTreeSet<Key> {
+        let disk = Arc::new(self.disk.copy(Steps::default()));
+        let owner = Owner::default();
+        let path = exec_root().join("claims");
+        let journal = Journal::open_on(disk, &path, BootId::named(BOOT), owner.as_str());
+        journal.expect("it can be read").1
     }
 
     /// Carries an operation out, with a fault ahead.
