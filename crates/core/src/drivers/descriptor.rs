@@ -3,7 +3,7 @@
 //! [`Driver`] holds whatever the network; [`Settings`] are what it read from one network's options,
 //! in a type that only it knows. What a driver does not say is as most drivers have it.
 
-use super::parent::Parent;
+use super::parent::{PARENT, Parent};
 use super::{Driven, HostRules};
 use crate::model::{
     DriverName, Endpoint, EndpointSpec, ErrorClass, Facts, InterfaceName, IpFamily, LegacyLink,
@@ -79,8 +79,11 @@ pub trait Driver: Debug + Sync {
 
     /// The link of the host that the endpoints are to sit on, as these options name it. Asked before
     /// the options are read, since what they mean may depend on whether the link is there.
-    fn sits_on<'a>(&self, _options: &'a BTreeMap<String, String>) -> Option<&'a str> {
-        None
+    fn sits_on<'a>(&self, options: &'a BTreeMap<String, String>) -> Option<&'a str> {
+        let named = options
+            .get(PARENT)
+            .filter(|_| self.kind_of_upper().is_some());
+        named.map(String::as_str)
     }
 
     /// The options that can change while containers are attached, subnets with them; none if only
@@ -99,7 +102,7 @@ pub trait Settings: Any + Debug + Send + Sync {
 
     /// The kernel objects that the network needs and others may share: they want the same.
     fn plan_shared(&self) -> Plan {
-        Plan::default()
+        self.parent().map_or_else(Plan::default, Parent::plan)
     }
 
     /// The kernel objects that join an endpoint to the network.
@@ -140,7 +143,7 @@ pub trait Settings: Any + Debug + Send + Sync {
 
     /// How endpoints get out.
     fn way_out(&self, network: &Network) -> WayOut {
-        if network.spec.internal {
+        if network.spec.internal || self.parent().is_some_and(Parent::leads_nowhere) {
             WayOut::None
         } else {
             WayOut::Gateway
@@ -181,7 +184,10 @@ pub trait Settings: Any + Debug + Send + Sync {
 
     /// All links that the network has on the host, but for its parent.
     fn links(&self, network: &Network) -> Vec<InterfaceName> {
-        self.devices(network)
+        match self.parent() {
+            Some(_) => self.shim().cloned().into_iter().collect(),
+            None => self.devices(network),
+        }
     }
 
     /// The link of the host that endpoints sit on.
@@ -189,9 +195,14 @@ pub trait Settings: Any + Debug + Send + Sync {
         None
     }
 
+    /// The host's own link on the parent, by which it reaches the endpoints.
+    fn shim(&self) -> Option<&InterfaceName> {
+        None
+    }
+
     /// The link of the host whose addresses endpoints find on their wire.
     fn shared_with_host(&self) -> Option<&InterfaceName> {
-        None
+        self.shim().and(self.parent()).map(Parent::name)
     }
 
     /// The largest packet of links of its own, in bytes; `None` where another link's decides.

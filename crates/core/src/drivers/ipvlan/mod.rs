@@ -7,7 +7,7 @@
 
 mod options;
 
-use super::parent::{PARENT, Parent};
+use super::parent::Parent;
 use super::{Driven, Driver, Refusal, Settings, WayOut, same_settings};
 use crate::model::{
     DriverName, Endpoint, EndpointSpec, Facts, InterfaceName, Mac, Network, SandboxId,
@@ -15,7 +15,6 @@ use crate::model::{
 use crate::plan::{Effect, Key, Link, LinkKind, Netns, Object, Plan, Repeat, Route, Upper};
 use ipnet::IpNet;
 use options::IpvlanOptions;
-use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::sync::Arc;
 
@@ -46,19 +45,11 @@ impl Driver for Ipvlan {
     fn kind_of_upper(&self) -> Option<&'static str> {
         Some("ipvlan")
     }
-
-    fn sits_on<'a>(&self, options: &'a BTreeMap<String, String>) -> Option<&'a str> {
-        options.get(PARENT).map(String::as_str)
-    }
 }
 
 impl Settings for IpvlanOptions {
     fn plan_network(&self, _network: &Network, _facts: &Facts) -> Plan {
         plan_network(self)
-    }
-
-    fn plan_shared(&self) -> Plan {
-        self.parent.plan()
     }
 
     fn plan_endpoint(
@@ -81,16 +72,12 @@ impl Settings for IpvlanOptions {
         }
     }
 
-    fn links(&self, _network: &Network) -> Vec<InterfaceName> {
-        self.shim.iter().cloned().collect()
-    }
-
     fn parent(&self) -> Option<&Parent> {
         Some(&self.parent)
     }
 
-    fn shared_with_host(&self) -> Option<&InterfaceName> {
-        self.shim.as_ref().map(|_| self.parent.name())
+    fn shim(&self) -> Option<&InterfaceName> {
+        self.shim.as_ref()
     }
 
     fn check_beside(&self, _network: &Network, other: &Driven) -> Result<(), Refusal> {

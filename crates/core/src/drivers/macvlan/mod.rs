@@ -8,15 +8,14 @@
 
 mod options;
 
-use super::parent::{PARENT, Parent};
-use super::{Driven, Driver, Refusal, Settings, WayOut, same_settings};
+use super::parent::Parent;
+use super::{Driven, Driver, Refusal, Settings, same_settings};
 use crate::model::{DriverName, Endpoint, Facts, InterfaceName, Mac, Network, SandboxId};
 use crate::plan::{
     Effect, Key, Link, LinkKind, MacvlanMode, Netns, Object, Plan, Repeat, Route, Upper,
 };
 use ipnet::IpNet;
 use options::MacvlanOptions;
-use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::sync::Arc;
 
@@ -43,19 +42,11 @@ impl Driver for Macvlan {
     fn kind_of_upper(&self) -> Option<&'static str> {
         Some("macvlan")
     }
-
-    fn sits_on<'a>(&self, options: &'a BTreeMap<String, String>) -> Option<&'a str> {
-        options.get(PARENT).map(String::as_str)
-    }
 }
 
 impl Settings for MacvlanOptions {
     fn plan_network(&self, network: &Network, _facts: &Facts) -> Plan {
         plan_network(network, self)
-    }
-
-    fn plan_shared(&self) -> Plan {
-        self.parent.plan()
     }
 
     fn plan_endpoint(
@@ -68,24 +59,12 @@ impl Settings for MacvlanOptions {
         plan_endpoint(network, self, sandbox, endpoint)
     }
 
-    fn way_out(&self, network: &Network) -> WayOut {
-        if network.spec.internal || self.parent.leads_nowhere() {
-            WayOut::None
-        } else {
-            WayOut::Gateway
-        }
-    }
-
-    fn links(&self, _network: &Network) -> Vec<InterfaceName> {
-        self.shim.iter().cloned().collect()
-    }
-
     fn parent(&self) -> Option<&Parent> {
         Some(&self.parent)
     }
 
-    fn shared_with_host(&self) -> Option<&InterfaceName> {
-        self.shim.as_ref().map(|_| self.parent.name())
+    fn shim(&self) -> Option<&InterfaceName> {
+        self.shim.as_ref()
     }
 
     fn check_beside(&self, _network: &Network, other: &Driven) -> Result<(), Refusal> {
