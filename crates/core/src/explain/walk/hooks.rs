@@ -153,7 +153,8 @@ impl Walk<'_, '_> {
             Deed::Accept => self.tell_rules(HopKind::Firewall, "it may pass".into(), steps),
             Deed::Drop => {
                 let reason = why::dropped(self.scene, &self.packet, input, output, &steps);
-                self.tell_rules(HopKind::Firewall, format!("dropped: {reason}"), steps);
+                // An answer that ends here is reported, too.
+                self.add_hop(HopKind::Firewall, format!("dropped: {reason}"), steps);
                 return lost(Verdict::Dropped, reason);
             }
             Deed::Translate(to) => {
@@ -230,13 +231,17 @@ impl Walk<'_, '_> {
 
     pub(super) fn tell_rules(&mut self, kind: HopKind, text: String, rules: Vec<Step>) {
         // Answers are reported only where they end.
-        if !self.answering || text.starts_with("dropped") {
-            self.hops.push(Hop {
-                kind,
-                place: "host".into(),
-                text,
-                rules,
-            });
+        if !self.answering {
+            self.add_hop(kind, text, rules);
         }
+    }
+
+    fn add_hop(&mut self, kind: HopKind, text: String, rules: Vec<Step>) {
+        self.hops.push(Hop {
+            kind,
+            place: "host".into(),
+            text,
+            rules,
+        });
     }
 }
