@@ -45,7 +45,7 @@ struct Arguments {
     #[arg(long)]
     write: Option<PathBuf>,
     /// Take only these figures: attach, hang, start, life, ports, publish,
-    /// crowd, names, paths, lab, footprint, restart, beside, many.
+    /// crowd, names, paths, lab, footprint, restart, calls, beside, many.
     figures: Vec<String>,
     #[command(subcommand)]
     part: Option<Part>,

@@ -92,6 +92,11 @@ impl Ours {
         Ok(took)
     }
 
+    /// Ends the daemon in order.
+    pub(crate) fn stop(&mut self) {
+        self.daemon.stop();
+    }
+
     /// The daemon's process id, as its host sees it.
     pub(crate) fn pid(&self) -> u64 {
         u64::from(self.daemon.pid())

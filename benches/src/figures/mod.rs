@@ -2,6 +2,7 @@
 
 pub(crate) mod attach;
 pub(crate) mod beside;
+pub(crate) mod calls;
 pub(crate) mod crowd;
 pub(crate) mod footprint;
 pub(crate) mod hang;
@@ -34,7 +35,7 @@ pub(crate) struct Extent {
 pub(crate) type Figure = (&'static str, fn(Extent) -> Result<Vec<Row>>);
 
 /// All of them, in the order of the table.
-pub(crate) const ALL: [Figure; 14] = [
+pub(crate) const ALL: [Figure; 15] = [
     ("attach", attach::take),
     ("hang", hang::take),
     ("start", start::take),
@@ -47,6 +48,7 @@ pub(crate) const ALL: [Figure; 14] = [
     ("lab", lab::take),
     ("footprint", footprint::take),
     ("restart", restart::take),
+    ("calls", calls::take),
     ("beside", beside::take),
     // Last: the kernel takes a while to be rid of so many links.
     ("many", many::take),

@@ -112,7 +112,7 @@ impl<'a> Scene<'a> {
     /// The parent on whose wire a sandbox has an address: who is outside reaches it there.
     pub(super) fn wire_of(&self, address: IpAddr) -> Option<&'a str> {
         let has = |upper: &&UpperLink<'a>| match upper.netns {
-            Netns::Host | Netns::Network(_) | Netns::Path(_) => false,
+            Netns::Host | Netns::Network(_) => false,
             Netns::Sandbox(id) => {
                 let stack = self.stack(id);
                 stack.is_some_and(|stack| stack.has(upper.link, address))

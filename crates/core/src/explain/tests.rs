@@ -70,6 +70,7 @@ impl Town {
             host: false,
             endpoints: BTreeMap::from([(network.id, endpoint)]),
             ports: ports.to_vec(),
+            given: None,
             closed: BTreeSet::new(),
             nameserver: NameserverConfig::default(),
             extra_hosts: vec![],

@@ -1,7 +1,9 @@
 //! What kind of failure an error is, for the answer to a request.
 
+use serde::{Deserialize, Serialize};
+
 /// The kind of a failure. The API turns it into a status, a command line into an exit code.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum ErrorClass {
     /// What was named does not exist.
     NotFound,

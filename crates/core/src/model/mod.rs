@@ -31,7 +31,7 @@ pub use network::{
 };
 pub use owner::{InvalidOwner, LINK_GROUP, Owner};
 pub use port::{PortMapping, PortRequest, Protocol};
-pub use sandbox::{LegacyLink, NameserverConfig, Sandbox};
+pub use sandbox::{GivenNamespace, LegacyLink, NameserverConfig, Sandbox};
 
 /// The id of a network: 64 lower-case hexadecimal digits.
 pub type NetworkId = Id;

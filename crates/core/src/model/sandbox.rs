@@ -42,6 +42,15 @@ impl LegacyLink {
     }
 }
 
+/// A network namespace that others made: where it is bound, and which one it is.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct GivenNamespace {
+    /// Where others bound it.
+    pub path: PathBuf,
+    /// The device and the inode that tell it from one that is bound there later.
+    pub identity: (u64, u64),
+}
+
 /// A network stack with its endpoints. Everything in it is reserved: a plan leaves nothing open.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Sandbox {
@@ -55,6 +64,9 @@ pub struct Sandbox {
     pub domainname: String,
     /// Whether it is the host's own network stack.
     pub host: bool,
+    /// The namespace of others that it was given; `None` where we made it.
+    #[serde(default)]
+    pub given: Option<GivenNamespace>,
     /// Its endpoints, by network.
     pub endpoints: BTreeMap<NetworkId, Endpoint>,
     /// The published ports; they lead to the endpoint that has the gateway.

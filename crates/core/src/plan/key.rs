@@ -1,38 +1,30 @@
 //! The identity of a kernel object, and when in an operation it is written.
 
 use super::{Links, Object, RouteId};
-use crate::model::{Id, InterfaceName, IpFamily, Mac, NetworkId, SandboxId, derive_id};
+use crate::model::{InterfaceName, IpFamily, Mac, NetworkId, SandboxId};
 use crate::nft::{Datum, Family, SetName, TableName};
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 use std::net::IpAddr;
-use std::path::Path;
 
 /// A network namespace.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum Netns {
     /// The daemon's own.
     Host,
-    /// A sandbox's.
+    /// A sandbox's: one that we made for it, or one of others' that it was given.
     Sandbox(SandboxId),
     /// A network's own, where what its sandboxes share is kept from the host.
     Network(NetworkId),
-    /// One that others made, given by a path; the id follows from that ([`Netns::at`]).
-    Path(Id),
 }
 
 impl Netns {
-    /// The namespace that others made and bound to a path.
-    pub fn at(path: &Path) -> Self {
-        Self::Path(derive_id(&[b"netns", path.as_os_str().as_encoded_bytes()]))
-    }
-
-    /// Whether what we made in it is put back when it differs. What is in a sandbox, ours or
-    /// another's, is its container's to change.
+    /// Whether what we made in it is put back when it differs. What is in a sandbox is its container's
+    /// to change.
     pub fn is_kept(self) -> bool {
         match self {
             Self::Host | Self::Network(_) => true,
-            Self::Sandbox(_) | Self::Path(_) => false,
+            Self::Sandbox(_) => false,
         }
     }
 }

@@ -12,7 +12,6 @@ impl fmt::Display for Netns {
             Self::Host => f.write_str("host"),
             Self::Sandbox(id) => f.write_str(&id.short(12)),
             Self::Network(id) => write!(f, "net-{}", id.short(12)),
-            Self::Path(id) => write!(f, "path-{}", id.short(12)),
         }
     }
 }

@@ -71,6 +71,7 @@ fn sandbox(name: &str) -> Sandbox {
         host: false,
         endpoints: BTreeMap::new(),
         ports: vec![],
+        given: None,
         closed: BTreeSet::new(),
         nameserver: NameserverConfig::default(),
         extra_hosts: vec![],

@@ -94,7 +94,9 @@ pub fn plan_sandbox(sandbox: &Sandbox, networks: &Networks, facts: &Facts) -> Pl
     if sandbox.host {
         return plan;
     }
-    plan.add(Key::Namespace(sandbox.id), Object::Present);
+    if sandbox.given.is_none() {
+        plan.add(Key::Namespace(sandbox.id), Object::Present);
+    }
     for endpoint in sandbox.endpoints.values() {
         let Some(network) = networks.get(&endpoint.network) else {
             continue;
@@ -107,6 +109,9 @@ pub fn plan_sandbox(sandbox: &Sandbox, networks: &Networks, facts: &Facts) -> Pl
         plan.add(key, Object::Table(resolver_table(udp, tcp)));
     }
     plan_sysctls(sandbox, &mut plan);
+    if sandbox.given.is_some() && facts.ipv6 {
+        plan_ipv6(sandbox, &mut plan);
+    }
     plan_links(sandbox, networks, &mut plan);
     let gateways = Gateways::choose(sandbox, networks);
     plan_default_routes(sandbox, gateways, networks, &mut plan);
@@ -124,6 +129,23 @@ fn plan_sysctls(sandbox: &Sandbox, plan: &mut Plan) {
         for (path, value) in endpoint.spec.sysctls(&endpoint.interface) {
             plan.add(Key::Setting(inside, path), Object::Setting(value));
         }
+    }
+}
+
+/// In a namespace of ours IPv6 is silent on links that have no address of it, and routers are
+/// not believed. In one of others that is said of each link.
+fn plan_ipv6(sandbox: &Sandbox, plan: &mut Plan) {
+    let inside = Netns::Sandbox(sandbox.id);
+    for endpoint in sandbox.endpoints.values() {
+        let mut link_local = endpoint.spec.link_local.iter();
+        let has_ipv6 = endpoint.ipv6.is_some() || link_local.any(IpAddr::is_ipv6);
+        let (name, value) = if has_ipv6 {
+            ("accept_ra", "0")
+        } else {
+            ("disable_ipv6", "1")
+        };
+        let path = format!("ipv6/conf/{}/{name}", endpoint.interface);
+        plan.add(Key::Setting(inside, path), Object::Setting(value.into()));
     }
 }
 

@@ -5,6 +5,7 @@ use crate::call::Call;
 use crate::error::ApiError;
 use crate::respond::{self, Response};
 use sealane_core::explain::{Report, Sender, Target};
+use sealane_core::model::SandboxId;
 use std::net::IpAddr;
 
 /// Answers with the whole report.
@@ -21,15 +22,24 @@ pub(crate) async fn explain(call: Call) -> Result<Response, ApiError> {
     Ok(respond::ok(&report))
 }
 
+/// The network stack that people mean by a name: a container's, or one that a call has made.
+fn sandbox(api: &Api, reference: &str) -> Result<SandboxId, ApiError> {
+    api.containers.stack_id(reference).or_else(|error| {
+        let mut sandboxes = api.engine.sandboxes().into_iter();
+        let named = sandboxes.find(|one| one.given.is_some() && one.name == reference);
+        named.map(|one| one.id).ok_or_else(|| error.into())
+    })
+}
+
 fn report(api: &Api, from: &str, to: &Target) -> Result<Report, ApiError> {
     let from = match (from, from.parse::<IpAddr>()) {
         ("host", _) => Sender::Host,
         ("lan", _) => Sender::Lan,
         (_, Ok(address)) => Sender::Outside(address),
-        (reference, Err(_)) => Sender::Sandbox(api.containers.stack_id(reference)?),
+        (reference, Err(_)) => Sender::Sandbox(sandbox(api, reference)?),
     };
     // Whether a container has the name is for the sender's resolver; this is the one that is meant.
-    let container = api.containers.stack_id(&to.name).ok();
+    let container = sandbox(api, &to.name).ok();
     let running = container.filter(|id| api.engine.sandbox(id).is_some());
     Ok(api.engine.explain(from, to, running)?)
 }

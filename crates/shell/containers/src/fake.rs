@@ -364,6 +364,7 @@ impl Networks for Fake {
             host: spec.host,
             endpoints,
             ports: ports.collect(),
+            given: None,
             closed: BTreeSet::new(),
             nameserver: spec.nameserver,
             links: spec.links.clone(),
@@ -435,6 +436,7 @@ impl Networks for Fake {
         let mut inner = self.lock();
         let sandbox = Arc::new(Sandbox {
             ports: ports.iter().map(mapping).collect(),
+            given: None,
             closed: BTreeSet::new(),
             ..Sandbox::clone(&inner.sandboxes[id])
         });

@@ -25,6 +25,7 @@ impl Containers {
             hostname: record.hostname().to_owned(),
             domainname: record.config.domainname.clone().unwrap_or_default(),
             host: mode == NetworkMode::Host,
+            given: None,
             endpoints: self.endpoint_specs(record)?,
             ports: port_requests(record)?,
             nameserver: nameserver(record)?,

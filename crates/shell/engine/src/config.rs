@@ -3,12 +3,13 @@
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 use sealane_core::model::{NameserverConfig, Owner, Policy};
 use sealane_ports::Depot;
+use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::path::PathBuf;
 
 /// A range that subnets of one size are cut from (`--default-address-pool`).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AddressPool {
     /// The range.
     pub base: IpNet,
@@ -17,7 +18,7 @@ pub struct AddressPool {
 }
 
 /// The network that containers join when they name none.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DefaultBridge {
     /// `--bridge`: a bridge of the user's to adopt instead of `docker0`.
     pub device: Option<String>,
@@ -68,7 +69,7 @@ impl Default for DefaultBridge {
 }
 
 /// Everything the engine is given at its start.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct EngineConfig {
     /// `--owner`: whose the objects in the kernel are.
     pub owner: Owner,
@@ -99,5 +100,37 @@ pub struct EngineConfig {
     /// The host's resolver configuration, `/etc/resolv.conf`.
     pub resolv_conf: PathBuf,
     /// Where the sockets of published ports are kept while no daemon runs.
+    #[serde(skip)]
     pub depot: Depot,
+    /// Whether the session lasts for one call: no names are served then, no ports are held, and
+    /// nothing is watched.
+    #[serde(skip)]
+    pub one_call: bool,
+}
+
+impl EngineConfig {
+    /// What a daemon without flags has, but for its roots.
+    pub fn usual(owner: Owner, data_root: PathBuf, exec_root: PathBuf) -> Self {
+        Self {
+            owner,
+            data_root,
+            exec_root,
+            pools: Vec::new(),
+            default_bridge: DefaultBridge::default(),
+            ip_forward: true,
+            ip_forward_no_drop: false,
+            default_network_options: BTreeMap::new(),
+            userland_proxy: true,
+            nameserver: NameserverConfig::default(),
+            host_gateway: Vec::new(),
+            firewall_integration: true,
+            policy: Policy {
+                owned_table: true,
+                ..Policy::default()
+            },
+            resolv_conf: "/etc/resolv.conf".into(),
+            depot: Depot::default(),
+            one_call: false,
+        }
+    }
 }

@@ -50,7 +50,10 @@ impl Environment {
         let kernel = Kernel::open(folder.clone()).map_err(because("cannot use", &folder))?;
         let kernel = Arc::new(kernel.owned_by(config.owner.clone()));
         let asked: Arc<dyn Ask> = kernel.clone();
-        let ports = Ports::open_with(config.userland_proxy, config.depot.clone());
+        let ports = match config.one_call {
+            true => Ok(Ports::unserved(config.userland_proxy)),
+            false => Ports::open_with(config.userland_proxy, config.depot.clone()),
+        };
         Ok(Self {
             resolver: Box::new(Served::start(asked)?),
             kernel,

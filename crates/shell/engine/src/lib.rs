@@ -7,8 +7,8 @@
 //! A use case is a method of [`Engine`] in the module of its name. Start at `sandboxes`, which has
 //! the order of work, then `connect`, `networks`, `update`, `publish`. `view` has what is shown,
 //! `preview` what an operation would do, `explain` why a packet passes, `leases` the addresses that
-//! are expected or reserved. `open` and `recover` begin a session, `watch` keeps to what was saved,
-//! `purge` removes all of it. What is asked for is in `request`.
+//! are expected or reserved. `open` and `recover` begin a daemon's session, `session` that of one
+//! call; `watch` keeps to what was saved, `purge` removes all of it. What is asked for is in `request`.
 
 mod adopt;
 mod alter;
@@ -23,6 +23,7 @@ mod explain;
 mod files;
 mod firewall;
 mod flights;
+mod given;
 mod held;
 mod host;
 mod inherited;
@@ -48,6 +49,7 @@ mod resolver;
 mod room;
 mod routes;
 mod sandboxes;
+mod session;
 mod specify;
 mod unannounced;
 mod update;
@@ -79,13 +81,14 @@ use measure::Measures;
 use routes::KnownRoutes;
 use sealane_core::dns::ResolvConf;
 use sealane_core::ipam::AddressPools;
-use sealane_core::model::{Facts, InterfaceName, Sandbox, SandboxId};
+use sealane_core::model::{Facts, GivenNamespace, InterfaceName, Sandbox, SandboxId};
 use sealane_core::plan::Plan;
 use sealane_executor::Executor;
 use sealane_firewalld::Firewalld;
 use sealane_kernel::AnyKernel;
 use sealane_ports::Ports;
 use sealane_store::{Disk, Records, Store};
+use session::Ended;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, RwLock};
@@ -100,6 +103,13 @@ pub struct Engine {
     store: Arc<Store>,
     records: Records<Sandbox>,
     facts_record: Records<Facts>,
+    /// Where the namespaces are that sandboxes were given.
+    given: Records<GivenNamespace>,
+    /// Of which sandboxes that was written down when the session began.
+    given_at_start: Mutex<BTreeSet<SandboxId>>,
+    ended_record: Records<Ended>,
+    /// How the last session ended, if in order, until this one begins.
+    ended: Mutex<Option<Ended>>,
     ports: Ports,
     resolver: Box<dyn Resolver>,
     pools: AddressPools,

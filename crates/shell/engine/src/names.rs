@@ -22,8 +22,12 @@ const PORT: u16 = 61_053;
 pub(crate) const RESOLVER_PORTS: (u16, u16) = (PORT, PORT);
 
 impl Engine {
-    /// Whether a sandbox has a resolver of its own: with any endpoint but on the default bridge.
+    /// Whether a sandbox has a resolver of its own: with any endpoint but on the default bridge, and
+    /// in a session that lasts.
     pub(crate) fn wants_resolver(&self, sandbox: &Sandbox) -> bool {
+        if self.config.one_call {
+            return false;
+        }
         let networks = self.state().joined(sandbox);
         networks.values().any(|network| !network.is_predefined())
     }

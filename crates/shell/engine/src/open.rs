@@ -9,12 +9,13 @@ use crate::passages;
 use crate::{Engine, EngineConfig, EngineError, Environment, EventSink};
 use sealane_core::dns::ResolvConf;
 use sealane_core::ipam::{AddressPool, AddressPools};
-use sealane_core::model::{Facts, Policy};
+use sealane_core::model::{Facts, GivenNamespace, Policy, SandboxId};
 use sealane_core::plan::Plan;
 use sealane_executor::Executor;
+use sealane_kernel::AnyKernel;
 use sealane_store::private::{PASSABLE, PRIVATE, make_folder};
 use sealane_store::{Disk, Journal, Records, Store};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::Path;
 use std::sync::atomic::AtomicBool;
@@ -80,6 +81,13 @@ impl Engine {
         let folder = exec_root.join("host");
         let opened = Records::<Facts>::open_on(disk.clone(), &folder, boot.clone());
         let (facts_record, first) = opened.map_err(because("cannot open", &folder))?;
+        let folder = exec_root.join("given");
+        let opened = Records::open_on(disk.clone(), &folder, boot.clone());
+        let (given, written) = opened.map_err(because("cannot open", &folder))?;
+        let given_at_start = give_all(&*kernel, written.records);
+        let folder = exec_root.join("session");
+        let opened = Records::open_on(disk.clone(), &folder, boot.clone());
+        let (ended_record, ended) = opened.map_err(because("cannot open", &folder))?;
         let path = exec_root.join("claims");
         let journal = Journal::open_on(disk.clone(), &path, boot, config.owner.as_str());
         let (journal, _claimed) = journal.map_err(because("cannot open", &path))?;
@@ -92,6 +100,10 @@ impl Engine {
             store,
             records,
             facts_record,
+            given,
+            given_at_start: Mutex::new(given_at_start),
+            ended_record,
+            ended: Mutex::new(ended.records.into_values().next()),
             ports,
             resolver,
             known: Known::default(),
@@ -117,6 +129,21 @@ impl Engine {
         engine.load_networks()?;
         Ok(engine)
     }
+}
+
+/// Has the kernel find the namespaces that sandboxes were given.
+fn give_all(
+    kernel: &dyn AnyKernel,
+    written: BTreeMap<String, GivenNamespace>,
+) -> BTreeSet<SandboxId> {
+    let mut all = BTreeSet::new();
+    for (name, given) in written {
+        if let Ok(id) = SandboxId::try_from(name.as_str()) {
+            kernel.give(id, &given);
+            all.insert(id);
+        }
+    }
+    all
 }
 
 /// The pools of the flags, or Docker's.

@@ -3,6 +3,7 @@
 use crate::event::HOST;
 use crate::locks::LockIgnoringPoison;
 use crate::networks::NETWORKS;
+use crate::session::after_burial;
 use crate::{Engine, EngineError, NetworkAction, NetworkEvent};
 use sealane_core::drivers::Driven;
 use sealane_core::model::{Facts, InterfaceName, Network, Sandbox, SandboxId};
@@ -38,12 +39,16 @@ impl Engine {
     /// Takes the kernel to what was saved: keeps the sandboxes that are `alive`, sweeps the rest,
     /// makes the default networks, starts to watch for foreign changes.
     pub fn recover(self: &Arc<Self>, alive: &BTreeSet<SandboxId>) -> Result<(), EngineError> {
+        self.begin()?;
         self.read_facts()?;
+        let alive = &self.with_given(alive);
         self.ensure_default_networks(alive)?;
         self.load_expected()?;
+        let written = self.given_at_start.lock_ignoring_poison().clone();
         let kept = self.adopt_sandboxes(alive)?;
-        self.sweep()?;
+        after_burial(|| self.sweep())?;
         self.conform_all()?;
+        self.forget_unused_given(&written);
         for sandbox in &kept {
             if let Some(sandbox) = self.sandbox(&sandbox.id) {
                 self.resume(&sandbox);
@@ -53,12 +58,33 @@ impl Engine {
         self.pass_all();
         self.follow_host_resolver()?;
         self.look_for_conflicts()?;
+        self.watch_given()?;
         self.watch()
+    }
+
+    /// Those that live, with those in namespaces of others that are still there.
+    pub(crate) fn with_given(&self, alive: &BTreeSet<SandboxId>) -> BTreeSet<SandboxId> {
+        let saved = self.saved.lock_ignoring_poison();
+        let given = saved.values().filter(|saved| self.is_given_still(saved));
+        alive
+            .iter()
+            .copied()
+            .chain(given.map(|sandbox| sandbox.id))
+            .collect()
     }
 
     /// Reads the facts. Whether the host forwarded packets before us is remembered from the first
     /// start of this boot: afterwards it does so because of us.
     pub(crate) fn read_facts(&self) -> Result<(), EngineError> {
+        let mut facts = self.facts_now()?;
+        facts.policy = self.config.policy;
+        facts.policy.owned_table &= self.owns_tables();
+        *self.facts.write().unwrap_or_else(PoisonError::into_inner) = facts;
+        Ok(())
+    }
+
+    /// The facts as they are, but for what the flags decide.
+    pub(crate) fn facts_now(&self) -> Result<Facts, EngineError> {
         let read = self.executor.kernel().facts();
         let mut facts =
             read.map_err(|error| EngineError::failed("cannot read facts of the host", error))?;
@@ -70,10 +96,7 @@ impl Engine {
             facts.ipv4_forward_drops = false;
             facts.ipv6_forward_drops = false;
         }
-        facts.policy = self.config.policy;
-        facts.policy.owned_table &= self.owns_tables();
-        *self.facts.write().unwrap_or_else(PoisonError::into_inner) = facts;
-        Ok(())
+        Ok(facts)
     }
 
     /// The facts of the first start of this boot, with the links that came later: what a purge goes
@@ -112,7 +135,7 @@ impl Engine {
     }
 
     /// Keeps the saved sandboxes whose processes live, and forgets the others.
-    fn adopt_sandboxes(
+    pub(crate) fn adopt_sandboxes(
         &self,
         alive: &BTreeSet<SandboxId>,
     ) -> Result<Vec<Arc<Sandbox>>, EngineError> {
@@ -121,6 +144,7 @@ impl Engine {
             .into_values()
             .partition(|sandbox: &Sandbox| alive.contains(&sandbox.id));
         for sandbox in ended {
+            self.remove_own_files(&sandbox);
             self.records
                 .remove(&sandbox.id.to_string())
                 .map_err(|error| {
@@ -133,7 +157,9 @@ impl Engine {
             self.adopt_endpoints(&sandbox);
             let translated = sandbox.ports.iter().filter(|port| port.is_translated());
             let translated: Vec<_> = translated.cloned().collect();
-            if let Err(error) = self.ports.adopt(&translated, &sandbox.id) {
+            if self.config.one_call {
+                self.ports.note(&translated, &sandbox.id);
+            } else if let Err(error) = self.ports.adopt(&translated, &sandbox.id) {
                 tracing::warn!(sandbox = sandbox.name, %error, "a published port is not bound");
             }
             adopted.push(sandbox);
@@ -157,9 +183,16 @@ impl Engine {
     }
 
     /// Serves a sandbox of an earlier run again. What fails is logged and does not stop the others.
-    fn resume(&self, sandbox: &Sandbox) {
-        let resumed = self
-            .start_resolver(sandbox)
+    fn resume(&self, saved: &Arc<Sandbox>) {
+        if let Err(error) = self.serve_given(saved) {
+            tracing::warn!(sandbox = saved.name, %error, "names are not served");
+        }
+        let sandbox = &self.sandbox(&saved.id).unwrap_or_else(|| saved.clone());
+        let resolver = match sandbox.resolver_ports == saved.resolver_ports {
+            true => self.start_resolver(sandbox),
+            false => Ok(()), // it was just started, or cannot be
+        };
+        let resumed = resolver
             .and_then(|()| self.activate_ports(sandbox))
             .map(|()| self.announce_again(sandbox));
         if let Err(error) = resumed {

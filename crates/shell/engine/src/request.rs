@@ -3,12 +3,13 @@
 use sealane_core::model::{
     EndpointSpec, LegacyLink, NameserverConfig, NetworkId, PortMapping, PortRequest, SandboxId,
 };
+use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::path::PathBuf;
 
 /// A subnet as asked for: texts, for the engine words their faults as Docker does.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RequestedSubnet {
     /// The prefix; empty to let the engine choose.
     pub subnet: String,
@@ -21,7 +22,7 @@ pub struct RequestedSubnet {
 }
 
 /// A network to make.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CreateNetwork {
     /// Its name.
     pub name: String,
@@ -56,7 +57,7 @@ pub struct CreateNetwork {
 }
 
 /// What of a network is to change in place.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct NetworkChange {
     /// Labels to set; without a value, to remove.
     pub labels: BTreeMap<String, Option<String>>,
@@ -69,7 +70,7 @@ pub struct NetworkChange {
 }
 
 /// A network that was made.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CreatedNetwork {
     /// Its id.
     pub id: NetworkId,
@@ -78,7 +79,7 @@ pub struct CreatedNetwork {
 }
 
 /// What an extra host name stands for.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum HostTarget {
     /// An address.
     Address(IpAddr),
@@ -87,7 +88,7 @@ pub enum HostTarget {
 }
 
 /// A sandbox to make.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SandboxSpec {
     /// Its id: the container's.
     pub id: SandboxId,
@@ -99,6 +100,8 @@ pub struct SandboxSpec {
     pub domainname: String,
     /// Whether it is the host's own network stack.
     pub host: bool,
+    /// The namespace of others that it is to use, by its path; `None` for one of its own.
+    pub given: Option<PathBuf>,
     /// The networks to join, by id, name or prefix. None, and there is only loopback.
     pub endpoints: Vec<(String, EndpointSpec)>,
     /// The ports to publish.
@@ -117,8 +120,30 @@ pub struct SandboxSpec {
     pub files: PathBuf,
 }
 
+impl SandboxSpec {
+    /// One of this name that has nothing yet.
+    pub fn named(name: &str, id: SandboxId) -> Self {
+        Self {
+            id,
+            name: name.into(),
+            hostname: name.into(),
+            domainname: String::new(),
+            host: false,
+            given: None,
+            endpoints: vec![],
+            ports: vec![],
+            nameserver: NameserverConfig::default(),
+            extra_hosts: vec![],
+            links: vec![],
+            ipv6_disabled: false,
+            sticky: false,
+            files: PathBuf::new(),
+        }
+    }
+}
+
 /// An operation to be planned only.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum PlannedOperation {
     /// To make a network.
     CreateNetwork(CreateNetwork),

@@ -7,7 +7,7 @@ use crate::measure::Action;
 use crate::names::RESOLVER_PORTS;
 use crate::ways_in::Split;
 use crate::{Engine, EngineError, HostTarget, NetworkAction, SPANS, SandboxSpec};
-use sealane_core::model::{PortMapping, PortRequest, Sandbox, SandboxId};
+use sealane_core::model::{GivenNamespace, PortMapping, PortRequest, Sandbox, SandboxId};
 use sealane_core::plan::Plan;
 use sealane_core::reserve::{Joining, Refusal, Snapshot};
 use sealane_core::scopes::{Gateways, plan_sandbox};
@@ -22,6 +22,13 @@ use tracing::info_span;
 /// Finds ports of the host for requests: for good, or to say which.
 type Find<'a> = &'a dyn Fn(&[PortRequest]) -> Result<Vec<PortMapping>, PortError>;
 
+/// What the host has to say about a new sandbox.
+pub(crate) struct Beside {
+    /// For each endpoint, what its network's wire has of the host.
+    host6: Vec<Vec<Ipv6Addr>>,
+    given: Option<GivenNamespace>,
+}
+
 impl Engine {
     /// Makes a sandbox with all its endpoints and ports, in one operation: its namespace, links,
     /// addresses, routes, published ports, resolver, and the files hosts, hostname and resolv.conf.
@@ -30,7 +37,10 @@ impl Engine {
         let create = || self.known.when_settled(|| self.try_create(&spec));
         let sandbox = self.measures.time(Action::Allocate, create)?;
         self.follow_target(&sandbox.id);
-        Ok(sandbox)
+        if let Err(error) = self.serve_given(&sandbox) {
+            tracing::warn!(sandbox = sandbox.name, %error, "names are not served");
+        }
+        Ok(self.sandbox(&sandbox.id).unwrap_or(sandbox))
     }
 
     fn try_create(&self, spec: &SandboxSpec) -> Result<Arc<Sandbox>, EngineError> {
@@ -62,16 +72,15 @@ impl Engine {
             .inspect_err(|_| self.forget_sandbox(&sandbox, false))
     }
 
-    /// For each endpoint, what its network's wire has of the host.
-    pub(crate) fn look_beside_all(
-        &self,
-        spec: &SandboxSpec,
-    ) -> Result<Vec<Vec<Ipv6Addr>>, EngineError> {
+    /// What the host has to say about a new sandbox.
+    pub(crate) fn look_beside_all(&self, spec: &SandboxSpec) -> Result<Beside, EngineError> {
         let (state, sandbox) = (self.state(), self.empty_sandbox(spec));
         let endpoints = spec.endpoints.iter();
-        endpoints
+        let host6 = endpoints
             .map(|(reference, endpoint)| self.look_beside(&state, &sandbox, reference, endpoint))
-            .collect()
+            .collect::<Result<_, _>>()?;
+        let given = self.given_to(spec)?;
+        Ok(Beside { host6, given })
     }
 
     /// Chooses everything that a sandbox has, but for its ports.
@@ -79,14 +88,15 @@ impl Engine {
         &self,
         draft: &mut Snapshot,
         spec: &SandboxSpec,
-        seen: &[Vec<Ipv6Addr>],
+        seen: &Beside,
     ) -> Result<Sandbox, EngineError> {
         if draft.sandbox(&spec.id).is_some() {
             return Err(Refusal::SandboxExists(spec.id.short(12)).into());
         }
         let mut sandbox = self.empty_sandbox(spec);
+        sandbox.given = seen.given.clone();
         let now = self.uptime();
-        for ((network, endpoint), host6) in spec.endpoints.iter().zip(seen) {
+        for ((network, endpoint), host6) in spec.endpoints.iter().zip(&seen.host6) {
             let joining = Joining {
                 sandbox: &sandbox,
                 network,
@@ -107,7 +117,8 @@ impl Engine {
         requests: &[PortRequest],
         reserve: Find<'_>,
     ) -> Result<Sandbox, EngineError> {
-        if self.wants_resolver(&sandbox) {
+        // In a namespace of others its ports may be taken: see `serve_given`.
+        if sandbox.given.is_none() && self.wants_resolver(&sandbox) {
             sandbox.resolver_ports = Some(RESOLVER_PORTS);
         }
         if requests.is_empty() {
@@ -142,6 +153,7 @@ impl Engine {
             hostname: spec.hostname.clone(),
             domainname: spec.domainname.clone(),
             host: spec.host,
+            given: None,
             endpoints: BTreeMap::new(),
             ports: vec![],
             closed: BTreeSet::new(),
@@ -158,6 +170,7 @@ impl Engine {
     /// Makes a reserved sandbox in the kernel, starts its resolver, publishes its ports, saves it.
     fn realize_sandbox(&self, sandbox: &Arc<Sandbox>, files: &Path) -> Result<(), EngineError> {
         self.write_files(sandbox, files)?;
+        self.take_given(sandbox)?;
         let nothing = Plan::default();
         let plan = match sandbox.host {
             true => Plan::default(),
@@ -237,6 +250,7 @@ impl Engine {
         self.withdraw_names(sandbox);
         self.resolver.end(&sandbox.id);
         self.ports.release(&sandbox.id);
+        self.leave_given(sandbox);
         let now = self.uptime();
         self.known.change(|draft| {
             draft.drop_sandbox(&sandbox.id);

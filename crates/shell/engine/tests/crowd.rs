@@ -30,6 +30,7 @@ fn config(folder: &Path) -> EngineConfig {
         policy: Policy::default(),
         resolv_conf: folder.join("resolv.conf"),
         depot: Depot::default(),
+        one_call: false,
     }
 }
 
@@ -44,6 +45,7 @@ fn spec(index: u16, folder: &Path) -> SandboxSpec {
         hostname: format!("c{index}"),
         domainname: String::new(),
         host: false,
+        given: None,
         endpoints: vec![("crowd".into(), EndpointSpec::default())],
         ports: vec![],
         nameserver: NameserverConfig::default(),

@@ -341,6 +341,7 @@ fn spec(s: u64, networks: &BTreeSet<u64>, port: Option<u16>, folder: &Path) -> S
         hostname: format!("c{s}"),
         domainname: String::new(),
         host: false,
+        given: None,
         endpoints: endpoints.collect(),
         ports: port.into_iter().map(request).collect(),
         nameserver: NameserverConfig::default(),
@@ -369,6 +370,7 @@ fn config(folder: &Path) -> EngineConfig {
         policy: Policy::default(),
         resolv_conf: folder.join("resolv.conf"),
         depot: Depot::default(),
+        one_call: false,
     }
 }
 

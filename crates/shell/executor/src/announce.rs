@@ -13,7 +13,15 @@ const FIRST: Duration = Duration::from_millis(10);
 
 /// Sends announcements from a thread of its own.
 pub(crate) struct Announcer {
-    queue: Sender<Pending>,
+    queue: Sender<Order>,
+}
+
+/// What the thread is asked for.
+enum Order {
+    /// To announce.
+    Announce(Pending),
+    /// To announce now whatever is still to be announced, and to say when that is done.
+    Finish(Sender<()>),
 }
 
 /// An announcement that is not over.
@@ -46,18 +54,33 @@ impl Announcer {
             interval,
             effect,
         };
-        if self.queue.send(announcement).is_err() {
+        if self.queue.send(Order::Announce(announcement)).is_err() {
             tracing::warn!("an address is not announced: the thread that does it has ended");
+        }
+    }
+
+    /// Announces now what waits for it, once, and forgets the repetitions: this process ends.
+    pub(crate) fn finish(&self) {
+        let (done, finished) = channel();
+        // Either way there is nothing left to wait for.
+        if self.queue.send(Order::Finish(done)).is_ok() {
+            let _ = finished.recv();
         }
     }
 }
 
 /// Sends each announcement when it is due, until the sender is gone.
-fn repeat<K: Write + ?Sized>(kernel: &K, announcements: &Receiver<Pending>) {
+fn repeat<K: Write + ?Sized>(kernel: &K, announcements: &Receiver<Order>) {
     let mut pending: Vec<Pending> = Vec::new();
     loop {
         match next(announcements, &pending) {
-            Ok(announcement) => pending.push(announcement),
+            Ok(Order::Announce(announcement)) => pending.push(announcement),
+            Ok(Order::Finish(done)) => {
+                for mut announcement in pending.drain(..) {
+                    send(kernel, &mut announcement);
+                }
+                drop(done);
+            }
             Err(RecvTimeoutError::Timeout) => {}
             Err(RecvTimeoutError::Disconnected) => return,
         }
@@ -67,10 +90,7 @@ fn repeat<K: Write + ?Sized>(kernel: &K, announcements: &Receiver<Pending>) {
 }
 
 /// The next announcement, or a timeout when a pending one is due.
-fn next(
-    announcements: &Receiver<Pending>,
-    pending: &[Pending],
-) -> Result<Pending, RecvTimeoutError> {
+fn next(announcements: &Receiver<Order>, pending: &[Pending]) -> Result<Order, RecvTimeoutError> {
     match pending.iter().map(|announcement| announcement.due).min() {
         None => announcements
             .recv()

@@ -142,6 +142,12 @@ impl<K: Write + Observe + Send + Sync + ?Sized + 'static> Executor<K> {
         }
     }
 
+    /// Ends in order: what is still to be announced is, once, and the journal is soon read.
+    pub fn finish(&self) -> Result<(), JournalError> {
+        self.announcer.finish();
+        self.journal.tidy()
+    }
+
     /// Reconciles to the old plan after a refusal. Its own failures are only logged: the next
     /// sweep tries again, because what was claimed stays claimed.
     fn take_back(&self, old: &Plan, new: &Plan) {

@@ -296,11 +296,9 @@ fn lost_links(wanted: &Plan, found: &BTreeMap<Key, Object>) -> Links {
         .filter(|(key, _)| !found.contains_key(*key));
     let link = |(key, object): (&Key, &Object)| {
         if let Key::Link(netns @ Netns::Sandbox(id), name) = key {
+            // Who made a namespace that is not ours says when it is there.
             let there = found.contains_key(&Key::Namespace(*id));
             return there.then(|| (*netns, name.clone()));
-        }
-        if let Key::Link(Netns::Path(_), _) = key {
-            return None; // who made the namespace says when it is there
         }
         object.peer().cloned()
     };
@@ -337,7 +335,7 @@ fn bereft(wanted: &Plan, found: &BTreeMap<Key, Object>) -> BTreeSet<Netns> {
         .iter()
         .filter(|(key, object)| wanted.is_unwanted(key, object));
     let bereft = |(key, object): (&Key, &Object)| match key {
-        Key::Link(netns @ (Netns::Sandbox(_) | Netns::Path(_)), _) => Some(*netns),
+        Key::Link(netns @ Netns::Sandbox(_), _) => Some(*netns),
         Key::Link(Netns::Host | Netns::Network(_), _) => object.peer().map(|(netns, _)| *netns),
         Key::Namespace(_)
         | Key::NetworkNamespace(_)

@@ -10,13 +10,15 @@ use crate::read::{ForeignLink, HostAddress, LinkCounters, LinkRoute, Observe, ru
 use crate::watch::{Notices, RouteNotices, RouteWatch, Watcher};
 use crate::write::Write;
 use sealane_core::explain::HostFacts;
-use sealane_core::model::{Facts, InterfaceName, IpFamily, PerFamily, Protocol, SandboxId};
+use sealane_core::model::{
+    Facts, GivenNamespace, InterfaceName, IpFamily, PerFamily, Protocol, SandboxId,
+};
 use sealane_core::nft::Family;
 use sealane_core::plan::{Netns, Route};
 use std::collections::BTreeMap;
 use std::io;
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// A kernel that can be looked at and changed: what an executor is given.
 pub trait AnyKernel: Ask + Write {}
@@ -72,6 +74,14 @@ pub trait Ask: Observe + Send + Sync {
     fn bound_to(&self, netns: Netns) -> Option<PathBuf>;
     /// The files that namespaces of ours are bound to, each with the digits that name it.
     fn namespace_files(&self) -> io::Result<Vec<(String, PathBuf)>>;
+    /// What tells the namespace that is bound to a path from all others; `None` if there is none.
+    fn identify(&self, path: &Path) -> io::Result<Option<(u64, u64)>>;
+    /// The same of the host's.
+    fn host_identity(&self) -> io::Result<(u64, u64)>;
+    /// Gives a sandbox a namespace of others, which is worked in, and neither made nor removed.
+    fn give(&self, sandbox: SandboxId, namespace: &GivenNamespace);
+    /// Forgets what a sandbox was given.
+    fn forget_given(&self, sandbox: &SandboxId);
     /// Does work inside a namespace; [`in_namespace`](#method.in_namespace) returns what comes of it.
     fn visit(&self, netns: Netns, work: Visit<'_>) -> io::Result<()>;
 
@@ -177,6 +187,22 @@ impl Ask for Kernel {
 
     fn namespace_files(&self) -> io::Result<Vec<(String, PathBuf)>> {
         Kernel::namespace_files(self)
+    }
+
+    fn identify(&self, path: &Path) -> io::Result<Option<(u64, u64)>> {
+        Kernel::identify(self, path)
+    }
+
+    fn host_identity(&self) -> io::Result<(u64, u64)> {
+        Kernel::host_identity(self)
+    }
+
+    fn give(&self, sandbox: SandboxId, namespace: &GivenNamespace) {
+        Kernel::give(self, sandbox, namespace);
+    }
+
+    fn forget_given(&self, sandbox: &SandboxId) {
+        Kernel::forget_given(self, sandbox);
     }
 
     fn visit(&self, netns: Netns, work: Visit<'_>) -> io::Result<()> {

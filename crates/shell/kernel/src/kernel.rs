@@ -3,7 +3,7 @@
 use crate::channel::Channel;
 use crate::mark::Marks;
 use crate::netns::Handle;
-use sealane_core::model::{Owner, SandboxId};
+use sealane_core::model::{GivenNamespace, Owner, SandboxId};
 use sealane_core::plan::Netns;
 use std::collections::HashMap;
 use std::io;
@@ -24,8 +24,8 @@ pub struct Kernel {
     namespaces: PathBuf,
     host: Arc<Channel>,
     channels: Mutex<HashMap<Netns, Arc<Channel>>>,
-    /// Where the namespaces are that others made.
-    given: Mutex<HashMap<Netns, PathBuf>>,
+    /// Where the namespaces are that others made, of the sandboxes that were given one.
+    given: Mutex<HashMap<SandboxId, GivenNamespace>>,
 }
 
 impl Kernel {
@@ -68,6 +68,13 @@ impl Kernel {
 
     /// Where the namespace of a sandbox is bound, for an OCI runtime to join.
     pub fn namespace_path(&self, sandbox: &SandboxId) -> PathBuf {
+        self.given()
+            .get(sandbox)
+            .map_or_else(|| self.own_path(sandbox), |given| given.path.clone())
+    }
+
+    /// Where one that we made is bound.
+    fn own_path(&self, sandbox: &SandboxId) -> PathBuf {
         let file = self.marks.namespace_file(sandbox.short(DIGITS));
         self.namespaces.join(file)
     }
@@ -92,12 +99,43 @@ impl Kernel {
         &self.namespaces
     }
 
-    /// The namespace that others made and bound to a path; it is opened there whenever it is used.
-    pub fn given(&self, path: &Path) -> Netns {
-        let netns = Netns::at(path);
-        let mut given = self.given.lock().unwrap_or_else(PoisonError::into_inner);
-        given.insert(netns, path.to_owned());
-        netns
+    /// Gives a sandbox the namespace that others made and bound to a path. It is opened there
+    /// whenever it is used, and neither made nor removed. Another one there is as good as none.
+    pub fn give(&self, sandbox: SandboxId, namespace: &GivenNamespace) {
+        self.given().insert(sandbox, namespace.clone());
+        self.forget(Netns::Sandbox(sandbox));
+    }
+
+    /// What tells the namespace that is bound to a path from all others; `None` if there is none.
+    pub fn identify(&self, path: &Path) -> io::Result<Option<(u64, u64)>> {
+        match Handle::open(path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            handle => handle?.identity().map(Some),
+        }
+    }
+
+    /// The same of the host's.
+    pub fn host_identity(&self) -> io::Result<(u64, u64)> {
+        self.host.handle().identity()
+    }
+
+    /// Forgets what a sandbox was given.
+    pub fn forget_given(&self, sandbox: &SandboxId) {
+        if self.given().remove(sandbox).is_some() {
+            self.forget(Netns::Sandbox(*sandbox));
+        }
+    }
+
+    /// Whether a namespace is one of others' that a sandbox was given.
+    pub(crate) fn is_given(&self, netns: Netns) -> bool {
+        self.given_to(netns).is_some()
+    }
+
+    fn given_to(&self, netns: Netns) -> Option<GivenNamespace> {
+        match netns {
+            Netns::Sandbox(id) => self.given().get(&id).cloned(),
+            Netns::Host | Netns::Network(_) => None,
+        }
     }
 
     /// The file that a namespace is bound to, if it is known; the host's needs none.
@@ -109,10 +147,6 @@ impl Kernel {
                 let file = format!("net-{}", id.short(DIGITS));
                 Some(self.namespaces.join(self.marks.namespace_file(file)))
             }
-            Netns::Path(_) => {
-                let given = self.given.lock().unwrap_or_else(PoisonError::into_inner);
-                given.get(&netns).cloned()
-            }
         }
     }
 
@@ -122,7 +156,15 @@ impl Kernel {
             let why = format!("it is not known where the namespace {netns} is");
             return Err(io::Error::new(io::ErrorKind::NotFound, why));
         };
-        Handle::open(&path)
+        let handle = Handle::open(&path)?;
+        let Some(given) = self.given_to(netns) else {
+            return Ok(handle);
+        };
+        if handle.identity()? != given.identity {
+            let why = format!("another namespace is bound to {}", path.display());
+            return Err(io::Error::new(io::ErrorKind::NotFound, why));
+        }
+        Ok(handle)
     }
 
     /// The sockets into a namespace, opened through its bind mount if they are not at hand, as
@@ -132,16 +174,12 @@ impl Kernel {
             return Ok(Arc::clone(&self.host));
         }
         let known = self.channels().get(&netns).cloned();
-        match (known, netns) {
-            // By now another one may be bound there.
-            (Some(channel), Netns::Path(_)) => {
-                if self.open_namespace(netns)?.same(channel.handle())? {
-                    return Ok(channel);
-                }
-                self.forget(netns);
+        if let Some(channel) = known {
+            // By now another one may be bound where others did it.
+            if self.is_given(netns) {
+                self.open_namespace(netns)?;
             }
-            (Some(channel), _) => return Ok(channel),
-            (None, _) => {}
+            return Ok(channel);
         }
         let handle = self.open_namespace(netns)?;
         let channel = Arc::new(handle.visit(Channel::here)?);
@@ -156,6 +194,10 @@ impl Kernel {
     /// Drops the sockets of a namespace, which otherwise keep it alive.
     pub(crate) fn forget(&self, netns: Netns) {
         self.channels().remove(&netns);
+    }
+
+    fn given(&self) -> MutexGuard<'_, HashMap<SandboxId, GivenNamespace>> {
+        self.given.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn channels(&self) -> MutexGuard<'_, HashMap<Netns, Arc<Channel>>> {

@@ -102,7 +102,6 @@ impl Marks {
             Some((Netns::Sandbox(id), name)) => format!("{own} {id}/{name}"),
             Some((Netns::Host, name)) => format!("{own} host/{name}"),
             Some((Netns::Network(id), name)) => format!("{own} net:{id}/{name}"),
-            Some((Netns::Path(id), name)) => format!("{own} path:{id}/{name}"),
             None => own,
         }
     }
@@ -138,7 +137,6 @@ pub(crate) fn peer_of_alias(alias: &str) -> Option<(Netns, InterfaceName)> {
         None if netns == "host" => Netns::Host,
         None => Netns::Sandbox(Id::try_from(netns).ok()?),
         Some(("net", id)) => Netns::Network(Id::try_from(id).ok()?),
-        Some(("path", id)) => Netns::Path(Id::try_from(id).ok()?),
         Some(_) => return None,
     };
     Some((netns, InterfaceName::try_from(name).ok()?))
@@ -191,15 +189,11 @@ mod tests {
     fn an_alias_says_where_the_other_end_is() {
         let sandbox = Netns::Sandbox(derive_id(&[b"web"]));
         let name = InterfaceName::try_from("eth0").unwrap();
-        let (network, path) = (
-            Netns::Network(derive_id(&[b"blue"])),
-            Netns::at("/run/netns/x".as_ref()),
-        );
+        let network = Netns::Network(derive_id(&[b"blue"]));
         for (netns, owner) in [
             (sandbox, "sealane"),
             (Netns::Host, "twelve-bytes"),
             (network, "sealane"),
-            (path, "twelve-bytes"),
         ] {
             let alias = marks(owner).alias(Some(&(netns, name.clone())));
             assert_eq!(peer_of_alias(&alias), Some((netns, name.clone())));

@@ -45,8 +45,13 @@ impl Handle {
 
     /// Whether both are the same namespace.
     pub fn same(&self, other: &Self) -> io::Result<bool> {
-        let (mine, theirs) = (fstat(&self.0)?, fstat(&other.0)?);
-        Ok((mine.st_dev, mine.st_ino) == (theirs.st_dev, theirs.st_ino))
+        Ok(self.identity()? == other.identity()?)
+    }
+
+    /// What tells the namespace from all others that there are: device and inode.
+    pub fn identity(&self) -> io::Result<(u64, u64)> {
+        let stat = fstat(&self.0)?;
+        Ok((stat.st_dev, stat.st_ino))
     }
 
     /// Does `work` in the namespace: here if the calling thread is in it, else on a thread that

@@ -75,14 +75,23 @@ impl Ports {
 
     /// As [`Ports::open`], with a place where sockets are kept while no daemon runs.
     pub fn open_with(relay: bool, depot: Depot) -> Result<Self, PortError> {
-        let host = Box::new(Binder::new(relay));
-        let relay = relay.then(Relay::start).transpose()?;
+        let served = relay.then(Relay::start).transpose()?;
         Ok(Self {
-            state: Mutex::default(),
-            relay,
-            host,
+            relay: served,
             depot,
+            ..Self::unserved(relay)
         })
+    }
+
+    /// Ports for one call: what is reserved is what a daemon with or without a `relay` could have,
+    /// and nothing is held or relayed afterwards.
+    pub fn unserved(relay: bool) -> Self {
+        Self {
+            state: Mutex::default(),
+            relay: None,
+            host: Box::new(Binder::new(relay)),
+            depot: Depot::default(),
+        }
     }
 
     /// Ports that are bound nowhere, for tests: `taken` are those of other programs, and to bind one
@@ -273,6 +282,24 @@ impl Ports {
             Ok(())
         } else {
             Err(AdoptError(refused))
+        }
+    }
+
+    /// Knows that `owner` has these ports, and holds none of them: for one call, which only has to
+    /// keep others from them.
+    pub fn note(&self, mappings: &[PortMapping], owner: &SandboxId) {
+        let mut state = self.state();
+        for mapping in mappings {
+            let binding = Binding::of(mapping.host_ip);
+            state
+                .table
+                .add(mapping.protocol, mapping.host_port, binding);
+            let held = Held {
+                mapping: mapping.clone(),
+                socket: None,
+                aside: false,
+            };
+            state.owners.entry(*owner).or_default().push(held);
         }
     }
 

@@ -1,5 +1,6 @@
 //! Why stored state cannot be used or changed.
 
+use crate::lock::{Holder, Tenure};
 use std::io;
 use std::path::{Path, PathBuf};
 use thiserror::Error;
@@ -11,16 +12,12 @@ pub(crate) const FORMAT: u32 = 1;
 #[derive(Debug, Error)]
 pub enum StoreError {
     /// Another process is at work there.
-    #[error(
-        "another daemon{} uses {}; stop it, or choose another --data-root",
-        process.map(|id| format!(" (process {id})")).unwrap_or_default(),
-        root.display()
-    )]
+    #[error("{}", in_use(root, *holder))]
     InUse {
         /// The data root.
         root: PathBuf,
-        /// The other daemon's process id, if it is known.
-        process: Option<u32>,
+        /// The other process.
+        holder: Holder,
     },
     /// There is no room left for it.
     #[error("no space left on the disk of {}; free some and try again, nothing was changed", path.display())]
@@ -103,7 +100,10 @@ pub(crate) fn classify(error: redb::Error, path: &Path) -> StoreError {
     if matches!(error, redb::Error::DatabaseAlreadyOpen) {
         return StoreError::InUse {
             root: path,
-            process: None,
+            holder: Holder {
+                process: None,
+                tenure: Tenure::Daemon,
+            },
         };
     }
     let source = Box::new(error);
@@ -118,6 +118,19 @@ pub(crate) fn classify(error: redb::Error, path: &Path) -> StoreError {
         return StoreError::Damaged { path, source };
     }
     StoreError::Database { path, source }
+}
+
+fn in_use(root: &Path, holder: Holder) -> String {
+    let process = holder.process.map(|id| format!(" (process {id})"));
+    let (process, root) = (process.unwrap_or_default(), root.display());
+    match holder.tenure {
+        Tenure::Daemon => {
+            format!("another daemon{process} uses {root}; stop it, or choose another --data-root")
+        }
+        Tenure::Call => format!(
+            "another call of sealane{process} still uses {root}; try again when it has ended"
+        ),
+    }
 }
 
 fn is_full(kind: io::ErrorKind) -> bool {

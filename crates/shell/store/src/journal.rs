@@ -14,6 +14,8 @@ use thiserror::Error;
 
 /// Dead lines that are put up with before the file is written anew.
 const DEAD_LINES: usize = 20_000;
+/// The same at the end of a session: the next one reads them all.
+const DEAD_LINES_LEFT: usize = 500;
 
 /// Why the journal cannot be read or written.
 #[derive(Debug, Error)]
@@ -197,6 +199,15 @@ impl<K: Serialize + DeserializeOwned + Ord> Journal<K> {
     pub fn load(&self) -> Result<BTreeSet<K>, JournalError> {
         let _state = self.state();
         Ok(read(&*self.disk, &self.path, &self.stamp)?.claimed)
+    }
+
+    /// Leaves a file that is soon read, at the end of a session.
+    pub fn tidy(&self) -> Result<(), JournalError> {
+        let mut state = self.state();
+        match state.dead > DEAD_LINES_LEFT {
+            true => self.rewrite(&mut state),
+            false => Ok(()),
+        }
     }
 
     /// Writes the file anew, with nothing but what is claimed.

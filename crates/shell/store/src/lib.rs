@@ -28,6 +28,7 @@ pub use boot::{BootId, BootIdError};
 pub use disk::{Appended, Disk, LocalDisk};
 pub use error::StoreError;
 pub use journal::{Journal, JournalError};
+pub use lock::{Holder, Tenure};
 pub use memory::MemoryDisk;
 pub use records::{LoadedRecords, RecordError, Records};
 /// Where a test may make the process die; for those who write files of their own beside the store.

@@ -2,7 +2,7 @@
 
 use crate::batch::{Batch, Change, Table};
 use crate::error::{FORMAT, StoreError, classify};
-use crate::lock::{LockError, RootLock};
+use crate::lock::{LockError, RootLock, Tenure};
 use crate::memory::MemoryDisk;
 use crate::private::{self, PASSABLE};
 use crate::spare::Spare;
@@ -15,6 +15,7 @@ use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 const FILE: &str = "sealane.redb";
 const NEW_FILE: &str = "sealane.redb.new";
@@ -23,10 +24,13 @@ const LOCK_FILE: &str = "sealane.lock";
 const META: TableDefinition<'static, &str, &[u8]> = TableDefinition::new("meta");
 const FORMAT_KEY: &str = "format";
 
+/// How long a daemon waits for calls that are under way.
+const PATIENCE: Duration = Duration::from_secs(60);
+
 /// Everything we keep is read once at start, so a large cache would only hold memory.
 const CACHE_BYTES: usize = 1 << 20;
 
-/// The stored desired state of one daemon. While it lives, no other daemon can open the same root.
+/// The stored desired state under one root. While it lives, no other process can open the same root.
 #[derive(Debug)]
 pub struct Store {
     path: PathBuf,
@@ -54,8 +58,17 @@ impl fmt::Debug for Open {
 
 impl Store {
     /// Opens the store under a data root, or makes an empty one where there is none. A damaged one
-    /// is refused, never replaced.
+    /// is refused, never replaced. Refused while a daemon has it; calls are waited for.
     pub fn open(data_root: &Path) -> Result<Self, StoreError> {
+        Self::open_for(data_root, Tenure::Daemon, PATIENCE)
+    }
+
+    /// The same, for a daemon or for one call; calls are waited for so long.
+    pub fn open_for(
+        data_root: &Path,
+        tenure: Tenure,
+        patience: Duration,
+    ) -> Result<Self, StoreError> {
         let at = |path: &Path| {
             let path = path.to_owned();
             move |source| StoreError::Io { path, source }
@@ -63,7 +76,7 @@ impl Store {
         if !data_root.exists() {
             private::make_folder(data_root, PASSABLE).map_err(at(data_root))?;
         }
-        let lock = lock(data_root)?;
+        let lock = lock(data_root, tenure, patience)?;
         let path = data_root.join(FILE);
         private::tighten_file(&path).map_err(at(&path))?;
         if !path.try_exists().map_err(at(&path))? {
@@ -175,12 +188,12 @@ impl Store {
     }
 }
 
-fn lock(root: &Path) -> Result<RootLock, StoreError> {
+fn lock(root: &Path, tenure: Tenure, patience: Duration) -> Result<RootLock, StoreError> {
     let path = root.join(LOCK_FILE);
-    RootLock::take(&path).map_err(|error| match error {
-        LockError::Held(process) => StoreError::InUse {
+    RootLock::take(&path, tenure, patience).map_err(|error| match error {
+        LockError::Held(holder) => StoreError::InUse {
             root: root.to_owned(),
-            process,
+            holder,
         },
         LockError::Io(source) => StoreError::Io { path, source },
     })

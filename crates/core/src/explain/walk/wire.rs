@@ -57,7 +57,7 @@ impl Walk<'_, '_> {
         }
         match to.netns {
             Netns::Host => self.enter_host(to.link, None),
-            Netns::Network(_) | Netns::Path(_) => {
+            Netns::Network(_) => {
                 let text = format!("{what}, in a namespace whose further ways are not known here");
                 lost(Verdict::Depends, text)
             }
@@ -86,7 +86,7 @@ impl Walk<'_, '_> {
                     .is_some_and(|own| own.has(upper.link, to))
                     .then_some(id)
             }
-            Netns::Host | Netns::Network(_) | Netns::Path(_) => None,
+            Netns::Host | Netns::Network(_) => None,
         });
         found.map(|id| self.enter_sandbox(id))
     }
@@ -147,7 +147,7 @@ fn has(scene: &Scene<'_>, upper: &UpperLink<'_>, address: IpAddr) -> bool {
         (Netns::Sandbox(id), IpAddr::V6(_)) => scene
             .stack(id)
             .is_some_and(|stack| stack.has(upper.link, address)),
-        (Netns::Network(_) | Netns::Path(_), _) => false,
+        (Netns::Network(_), _) => false,
     }
 }
 

@@ -20,6 +20,7 @@ fn sandbox(networks: &[&Network]) -> Sandbox {
         host: false,
         endpoints: endpoints.collect(),
         ports: vec![],
+        given: None,
         closed: BTreeSet::new(),
         nameserver: NameserverConfig::default(),
         extra_hosts: vec![],

@@ -15,6 +15,8 @@ mod plan;
 mod publish;
 mod purge;
 mod repair;
+mod roots;
+mod sandbox;
 mod status;
 mod version;
 
@@ -39,6 +41,7 @@ pub(crate) const ALL: &[Entry] = &[
     entry(plan::command, plan::run),
     entry(publish::command, publish::run),
     entry(network::command, network::run),
+    entry(sandbox::command, sandbox::run),
     entry(explain::command, explain::run),
     entry(firewall::command, firewall::run),
     entry(doctor::command, doctor::run),

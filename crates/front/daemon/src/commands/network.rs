@@ -1,5 +1,6 @@
-//! `sealane network …`: what the daemon can do with a network and `docker network` has no words for.
+//! `sealane network …`: what can be done without a daemon, and what `docker network` has no words for.
 
+mod make;
 mod reserve;
 pub(super) mod update;
 
@@ -10,16 +11,17 @@ use std::process::ExitCode;
 /// The command line.
 pub(super) fn command() -> Command {
     Command::new("network")
-        .about("Change a network in place, reserve its addresses")
+        .about("Make networks without a daemon, change them in place, reserve addresses")
         .long_about(
-            "Changes networks while containers are attached, and reserves their addresses. Networks are made, listed and removed \
-             with docker network.",
+            "Makes, lists and removes networks, with a daemon or without. Changes networks while containers are attached, and \
+             reserves their addresses, which a daemon does.",
         )
         .subcommand_required(true)
         .arg_required_else_help(true)
         .arg(host_argument())
         .arg(form::argument())
         .after_help("Examples:\n  sealane network update blue --mtu 1400 --icc=false\n  sealane network reserve --help")
+        .subcommands(make::commands())
         .subcommand(update::command())
         .subcommands(reserve::commands())
 }
@@ -27,6 +29,7 @@ pub(super) fn command() -> Command {
 /// Does what is asked.
 pub(super) fn run(matches: &ArgMatches) -> Ending {
     match matches.subcommand() {
+        Some((name @ ("create" | "rm" | "ls"), matches)) => return make::run(name, matches),
         Some(("update", matches)) => update::run(matches)?,
         Some((name, matches)) => reserve::run(name, matches)?,
         // The command line requires one.

@@ -2,6 +2,7 @@
 
 mod operation;
 pub(super) mod ports;
+mod sandbox;
 
 use super::paint::{Colour, Paint};
 use super::{Ending, form, host, host_argument};
@@ -26,11 +27,15 @@ Examples:
   sealane plan network create --subnet 10.9.0.0/24 blue
   sealane plan network update blue --mtu 1400
   sealane plan publish add web 8443:443
+  sealane plan sandbox create --netns web --network blue web
   sealane plan rm web";
 
 /// The command line.
 pub(super) fn command() -> Command {
-    operation::commands().into_iter().fold(
+    let operations = operation::commands()
+        .into_iter()
+        .chain([sandbox::command()]);
+    operations.fold(
         Command::new("plan")
             .about("Print what an operation would change")
             .long_about(ABOUT)
@@ -48,12 +53,11 @@ pub(super) fn run(matches: &ArgMatches) -> Ending {
     let Some((name, matches)) = matches.subcommand() else {
         return Ok(ExitCode::SUCCESS);
     };
-    let request = operation::request(name, matches).map_err(ClientError::Refused)?;
-    let answer = client::ask(host(matches), Method::POST, "/sealane/plan", Some(&request))?;
-    let plan = answer
-        .get("plan")
-        .and_then(Value::as_str)
-        .ok_or(ClientError::NotUnderstood)?;
+    let plan = match name {
+        "sandbox" => sandbox::plan(matches)?,
+        _ => ask(name, matches)?,
+    };
+    let plan = plan.as_str();
     let operation = match matches.subcommand_name() {
         Some(inner) => format!("{name} {inner}"),
         None => name.to_owned(),
@@ -66,6 +70,14 @@ pub(super) fn run(matches: &ArgMatches) -> Ending {
         }
     });
     Ok(ExitCode::SUCCESS)
+}
+
+/// Asks the daemon.
+fn ask(name: &str, matches: &ArgMatches) -> Result<String, ClientError> {
+    let request = operation::request(name, matches).map_err(ClientError::Refused)?;
+    let answer = client::ask(host(matches), Method::POST, "/sealane/plan", Some(&request))?;
+    let plan = answer.get("plan").and_then(Value::as_str);
+    plan.map(str::to_owned).ok_or(ClientError::NotUnderstood)
 }
 
 fn painted(plan: &str) -> String {

@@ -36,6 +36,7 @@ pub(crate) fn engine(
         resolv_conf: settings.path("resolv-conf", "/etc/resolv.conf"),
         // A path is relative to where the daemon is started.
         depot: Depot::default(),
+        one_call: false,
     })
 }
 

@@ -1,11 +1,11 @@
 //! Why a daemon does not come up.
 
 use sealane_containers::ContainerError;
-use sealane_core::model::Owner;
 use sealane_docker_api::TlsFault;
 use sealane_engine::EngineError;
 use sealane_images::ImageError;
 use sealane_runtime::RuntimeError;
+use sealane_session::{SettingsError, TerritoryError};
 use sealane_store::StoreError;
 use std::io;
 use std::path::PathBuf;
@@ -59,18 +59,20 @@ pub(crate) enum DaemonError {
         /// The socket.
         path: PathBuf,
     },
-    /// Another daemon has the exec root.
-    #[error("another daemon uses {}; stop it, or choose another --exec-root", path.display())]
-    ExecRootTaken {
-        /// The folder.
+    /// Another works on these roots, or under this owner.
+    #[error(transparent)]
+    Territory(TerritoryError),
+    /// Calls cannot be answered.
+    #[error("calls of sealane cannot be answered in {}", path.display())]
+    Calls {
+        /// The exec root.
         path: PathBuf,
+        /// Why not.
+        source: io::Error,
     },
-    /// Another daemon works in this network namespace under the same owner.
-    #[error(
-        "another sealane daemon works in this network namespace as \"{0}\"; give this one an --owner, a \
-         --data-root, an --exec-root, a --pidfile and a -H of its own, or a namespace of its own"
-    )]
-    TerritoryTaken(Owner),
+    /// What calls have to know cannot be written down.
+    #[error("the settings cannot be written down for calls")]
+    Settings(#[source] SettingsError),
     /// The group of the socket does not exist.
     #[error("group \"{0}\" does not exist; create it, or use another --group")]
     NoGroup(String),

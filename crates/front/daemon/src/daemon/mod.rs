@@ -17,12 +17,9 @@ mod serve;
 mod signals;
 mod sockets;
 mod spans;
-mod territory;
 
 pub(crate) use error::DaemonError;
-pub(crate) use parts::make_exec_root;
 pub(crate) use pidfile::Pidfile;
-pub(crate) use territory::Territory;
 
 use crate::config::{CalledAs, Config};
 use clap::ArgMatches;

@@ -6,8 +6,9 @@ use sealane_containers::{Containers, ContainersConfig, EventBus, network_sink};
 use sealane_engine::Engine;
 use sealane_images::Images;
 use sealane_runtime::{Runtime, RuntimeConfig};
+use sealane_session::make_exec_root;
 use sealane_store::Store;
-use sealane_store::private::{self, PASSABLE, PRIVATE};
+use sealane_store::private::{self, PASSABLE};
 use std::fs;
 use std::io;
 use std::path::Path;
@@ -15,8 +16,6 @@ use std::sync::Arc;
 
 /// How many past events a client can still ask for.
 const REMEMBERED_EVENTS: usize = 1024;
-/// What the exec root has if it was ours before.
-const OURS: &str = "daemon.lock";
 
 /// Everything that requests are answered from.
 pub(crate) struct Parts {
@@ -31,17 +30,7 @@ pub(crate) struct Parts {
 pub(crate) fn make_roots(config: &Config) -> Result<()> {
     make_folder(config.data_root(), PASSABLE)?;
     tighten_containers(&config.data_root().join("containers"))?;
-    make_exec_root(config.exec_root())
-}
-
-/// Makes the exec root. Another folder of the system, /run itself, is not ours to close; what we
-/// make in it is.
-pub(crate) fn make_exec_root(path: &Path) -> Result<()> {
-    let used = fs::read_dir(path).is_ok_and(|mut all| all.next().is_some());
-    match used && !path.join(OURS).exists() {
-        true => Ok(()),
-        false => make_folder(path, PRIVATE),
-    }
+    make_exec_root(config.exec_root()).map_err(DaemonError::Territory)
 }
 
 /// Closes the folders of containers that an earlier version left open.

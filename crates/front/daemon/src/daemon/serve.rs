@@ -8,13 +8,13 @@ use super::pidfile::Pidfile;
 use super::reload::Reload;
 use super::signals::{Asked, Signals};
 use super::sockets::Sockets;
-use super::territory::Territory;
 use super::{facts, identity, limits, passed, sockets};
 use crate::config::{CalledAs, Config};
 use clap::ArgMatches;
 use rustix::process::geteuid;
 use sd_notify::NotifyState;
 use sealane_docker_api::{Api, ApiVersion, DaemonFacts, Listener};
+use sealane_session::{Calls, TURN, Territory, settings};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::runtime::Runtime as EventLoop;
@@ -42,7 +42,8 @@ pub(crate) fn serve(
     let pidfile = Pidfile::take(&config.pidfile)?;
     let store = open_store(&config)?;
     make_roots(&config)?;
-    let territory = Territory::take(config.exec_root(), &config.engine.owner)?;
+    let territory = Territory::take(config.exec_root(), &config.engine.owner, TURN);
+    let territory = territory.map_err(DaemonError::Territory)?;
     let (passed, depot) = passed::take()?;
     config.engine.depot = depot;
     let mut sockets = Sockets::open(&config, passed)?;
@@ -55,6 +56,14 @@ pub(crate) fn serve(
         .containers
         .recover()
         .map_err(DaemonError::Containers)?;
+
+    settings::save(&config.engine).map_err(DaemonError::Settings)?;
+    let engine = Arc::clone(&parts.engine);
+    let calls = Calls::serve(config.exec_root(), Arc::clone(&engine));
+    let calls = calls.map_err(|source| DaemonError::Calls {
+        path: config.exec_root().into(),
+        source,
+    })?;
 
     let event_loop = event_loop()?;
     let daemon = Daemon::new(&config, parts, facts);
@@ -69,6 +78,8 @@ pub(crate) fn serve(
         Ok(())
     })?;
     event_loop.shutdown_timeout(LAST_REQUESTS);
+    drop(calls);
+    engine.end(true);
     drop(sockets);
     drop(territory);
     drop(pidfile);

@@ -193,5 +193,6 @@ fn engine_config(data_root: &Path, exec_root: &Path) -> EngineConfig {
         policy: sealane_core::model::Policy::default(),
         resolv_conf: "/etc/resolv.conf".into(),
         depot: Depot::default(),
+        one_call: false,
     }
 }

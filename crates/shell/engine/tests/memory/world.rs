@@ -250,6 +250,7 @@ fn spec(s: u64, asked: &Asked, ports: &BTreeSet<u16>) -> SandboxSpec {
         hostname: format!("c{s}"),
         domainname: String::new(),
         host: false,
+        given: None,
         endpoints: endpoints.collect(),
         ports: requests(ports),
         nameserver: NameserverConfig::default(),
@@ -278,5 +279,6 @@ fn config() -> EngineConfig {
         policy: Policy::default(),
         resolv_conf: PathBuf::from("/memory/resolv.conf"),
         depot: Depot::default(),
+        one_call: false,
     }
 }

@@ -6,7 +6,9 @@ use crate::read::{ForeignLink, HostAddress, LinkCounters, LinkRoute};
 use crate::watch::{Notices, RouteNotices};
 use ipnet::IpNet;
 use sealane_core::explain::HostFacts;
-use sealane_core::model::{Facts, InterfaceName, IpFamily, PerFamily, Policy, Protocol, SandboxId};
+use sealane_core::model::{
+    Facts, GivenNamespace, InterfaceName, IpFamily, PerFamily, Policy, Protocol, SandboxId,
+};
 use sealane_core::nft::Family;
 use sealane_core::plan::{Key, Netns, Object, Route};
 use std::collections::{BTreeMap, BTreeSet};
@@ -175,7 +177,7 @@ impl Ask for FakeKernel {
         match netns {
             Netns::Sandbox(id) => Some(self.namespace_path(&id)),
             Netns::Network(id) => Some(Path::new(NAMESPACES).join(format!("net-{id}"))),
-            Netns::Host | Netns::Path(_) => None,
+            Netns::Host => None,
         }
     }
 
@@ -189,6 +191,19 @@ impl Ask for FakeKernel {
         });
         Ok(own.collect())
     }
+
+    /// There are no namespaces of others.
+    fn identify(&self, _path: &Path) -> io::Result<Option<(u64, u64)>> {
+        Ok(None)
+    }
+
+    fn host_identity(&self) -> io::Result<(u64, u64)> {
+        Ok((0, 0))
+    }
+
+    fn give(&self, _sandbox: SandboxId, _namespace: &GivenNamespace) {}
+
+    fn forget_given(&self, _sandbox: &SandboxId) {}
 
     /// There is nowhere to go.
     fn visit(&self, netns: Netns, _work: Visit<'_>) -> io::Result<()> {

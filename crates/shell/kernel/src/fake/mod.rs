@@ -209,7 +209,7 @@ impl State {
         let has_namespace = |netns: Netns| match netns {
             Netns::Sandbox(id) => self.objects.contains_key(&Key::Namespace(id)),
             Netns::Network(id) => self.objects.contains_key(&Key::NetworkNamespace(id)),
-            Netns::Host | Netns::Path(_) => true,
+            Netns::Host => true,
         };
         if !has_namespace(key.netns()) || !peer.is_none_or(has_namespace) {
             return refused(libc::ENOENT);

@@ -318,9 +318,7 @@ pub(crate) fn parent_of(
     let host = kernel.channel(Netns::Host)?;
     let number = match netns {
         Netns::Host => None,
-        Netns::Sandbox(_) | Netns::Network(_) | Netns::Path(_) => {
-            netns_number(&*kernel.channel(netns)?, &host)?
-        }
+        Netns::Sandbox(_) | Netns::Network(_) => netns_number(&*kernel.channel(netns)?, &host)?,
     };
     match found.peer.filter(|_| number == found.peer_netns) {
         Some(index) => name_of(&host, index),

@@ -54,8 +54,7 @@ pub(super) fn create(kernel: &Kernel, netns: Netns) -> io::Result<()> {
 
 /// The file that a namespace of ours is bound to. One that others made is theirs to remove.
 fn file(kernel: &Kernel, netns: Netns) -> io::Result<PathBuf> {
-    let ours = matches!(netns, Netns::Sandbox(_) | Netns::Network(_));
-    let path = kernel.bound_to(netns).filter(|_| ours);
+    let path = kernel.bound_to(netns).filter(|_| !kernel.is_given(netns));
     path.ok_or_else(|| {
         let why = format!("the namespace {netns} is not one that Sealane makes");
         io::Error::new(io::ErrorKind::InvalidInput, why)

@@ -207,7 +207,16 @@ fn a_namespace_given_by_its_path_is_worked_in_and_never_removed() {
         let enter =
             |program: &str, rest: &[&str]| run(program, &[&[netns.as_str()], rest].concat());
         enter("unshare", &["true"]);
-        let theirs = kernel.given(&path);
+        let theirs = inside("theirs");
+        let give = || {
+            let identity = kernel.identify(&path).unwrap().unwrap();
+            let path = path.clone();
+            kernel.give(
+                sandbox("theirs"),
+                &sealane_core::model::GivenNamespace { path, identity },
+            );
+        };
+        give();
         make(kernel, bridge_in(theirs));
         assert!(differing(kernel, &bridge_in(theirs)).is_empty());
         let seen = enter("nsenter", &["ip", "-j", "address", "show", "br0"]);
@@ -223,6 +232,7 @@ fn a_namespace_given_by_its_path_is_worked_in_and_never_removed() {
         run("umount", &[path.to_str().unwrap()]);
         enter("unshare", &["true"]);
         assert_eq!(differing(kernel, &bridge_in(theirs)).len(), 4);
+        give();
         make(kernel, bridge_in(theirs));
         assert!(differing(kernel, &bridge_in(theirs)).is_empty());
         run("umount", &[path.to_str().unwrap()]);

@@ -5,22 +5,26 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 /// What a daemon makes below its exec root.
-pub(super) const EXEC_ENTRIES: [&str; 11] = [
+pub(super) const EXEC_ENTRIES: [&str; 15] = [
     "boot-id",
     "claims",
     "containers",
     "daemon.lock",
     "execs",
     "exits",
+    "files",
+    "given",
     "host",
     "netns",
     "runtime",
     "sandboxes",
+    "session",
+    "spare",
     "trial",
 ];
 
 /// What a daemon makes below its data root.
-pub(super) const DATA_ENTRIES: [&str; 7] = [
+pub(super) const DATA_ENTRIES: [&str; 9] = [
     "containers",
     "engine-id",
     "images",
@@ -28,6 +32,8 @@ pub(super) const DATA_ENTRIES: [&str; 7] = [
     "rootfs",
     "sealane.lock",
     "sealane.redb",
+    "sealane.spare",
+    "settings.json",
 ];
 
 /// Removes the named entries of a folder, and the folder if nothing else is in it. Goes on after

@@ -3,13 +3,13 @@
 use super::Purge;
 use super::files::{DATA_ENTRIES, EXEC_ENTRIES, remove};
 use crate::chain;
-use crate::daemon::{DaemonError, Pidfile, Territory, make_exec_root};
-use sealane_core::model::NameserverConfig;
-use sealane_engine::{DefaultBridge, Depot, Engine, EngineConfig};
+use crate::daemon::{DaemonError, Pidfile};
+use sealane_core::model::Policy;
+use sealane_engine::{Engine, EngineConfig};
 use sealane_images::Images;
 use sealane_runtime::{Runtime, RuntimeConfig};
+use sealane_session::{TURN, Territory, TerritoryError, make_exec_root};
 use sealane_store::{Store, StoreError};
-use std::collections::BTreeMap;
 use std::error::Error;
 use std::sync::Arc;
 use thiserror::Error as ThisError;
@@ -23,6 +23,9 @@ pub(super) enum PurgeError {
     /// A daemon with other roots works here.
     #[error("nothing was removed")]
     Daemon(#[source] DaemonError),
+    /// Another works on these roots.
+    #[error("nothing was removed")]
+    Territory(#[source] TerritoryError),
     /// Some of it could not be removed.
     #[error("not everything could be removed; purge again when this is solved:\n  {}", .0.join("\n  "))]
     Left(Vec<String>),
@@ -37,8 +40,9 @@ pub(super) fn remove_all(purge: &Purge) -> Result<bool, PurgeError> {
     let store = Store::open(&purge.data_root)
         .map(Arc::new)
         .map_err(PurgeError::Store)?;
-    make_exec_root(&purge.exec_root).map_err(PurgeError::Daemon)?;
-    let _territory = Territory::take(&purge.exec_root, &purge.owner).map_err(PurgeError::Daemon)?;
+    make_exec_root(&purge.exec_root).map_err(PurgeError::Territory)?;
+    let territory = Territory::take(&purge.exec_root, &purge.owner, TURN);
+    let _territory = territory.map_err(PurgeError::Territory)?;
     // Taken now and removed when it is let go of, as by a daemon that ends.
     let _pidfile = Pidfile::take(&purge.pidfile).map_err(PurgeError::Daemon)?;
     let mut left = Vec::new();
@@ -113,23 +117,12 @@ fn remove_root_file_systems(purge: &Purge, left: &mut Vec<String>) {
 }
 
 fn remove_networks(purge: &Purge, store: Arc<Store>, left: &mut Vec<String>) {
+    let (data_root, exec_root) = (purge.data_root.clone(), purge.exec_root.clone());
     let config = EngineConfig {
-        owner: purge.owner.clone(),
-        data_root: purge.data_root.clone(),
-        exec_root: purge.exec_root.clone(),
-        pools: Vec::new(),
-        default_bridge: DefaultBridge::default(),
         ip_forward: false,
-        ip_forward_no_drop: false,
-        default_network_options: BTreeMap::new(),
         userland_proxy: false,
-        nameserver: NameserverConfig::default(),
-        host_gateway: Vec::new(),
-        // What was set there is to be taken back.
-        firewall_integration: true,
-        policy: sealane_core::model::Policy::default(),
-        resolv_conf: "/etc/resolv.conf".into(),
-        depot: Depot::default(),
+        policy: Policy::default(),
+        ..EngineConfig::usual(purge.owner.clone(), data_root, exec_root)
     };
     let purged = Engine::open(config, store, Arc::new(|_| {})).and_then(|engine| engine.purge());
     if let Err(error) = purged {
