@@ -63,6 +63,52 @@ fn complains_not(found: (i32, Vec<Complaint>)) {
 }
 
 #[test]
+fn what_a_container_changed_inside_is_told_by_name() {
+    let world = World::new();
+    world.network("--subnet 10.70.0.0/24 net1");
+    world.idle("--network net1 --name web");
+    world.idle("--network net1 --name db");
+    assert_eq!(examine_world(&world).0, 0);
+    let (web, db) = (world.sandbox("web"), world.sandbox("db"));
+    for (script, undo, words) in [
+        (
+            "ip link set eth0 mtu 1400",
+            "ip link set eth0 mtu 1500",
+            "eth0 has an MTU of 1400 in place of 1500",
+        ),
+        (
+            "ip address del 10.70.0.2/24 dev eth0",
+            "ip address add 10.70.0.2/24 brd + dev eth0; ip route add default via 10.70.0.1",
+            "eth0 lacks 10.70.0.2/24",
+        ),
+        (
+            "ip route replace default dev lo",
+            "ip route replace default via 10.70.0.1",
+            "the route to default is dev lo in place of via 10.70.0.1 dev eth0",
+        ),
+        (
+            "ip link set eth0 down",
+            "ip link set eth0 up; ip route add default via 10.70.0.1",
+            "eth0 is down",
+        ),
+    ] {
+        web.sh(script).ok();
+        let told = format!("inside web, {words}");
+        complains(examine_world(&world), "containers", "warn", &[&told]);
+        let to = "explain --from db --to web:80";
+        let explained = world.sealane(to);
+        assert!(explained.stdout.contains(&told), "{explained}");
+        let explained = world.sealane("explain --from web --to db:80");
+        assert!(explained.stdout.contains(&told), "{explained}");
+        let explained = world.sealane("explain --from host --to db:80");
+        assert!(!explained.stdout.contains("inside"), "{explained}");
+        web.sh(undo).ok();
+        assert_eq!(examine_world(&world).0, 0, "after {undo}");
+    }
+    drop(db);
+}
+
+#[test]
 fn c_28_a_sound_host_is_sound_with_a_daemon_and_without() {
     let lab = Lab::new();
     complains_not(examine(lab.host(0)));

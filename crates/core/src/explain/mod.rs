@@ -8,6 +8,7 @@
 //! Touches nothing, sends nothing. Start at [`explain`].
 
 mod host;
+mod inside;
 mod journey;
 mod names;
 mod packet;
@@ -20,6 +21,7 @@ mod walk;
 mod why;
 
 pub use host::{ForeignFilter, HostFacts, HostRoute, Listening};
+pub use inside::{differences, inside};
 pub use names::Names;
 pub use packet::{Packet, Transport};
 pub use question::{InvalidTarget, Sender, Target};
@@ -71,6 +73,7 @@ pub fn explain(world: World<'_>, from: Sender, to: &Target, names: &Names<'_>) -
         reason,
         names: resolved.hop.into_iter().collect(),
         paths,
+        changed: vec![],
     }
 }
 

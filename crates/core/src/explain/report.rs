@@ -149,4 +149,7 @@ pub struct Report {
     pub names: Vec<Hop>,
     /// One for each address, in the order they are tried.
     pub paths: Vec<Path>,
+    /// What containers at its ends have changed inside, a sentence each: the rest does not know of it.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub changed: Vec<String>,
 }

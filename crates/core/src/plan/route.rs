@@ -128,7 +128,7 @@ impl Route {
 
     /// Whether a route as it was found is good enough: a source that is not asked for is not
     /// compared.
-    pub(super) fn satisfied_by(&self, found: &Route) -> bool {
+    pub(crate) fn satisfied_by(&self, found: &Route) -> bool {
         match (self, found) {
             (
                 Self::Unicast {

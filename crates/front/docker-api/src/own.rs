@@ -83,10 +83,11 @@ pub(crate) async fn status(call: Call) -> Result<Response, ApiError> {
 
 /// `GET /sealane/health`: what the doctor has to know of the daemon.
 pub(crate) async fn health(call: Call) -> Result<Response, ApiError> {
-    let (networks, drift) = call
+    let (networks, drift, changed) = call
         .blocking(|api| {
             let networks: Vec<Value> = api.engine.networks().iter().map(|n| network(n)).collect();
-            Ok::<_, ApiError>((networks, api.engine.drift()?))
+            let changed = api.engine.changed_inside()?;
+            Ok::<_, ApiError>((networks, api.engine.drift()?, changed))
         })
         .await?;
     let engine = &call.api.engine;
@@ -95,6 +96,7 @@ pub(crate) async fn health(call: Call) -> Result<Response, ApiError> {
         "repairPaused": engine.repair_paused(),
         "firewallIntegration": engine.meets_firewalls(),
         "drift": drift,
+        "changedInside": changed,
         "unready": call.api.facts().unready,
         "networks": networks,
     })))

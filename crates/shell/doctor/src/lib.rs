@@ -51,6 +51,8 @@ pub struct Daemon {
     pub firewall_integration: bool,
     /// What is on the host otherwise than it wants it, a line for each object.
     pub drift: Vec<String>,
+    /// What containers have changed inside of what they were given, a sentence for each.
+    pub changed_inside: Vec<String>,
     /// What is set for it and cannot be used, a sentence each.
     pub unready: Vec<String>,
     /// Its networks.

@@ -75,7 +75,12 @@ impl Engine {
             relays: self.config.userland_proxy,
             listening: &listening,
         };
-        Ok(explain(world, from, to, &names))
+        let mut report = explain(world, from, to, &names);
+        let sender = sender
+            .filter(|sandbox| !sandbox.host)
+            .map(|sandbox| sandbox.id);
+        self.tell_changed_inside(&mut report, &sender.into_iter().chain(container).collect())?;
+        Ok(report)
     }
 
     fn host_facts(&self) -> Result<HostFacts, EngineError> {

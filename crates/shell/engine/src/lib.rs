@@ -27,6 +27,7 @@ mod given;
 mod held;
 mod host;
 mod inherited;
+mod inside;
 mod known;
 mod leases;
 mod links;

@@ -84,6 +84,9 @@ fn told(report: &Value, paint: Paint) -> String {
     let part = |name| word(report, name).unwrap_or_default();
     let verdict = paint.paint(colour(part("verdict")), shown(part("verdict")));
     let _ = write!(text, "{verdict}: {}", part("reason"));
+    for changed in list(report, "changed").iter().filter_map(Value::as_str) {
+        let _ = write!(text, "\nbut not as it was set up: {changed}");
+    }
     text
 }
 

@@ -5,6 +5,7 @@
 
 mod addresses;
 mod conntrack;
+mod containers;
 mod docker;
 mod engines;
 mod features;
@@ -29,7 +30,7 @@ pub(crate) struct Verdict {
 pub(crate) type Check = fn(&Host, Option<&Daemon>) -> Vec<Verdict>;
 
 /// All of them, by name, in the order they are shown.
-pub(crate) const ALL: [(&str, Check); 16] = [
+pub(crate) const ALL: [(&str, Check); 17] = [
     ("kernel", features::kernel),
     ("forwarding", forwarding::forwarding),
     ("router-advertisements", forwarding::router_advertisements),
@@ -46,6 +47,7 @@ pub(crate) const ALL: [(&str, Check); 16] = [
     ("cgroups", programs::cgroups),
     ("settings", settings::settings),
     ("leftovers", leftovers::leftovers),
+    ("containers", containers::containers),
 ];
 
 /// All is well.
