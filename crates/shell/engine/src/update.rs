@@ -81,6 +81,11 @@ impl Engine {
             Ok(followed) => followed,
             Err(error) => {
                 self.replace_network(old)?;
+                // The host may have been given what only the new one needs.
+                let nothing = Plan::default();
+                if let Err(error) = self.apply_with_host(&nothing, &nothing) {
+                    tracing::warn!(%error, "cannot take back a change; the next sweep will");
+                }
                 self.stored(old)?;
                 return Err(error);
             }
