@@ -277,6 +277,42 @@ fn b4_what_a_network_hands_to_the_host_comes_from_there() {
 }
 
 #[test]
+fn b4_a_port_of_the_bridge_is_no_other_way_to_the_host() {
+    with_bridge_filter_off_and_on(|world| {
+        asker_and_liar(world, "");
+        let liar = world.sandbox("liar");
+        let own = liar.sh("ip -o link show eth0").ok();
+        let (_, index) = own.split_once("eth0@if").expect("an end of a pair");
+        let (index, _) = index.split_once(':').expect("a number");
+        let port = format!("ip -o link | grep '^{index}: ' | grep -o 'ether [0-9a-f:]*'");
+        let port = world.host().sh(&port).ok();
+        let address = port.trim().strip_prefix("ether ").expect("an address");
+        for gateway in ["10.48.0.1", "fd48::1"] {
+            liar.sh(&format!(
+                "ip neigh replace {gateway} lladdr {address} dev eth0"
+            ))
+            .ok();
+        }
+        assert!(
+            liar.pings("10.48.0.1") && liar.pings("fd48::1"),
+            "by {address}"
+        );
+        assert!(!joins(world, &V4) && !joins(world, &V6), "{address}");
+        // A listener on the host's own loopback.
+        let own = world
+            .host()
+            .in_netns(|| UdpSocket::bind("127.0.0.1:5353"))
+            .expect("it is free");
+        own.set_read_timeout(Some(Duration::from_millis(300)))
+            .expect("a socket can");
+        let (from, to) = (SocketAddr::from(([10, 48, 0, 2], 5300)), own.local_addr());
+        let packet = udp_packet(from, to.expect("it is bound"), b"in");
+        liar.in_netns(|| send_whole("10.48.0.1".parse().expect("an address"), &packet));
+        assert!(own.recv_from(&mut [0; 16]).is_err(), "loopback is reached");
+    });
+}
+
+#[test]
 fn b4_any_source_is_for_networks_that_want_it() {
     with_bridge_filter_off_and_on(|world| {
         asker_and_liar(world, "-o any_source=true");

@@ -39,6 +39,8 @@ pub(super) struct Passing<'a> {
     pub(super) routed_back: bool,
     /// The hardware address it is for, where that is a bridge's.
     pub(super) towards: Option<Mac>,
+    /// Whether it comes by a bridge that was made for a network.
+    pub(super) by_network_bridge: bool,
     /// Whether the links it comes and leaves by are another daemon's of ours.
     pub(super) of_another_owner: (bool, bool),
     /// Whether its destination is an address of the host.

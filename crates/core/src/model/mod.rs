@@ -17,19 +17,19 @@ mod port;
 mod sandbox;
 
 pub use driver_name::{DriverName, InvalidDriverName};
-pub use endpoint::{ENDPOINT_SYSCTLS, Endpoint, EndpointSpec};
+pub use endpoint::{ALIASES, ENDPOINT_SYSCTLS, Endpoint, EndpointSpec};
 pub use error_class::ErrorClass;
 pub use facts::{Facts, Mark, Policy};
 pub use family::{IpFamily, PerFamily};
 pub use id::{Id, InvalidId, derive_id};
 pub use interface_name::{InterfaceName, InvalidInterfaceName};
 pub use lease::{Lease, Reservation};
-pub use mac::{InvalidMac, Mac};
+pub use mac::{InvalidMac, Mac, PORTS};
 pub use network::{
     DNS, INTERFACE_PREFIX, IpamSpec, Network, NetworkSpec, Scope, SubnetSpec, UsersDevice,
     parse_flag,
 };
-pub use owner::{InvalidOwner, LINK_GROUP, Owner};
+pub use owner::{BRIDGE_GROUP, InvalidOwner, LINK_GROUP, Owner};
 pub use port::{PortMapping, PortRequest, Protocol};
 pub use sandbox::{GivenNamespace, LegacyLink, NameserverConfig, Sandbox};
 

@@ -11,10 +11,16 @@ use thiserror::Error;
 #[serde(try_from = "String", into = "String")]
 pub struct Owner(String);
 
-/// What the links of all owners have in common: the low bits of their group. The high bits say
-/// whose a link is, and are zero for the usual owner's.
+/// What the links of all owners have in common: low bits of their group, of which one is left open.
+/// The high bits say whose a link is, and are zero for the usual owner's.
 pub const LINK_GROUP: Mark = Mark {
     value: 0x5ea1,
+    mask: 0xfffd,
+};
+
+/// What the bridges of networks have in common, whoever's: all low bits of their group.
+pub const BRIDGE_GROUP: Mark = Mark {
+    value: 0x5ea3,
     mask: 0xffff,
 };
 

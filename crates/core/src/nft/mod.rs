@@ -242,6 +242,11 @@ pub enum Match {
     ByOurLink,
     /// It leaves by a link of one of our daemons, whichever (`meta oifgroup`).
     ToOurLink,
+    /// It came by the bridge of a network of ours or of another of our daemons (`meta iifgroup`).
+    ByNetworkBridge,
+    /// Its frame is for a hardware address that no port of our bridges has
+    /// (`ether daddr`).
+    NotForPort,
 }
 
 /// A field of a packet or of what the kernel knows about it.

@@ -7,7 +7,7 @@ use super::{
     ADVERTISEMENT, Chain, ChainKind, Data, DataType, Datum, Family, Field, Hook, HookPoint, Match,
     Rule, SOLICITATION, Set, Statement, Table, Verdict,
 };
-use crate::model::{IpFamily, LINK_GROUP, Protocol};
+use crate::model::{BRIDGE_GROUP, IpFamily, LINK_GROUP, Mac, Mark, PORTS, Protocol};
 use std::collections::BTreeMap;
 use std::fmt;
 use std::net::IpAddr;
@@ -294,8 +294,10 @@ impl Words<'_> {
             Match::Marked(mark) => {
                 format!("meta mark & 0x{:08x} == 0x{:08x}", mark.mask, mark.value)
             }
-            Match::ByOurLink => our_link("iifgroup"),
-            Match::ToOurLink => our_link("oifgroup"),
+            Match::ByOurLink => in_group("iifgroup", LINK_GROUP),
+            Match::ToOurLink => in_group("oifgroup", LINK_GROUP),
+            Match::ByNetworkBridge => in_group("iifgroup", BRIDGE_GROUP),
+            Match::NotForPort => not_for_port(),
         };
         self.done.push(text);
     }
@@ -418,7 +420,9 @@ fn of_match(condition: &Match) -> &[Field] {
         | Match::Icmp6Type(_)
         | Match::Marked(_)
         | Match::ByOurLink
-        | Match::ToOurLink => &[],
+        | Match::ToOurLink
+        | Match::ByNetworkBridge
+        | Match::NotForPort => &[],
     }
 }
 
@@ -438,8 +442,14 @@ fn of_statement(statement: &Statement) -> &[Field] {
     }
 }
 
-fn our_link(group: &str) -> String {
-    format!("{group} & {} == {}", LINK_GROUP.mask, LINK_GROUP.value)
+fn in_group(group: &str, mark: Mark) -> String {
+    format!("{group} & {} == {}", mark.mask, mark.value)
+}
+
+fn not_for_port() -> String {
+    let [a, b, c] = PORTS;
+    let mask = Mac([0xff, 0xff, 0xff, 0, 0, 0]);
+    format!("ether daddr & {mask} != {}", Mac([a, b, c, 0, 0, 0]))
 }
 
 fn is_port(field: Field) -> bool {

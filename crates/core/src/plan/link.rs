@@ -16,8 +16,21 @@ pub struct Link {
     pub port: Option<BridgePort>,
     /// Whether it was found down although its kind is born up. Never wanted.
     pub down: bool,
+    /// What rules can tell it by.
+    #[serde(default)]
+    pub group: LinkGroup,
     /// What kind of link.
     pub kind: LinkKind,
+}
+
+/// A number that links have in common, by which rules tell them from others at next to no cost.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum LinkGroup {
+    /// That of every link of ours.
+    #[default]
+    Ours,
+    /// That of the bridges of networks: what stays on one is not looked at.
+    Bridges,
 }
 
 /// The port of a bridge.
@@ -88,6 +101,7 @@ impl Link {
             mac: None,
             port: None,
             down: false,
+            group: LinkGroup::default(),
             kind,
         }
     }
@@ -96,7 +110,7 @@ impl Link {
     /// count: a container may rename it.
     pub(super) fn satisfied_by(&self, found: &Link) -> bool {
         self.kind.resembles(&found.kind)
-            && (&self.port, self.down) == (&found.port, found.down)
+            && (&self.port, self.down, self.group) == (&found.port, found.down, found.group)
             && (self.mtu.is_none() || self.mtu == found.mtu)
             && (self.mac.is_none() || self.mac == found.mac)
     }

@@ -18,7 +18,7 @@ pub use check::{Fault, check};
 pub use diff::{Change, Links, birth, diff, replaced};
 pub use extent::Part;
 pub use key::{HOST_TABLE, Key, Netns, Phase, SetId};
-pub use link::{BridgePort, Link, LinkKind, Vxlan};
+pub use link::{BridgePort, Link, LinkGroup, LinkKind, Vxlan};
 pub use object::{Effect, Forwarding, Object, Repeat, Step};
 pub use route::{Route, RouteId};
 pub use upper::{IpvlanFlag, IpvlanMode, MacvlanMode, Upper};

@@ -1,13 +1,11 @@
-//! What the host calls endpoints whose address may be another network's, too: an address of
-//! 198.18.0.0/15, which is kept for tests of routers and never met elsewhere.
+//! What the host calls endpoints whose address may be another network's, too: one of [`ALIASES`].
 
 use super::Snapshot;
-use crate::model::EndpointId;
+use crate::model::{ALIASES, EndpointId};
 use std::net::Ipv4Addr;
 
-const FIRST: u32 = u32::from_be_bytes([198, 18, 0, 0]);
-/// Addresses of a /15.
-const COUNT: u32 = 1 << 17;
+const FIRST: u32 = ALIASES.addr().to_bits();
+const COUNT: u32 = 1 << (32 - ALIASES.prefix_len());
 
 impl Snapshot {
     /// Takes the alias that follows from the endpoint's id, or the next that is free. `None` if all

@@ -88,7 +88,7 @@ const CHAINS: [(HostChain, &str, ChainKind, HookPoint, i32); 6] = {
 /// What of a chain is the host's own: before the rules of drivers, and after them.
 fn own(chain: HostChain) -> (Vec<Rule>, Vec<Rule>) {
     match chain {
-        HostChain::Guard => (guard(), vec![]),
+        HostChain::Guard => (vec![], guard()),
         HostChain::Forward => (always_forwarded(), not_of_drivers()),
         HostChain::Prerouting | HostChain::Output | HostChain::Postrouting | HostChain::Last => {
             (vec![], vec![])

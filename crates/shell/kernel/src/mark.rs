@@ -4,9 +4,9 @@
 //! The usual owner's marks are as they were before there were owners. A plan names tables without
 //! their owner; that is added and taken off here, at the border.
 
-use sealane_core::model::{Id, InterfaceName, LINK_GROUP, Owner};
+use sealane_core::model::{BRIDGE_GROUP, Id, InterfaceName, LINK_GROUP, Owner};
 use sealane_core::nft::Table;
-use sealane_core::plan::Netns;
+use sealane_core::plan::{LinkGroup, Netns};
 use std::borrow::Cow;
 
 /// What a plan calls our table on the host, and how the names of all of our tables begin.
@@ -22,17 +22,19 @@ const ALIAS: &str = "sealane";
 pub(crate) struct Marks {
     owner: Owner,
     group: u32,
+    bridges: u32,
     doomed: u32,
     passage_chain: String,
 }
 
 impl Marks {
     pub(crate) fn of(owner: Owner) -> Self {
-        let (group, doomed) = groups(&owner);
+        let (group, bridges, doomed) = groups(&owner);
         let passage_chain = suffixed(&owner, PASSAGE_CHAIN).into_owned();
         Self {
             owner,
             group,
+            bridges,
             doomed,
             passage_chain,
         }
@@ -42,9 +44,21 @@ impl Marks {
         &self.owner
     }
 
-    /// The group of every link of ours, from its birth on.
-    pub(crate) fn group(&self) -> u32 {
-        self.group
+    /// The number of a group of links of ours, which they have from their birth on.
+    pub(crate) fn group_of(&self, group: LinkGroup) -> u32 {
+        match group {
+            LinkGroup::Ours => self.group,
+            LinkGroup::Bridges => self.bridges,
+        }
+    }
+
+    /// Which of our groups has a number.
+    pub(crate) fn group_from(&self, number: u32) -> LinkGroup {
+        if number == self.bridges {
+            LinkGroup::Bridges
+        } else {
+            LinkGroup::Ours
+        }
     }
 
     /// The group of links of ours that are about to be removed together.
@@ -110,7 +124,7 @@ impl Marks {
     /// names another owner, whose number happens to be the same.
     pub(crate) fn bears(&self, group: u32, alias: &str) -> bool {
         let ours = || owner_of_alias(alias).is_none_or(|owner| owner == self.owner.as_str());
-        (group == self.group || group == self.doomed) && ours()
+        [self.group, self.bridges, self.doomed].contains(&group) && ours()
     }
 }
 
@@ -160,10 +174,10 @@ fn suffixed<'a>(owner: &Owner, text: &'a str) -> Cow<'a, str> {
     }
 }
 
-/// The groups of an owner's links, and of those about to be removed together. The low bits are the
+/// The groups of an owner's links, of its bridges, and of those about to be removed together. The low bits are the
 /// same for all owners; the high ones, below the sign of the kernel's number, follow from the name
 /// (FNV-1a).
-fn groups(owner: &Owner) -> (u32, u32) {
+fn groups(owner: &Owner) -> (u32, u32, u32) {
     let hash = owner.as_str().bytes().fold(0x811c_9dc5_u32, |hash, byte| {
         (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193)
     });
@@ -172,8 +186,12 @@ fn groups(owner: &Owner) -> (u32, u32) {
     } else {
         hash % 0x7fff + 1
     };
-    let group = whose << 16 | LINK_GROUP.value;
-    (group, group + 1)
+    let number = |low: u32| whose << 16 | low;
+    (
+        number(LINK_GROUP.value),
+        number(BRIDGE_GROUP.value),
+        number(LINK_GROUP.value + 1),
+    )
 }
 
 #[cfg(test)]
@@ -214,7 +232,10 @@ mod tests {
     #[test]
     fn the_usual_marks_are_those_of_before_there_were_owners() {
         let usual = Marks::of(Owner::default());
-        assert_eq!((usual.group(), usual.doomed_group()), (0x5ea1, 0x5ea2));
+        assert_eq!(
+            (usual.group_of(LinkGroup::Ours), usual.doomed_group()),
+            (0x5ea1, 0x5ea2)
+        );
         assert_eq!(usual.alias(None), "sealane");
         assert_eq!(usual.table("sealane-dns"), "sealane-dns");
         assert_eq!(usual.passage_chain(), "SEALANE-FORWARD");
@@ -225,8 +246,14 @@ mod tests {
     fn owners_do_not_take_each_others_objects_for_their_own() {
         let all = ["sealane", "a", "b", "twelve-bytes"].map(marks);
         for one in &all {
-            assert!(one.bears(one.group(), ""), "at birth, without an alias");
-            assert_eq!(one.group() & LINK_GROUP.mask, LINK_GROUP.value);
+            assert!(
+                one.bears(one.group_of(LinkGroup::Ours), ""),
+                "at birth, without an alias"
+            );
+            assert_eq!(
+                one.group_of(LinkGroup::Ours) & LINK_GROUP.mask,
+                LINK_GROUP.value
+            );
             assert!(
                 i32::try_from(one.doomed_group()).is_ok(),
                 "the kernel's is an int"
@@ -235,14 +262,17 @@ mod tests {
             let file = one.namespace_file("0123".into());
             for other in &all {
                 let same = one == other;
-                assert_eq!(one.bears(other.group(), &other.alias(None)), same);
+                assert_eq!(
+                    one.bears(other.group_of(LinkGroup::Ours), &other.alias(None)),
+                    same
+                );
                 assert_eq!(one.bears(other.doomed_group(), ""), same);
                 assert_eq!(one.table("sealane") == other.table("sealane"), same);
                 assert_eq!(other.namespace_digits(&file).is_some(), same);
             }
         }
         // Where numbers collide, the alias decides.
-        assert!(!all[1].bears(all[1].group(), &all[2].alias(None)));
-        assert!(all[1].bears(all[1].group(), "an operator's words"));
+        assert!(!all[1].bears(all[1].group_of(LinkGroup::Ours), &all[2].alias(None)));
+        assert!(all[1].bears(all[1].group_of(LinkGroup::Ours), "an operator's words"));
     }
 }

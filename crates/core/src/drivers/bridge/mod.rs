@@ -25,7 +25,7 @@ use crate::model::{
     Endpoint, Facts, InterfaceName, IpFamily, Mac, Network, SandboxId, UsersDevice,
 };
 use crate::nft::{Data, Datum, Verdict};
-use crate::plan::{BridgePort, Effect, Key, Link, LinkKind, Netns, Object, Plan, Route};
+use crate::plan::{BridgePort, Effect, Key, Link, LinkGroup, LinkKind, Netns, Object, Plan, Route};
 use ipnet::IpNet;
 use std::net::{IpAddr, Ipv4Addr};
 
@@ -61,6 +61,7 @@ fn plan_device(network: &Network, options: &BridgeOptions, plan: &mut Plan) {
         Object::Link(Link {
             mtu: Some(options.mtu),
             mac: Some(Mac::from_id(&network.id)), // else it changes with every port
+            group: LinkGroup::Bridges,
             ..Link::of(LinkKind::Bridge)
         }),
     );
@@ -126,12 +127,12 @@ fn plan_filter(network: &Network, options: &BridgeOptions, facts: &Facts, plan: 
         element(set::OVERLAPPING, vec![bridge.clone()], Data::None);
     }
     if let Some(chain) = arriving(network, options, facts) {
-        let verdict = Data::Verdict(Verdict::Goto(chain.into()));
+        let verdict = Data::Verdict(Verdict::Jump(chain.into()));
         element(set::ARRIVING, vec![bridge.clone()], verdict);
     }
-    if looks_at_sources(network, options) {
+    if network.users_device.is_none() {
         let own = Datum::Mac(Mac::from_id(&network.id));
-        element(set::HANDED, vec![bridge.clone(), own], Data::None);
+        element(set::HANDED, vec![own], Data::None);
     }
     if network.spec.internal {
         element(set::LEAVING, vec![bridge], Data::Verdict(Verdict::Drop));
@@ -277,6 +278,7 @@ fn plan_endpoint(
         Key::Link(Netns::Host, endpoint.host_interface.clone()),
         Object::Link(Link {
             mtu: Some(options.mtu),
+            mac: Some(Mac::of_port(&endpoint.id)),
             port: Some(BridgePort {
                 hairpin: true, // so that a container reaches its own published port
                 isolated: isolates(options, facts) || !options.icc && endpoint.segment > 0,

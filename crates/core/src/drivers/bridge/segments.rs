@@ -96,13 +96,13 @@ fn plan_filter(bridge: &InterfaceName, plan: &mut Plan) {
     let mut element = |set: &str, key: Vec<Datum>, data: Data| {
         plan.add(Key::Element(set.into(), key), Object::Element(data));
     };
-    let untracked = Data::Verdict(Verdict::Goto(UNTRACKED.into()));
+    let untracked = Data::Verdict(Verdict::Jump(UNTRACKED.into()));
     element(set::ARRIVING, vec![bridge], untracked);
     element(set::WITHIN, pair, Data::Verdict(Verdict::Accept));
 }
 
 fn mac(network: &Network, kind: &str, segment: u16) -> Mac {
-    Mac::from_id(&derive_id(&[
+    Mac::of_port(&derive_id(&[
         kind.as_bytes(),
         &segment.to_be_bytes(),
         network.id.as_bytes(),

@@ -25,7 +25,7 @@ pub mod set {
     pub const BRIDGES: &str = "bridges";
     /// Where to what arrives by a bridge goes before the kernel tracks it.
     pub const ARRIVING: &str = "arriving";
-    /// Bridges and their hardware addresses, where sources are looked at.
+    /// The hardware addresses of the bridges.
     pub const HANDED: &str = "handed";
     /// A bridge, and IPv4 addresses that containers on it have elsewhere.
     pub const ELSEWHERE4: &str = "elsewhere4";

@@ -85,11 +85,11 @@ fn planned(network: &Network, facts: &Facts) -> String {
 fn a_network_is_a_bridge_with_its_gateway_and_one_element_per_question() {
     expect![[r#"
         link   host/br-blue bridge mtu 1500 mac 72:a9:20:00:e7:4f
-        nft    host/arriving "br-blue" : goto sources
+        nft    host/arriving "br-blue" : jump sources
         nft    host/bridges "br-blue"
         nft    host/entering ipv4 . "br-blue" : goto published-only
         nft    host/entering ipv6 . "br-blue" : goto published-only
-        nft    host/handed "br-blue" . 72:a9:20:00:e7:4f
+        nft    host/handed 72:a9:20:00:e7:4f
         nft    host/masquerade4 "br-blue"
         nft    host/siblings "br-blue" . "br-blue"
         nft    host/translated ipv4 . "br-blue"
@@ -108,11 +108,11 @@ fn an_internal_network_has_no_way_in_or_out() {
     network.spec.internal = true;
     expect![[r#"
         link   host/br-blue bridge mtu 1500 mac 72:a9:20:00:e7:4f
-        nft    host/arriving "br-blue" : goto sources
+        nft    host/arriving "br-blue" : jump sources
         nft    host/bridges "br-blue"
         nft    host/entering ipv4 . "br-blue" : drop
         nft    host/entering ipv6 . "br-blue" : drop
-        nft    host/handed "br-blue" . 72:a9:20:00:e7:4f
+        nft    host/handed 72:a9:20:00:e7:4f
         nft    host/leaving "br-blue" : drop
         nft    host/siblings "br-blue" . "br-blue"
         nft    host/within "br-blue" . "br-blue" : accept
@@ -150,7 +150,7 @@ fn an_endpoint_is_a_veth_pair_with_addresses_and_known_neighbors() {
         &facts(),
     );
     expect![[r#"
-        link   host/veth64ae126 veth peer cd7dafb18aa0/eth0 02:42:0a:01:00:02 mtu 1500 master br-blue hairpin
+        link   host/veth64ae126 veth peer cd7dafb18aa0/eth0 02:42:0a:01:00:02 mtu 1500 master br-blue hairpin mac 5e:a1:4e:64:ae:12
         addr   cd7dafb18aa0/eth0 10.1.0.2/24
         up     cd7dafb18aa0/eth0
         neigh  host/br-blue 10.1.0.2 is at 02:42:0a:01:00:02

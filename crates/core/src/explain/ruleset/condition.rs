@@ -61,6 +61,8 @@ impl Walk<'_, '_> {
             Match::Marked(mark) => mark.value == 0,
             Match::ByOurLink => self.passing.of_another_owner.0,
             Match::ToOurLink => self.passing.of_another_owner.1,
+            Match::ByNetworkBridge => self.passing.by_network_bridge,
+            Match::NotForPort => true,
         })
     }
 

@@ -119,6 +119,7 @@ impl Walk<'_, '_> {
                 .host()
                 .routes_back(self.packet.source.ip(), input),
             towards: self.towards(input),
+            by_network_bridge: self.is_network_bridge(input),
             translated,
             of_another_owner: (of_another_owner(input), of_another_owner(output)),
             to_host: self.scene.host().is_local(self.packet.destination.ip()),
@@ -134,6 +135,15 @@ impl Walk<'_, '_> {
     /// An answer to what the host has not seen. Of the protocols only UDP has no other way to begin.
     fn is_invalid(&self) -> bool {
         self.answering && !self.recognized && self.packet.transport != Transport::Udp
+    }
+
+    /// Whether a link is the bridge that was made for a network.
+    fn is_network_bridge(&self, link: &str) -> bool {
+        let network = self.scene.network(link);
+        network.is_some_and(|network| {
+            let device = network.settings().device();
+            network.users_device.is_none() && device.is_some_and(|device| device.as_str() == link)
+        })
     }
 
     /// The hardware address of the bridge that hands the packet to the host.

@@ -62,7 +62,7 @@ fn a_sandbox_has_a_default_route_a_resolver_and_its_ports() {
     assert_eq!(check(&plan, &host_table()), []);
     expect![[r#"
         netns  cd7dafb18aa0
-        link   host/veth64ae126 veth peer cd7dafb18aa0/eth0 02:42:0a:01:00:02 mtu 1500 master br-blue hairpin
+        link   host/veth64ae126 veth peer cd7dafb18aa0/eth0 02:42:0a:01:00:02 mtu 1500 master br-blue hairpin mac 5e:a1:4e:64:ae:12
         table  cd7dafb18aa0/sealane-dns 0 sets, 1 chains
         nft    host/publish-address4 tcp . 127.0.0.1 . 8443 : 10.1.0.2 . 443
         nft    host/publish-port4 tcp . 8080 : 10.1.0.2 . 80

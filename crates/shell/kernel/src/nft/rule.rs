@@ -4,7 +4,7 @@ use super::expression::{Checksum, Ct, Expression, Header, Meta, Register};
 use super::number;
 use crate::nft::set::field;
 use ipnet::IpNet;
-use sealane_core::model::{IpFamily, LINK_GROUP, Mark, Protocol};
+use sealane_core::model::{BRIDGE_GROUP, IpFamily, LINK_GROUP, Mark, PORTS, Protocol};
 use sealane_core::nft::{Datum, Family, Field, Match, Rule, Statement};
 use std::io;
 
@@ -92,7 +92,19 @@ impl Compiler {
             Match::Marked(mark) => self.has_bits(Meta::Mark, *mark),
             Match::ByOurLink => self.has_bits(Meta::InputGroup, LINK_GROUP),
             Match::ToOurLink => self.has_bits(Meta::OutputGroup, LINK_GROUP),
+            Match::ByNetworkBridge => self.has_bits(Meta::InputGroup, BRIDGE_GROUP),
+            Match::NotForPort => self.not_for_port(),
         }
+    }
+
+    fn not_for_port(&mut self) {
+        let [a, b, c] = PORTS;
+        self.load_all(&[Field::EtherDestination]);
+        self.done.push(Expression::Mask(
+            Register::FIRST,
+            vec![0xff, 0xff, 0xff, 0, 0, 0],
+        ));
+        self.compare(false, vec![a, b, c, 0, 0, 0]);
     }
 
     fn not_opening(&mut self) {

@@ -288,6 +288,7 @@ pub(crate) fn describe(
         mac: found.mac,
         port: describe_port(kernel, netns, found)?,
         down: found.kind == Kind::Veth && !found.up,
+        group: kernel.marks().group_from(found.group),
         kind,
     }))
 }

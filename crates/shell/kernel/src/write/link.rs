@@ -13,7 +13,7 @@ use netlink_packet_route::link::{
     LinkInfo, LinkMessage,
 };
 use sealane_core::model::{InterfaceName, Mac};
-use sealane_core::plan::{BridgePort, Link, LinkKind, MacvlanMode, Netns, Upper};
+use sealane_core::plan::{BridgePort, Link, LinkGroup, LinkKind, MacvlanMode, Netns, Upper};
 use std::os::fd::{AsFd, AsRawFd};
 
 /// A link with a smaller MTU has no IPv6 at all (RFC 8200), and refuses settings of it.
@@ -39,7 +39,8 @@ pub(super) fn create(
 ) -> Message {
     let mut born = named(name);
     born.attributes.extend(link.mtu.map(LinkAttribute::Mtu));
-    born.attributes.push(LinkAttribute::Group(marks.group()));
+    born.attributes
+        .push(LinkAttribute::Group(marks.group_of(link.group)));
     born.attributes.extend(link.mac.map(address));
     born.attributes
         .extend(around.master.map(LinkAttribute::Controller));
@@ -69,7 +70,9 @@ pub(super) fn alter(
     found: &Found,
 ) -> Vec<Message> {
     let mut altered = named(name);
-    altered.attributes.push(LinkAttribute::Group(marks.group()));
+    altered
+        .attributes
+        .push(LinkAttribute::Group(marks.group_of(link.group)));
     let mtu = link.mtu.filter(|_| link.mtu != found.mtu);
     altered.attributes.extend(mtu.map(LinkAttribute::Mtu));
     let mac = link.mac.filter(|mac| Some(*mac) != found.mac);
@@ -180,7 +183,8 @@ fn kind(marks: &Marks, link: &Link, around: &Surroundings) -> Vec<LinkInfo> {
             let mut peer = named(name);
             if *netns == Netns::Host {
                 // Another object of the plan has the rest of its settings.
-                peer.attributes.push(LinkAttribute::Group(marks.group()));
+                peer.attributes
+                    .push(LinkAttribute::Group(marks.group_of(LinkGroup::Ours)));
             }
             peer.attributes.push(address(*peer_mac));
             peer.attributes.extend(link.mtu.map(LinkAttribute::Mtu));

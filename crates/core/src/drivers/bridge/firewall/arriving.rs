@@ -56,15 +56,32 @@ fn sources() -> Chain {
     )
 }
 
-/// With br_netfilter, what stays within a bridge is seen here, too, and is none of the host's.
+/// With br_netfilter, what stays within a bridge is seen here, too, and is none of the host's. It is
+/// most of what is seen, so that this rule comes first, and asks for as little as it can.
+pub(super) fn stays_on_its_bridge() -> Rule {
+    let mut matches = vec![Match::ByNetworkBridge];
+    matches.extend(for_another_one());
+    Rule::new("stays on its bridge", matches, Verdict::Accept)
+}
+
+/// Not for the bridge itself; nor for a port, whose frames it takes for its own.
+fn for_another_one() -> [Match; 3] {
+    let towards = vec![Field::EtherDestination];
+    [
+        Match::ForOne,
+        Match::NotForPort,
+        Match::NotInSet(towards, set::HANDED.into()),
+    ]
+}
+
+/// The same of bridges that only continue another one, or whose endpoints have aliases.
 fn handed_over() -> Chain {
-    let towards = vec![Field::InputInterface, Field::EtherDestination];
     Chain::new(
         HANDED_OVER,
         [
             Rule::new(
                 "for another one on the bridge",
-                vec![Match::ForOne, Match::NotInSet(towards, set::HANDED.into())],
+                for_another_one().into(),
                 Verdict::Return,
             ),
             Rule::new("for the host", vec![], Verdict::Goto(SOURCES.into())),

@@ -1,7 +1,7 @@
 //! What leaves a network, or enters one, as its sources and destinations are seen there.
 
 use crate::drivers::bridge::table::set;
-use crate::model::IpFamily;
+use crate::model::{ALIASES, IpFamily};
 use crate::nft::{Datum, Field, Match, Rule, Statement, Verdict};
 
 /// Where sources are translated.
@@ -71,10 +71,11 @@ pub(super) fn sources_translated() -> [Rule; 11] {
 pub(super) fn into_overlapping() -> Rule {
     let destination = Field::Ip4Destination;
     Rule {
-        matches: vec![Match::InSet(
-            vec![Field::OutputInterface],
-            set::OVERLAPPING.into(),
-        )],
+        // First what costs least: hardly a packet is for such an address.
+        matches: vec![
+            Match::Within(destination, ALIASES.into()),
+            Match::InSet(vec![Field::OutputInterface], set::OVERLAPPING.into()),
+        ],
         statements: vec![Statement::SetAddress {
             to: destination,
             fields: vec![Field::OutputInterface, destination],

@@ -10,7 +10,7 @@ use super::table::set;
 use crate::drivers::{HostChain, HostRules};
 use crate::model::Policy;
 use crate::nft::{DataType, Field, Match, Rule, Set, Statement, Verdict};
-use arriving::{arriving_chains, by_a_bridge};
+use arriving::{arriving_chains, by_a_bridge, stays_on_its_bridge};
 use entering::entrances;
 use leaving::{into_overlapping, sources_translated};
 
@@ -24,6 +24,7 @@ pub(super) fn host_rules(policy: &Policy) -> HostRules {
         Rule::new(comment, vec![Match::ToHost], publish)
     };
     let one = [
+        (HostChain::Guard, stays_on_its_bridge()),
         (HostChain::Guard, by_a_bridge()),
         (HostChain::Prerouting, published("published ports")),
         (
@@ -93,7 +94,7 @@ fn sets() -> Vec<Set> {
     let mut sets = vec![
         plain(set::BRIDGES, &[Interface], &[]),
         plain(set::ARRIVING, &[Interface], &[Verdict]),
-        plain(set::HANDED, &[Interface, Mac], &[]),
+        plain(set::HANDED, &[Mac], &[]),
         plain(set::ELSEWHERE4, &[Interface, Ipv4], &[]),
         plain(set::ELSEWHERE6, &[Interface, Ipv6], &[]),
         plain(set::SIBLINGS, &[Interface, Interface], &[]),
