@@ -213,7 +213,7 @@ fn networks_are_isolated_from_each_other() {
         db route: 10.1.0.3 is reached by the default route: via 10.2.0.1 on eth0, br-green (network green)
         host route: 10.1.0.3 is reached by br-blue (network blue)
         host firewall: dropped: networks green and blue are isolated from each other, but for published ports
-            forward [entering ipv4 . "br-blue" : goto published-only]
+            forward [published ipv4 . "br-blue"]
             published-only
     "#]]
     .assert_eq(&lines(&report));
@@ -230,7 +230,7 @@ fn a_published_port_is_translated_and_keeps_its_source() {
             publish [publish-port4 tcp . 8080 : 10.1.0.2 . 80]
         host route: 10.1.0.2 is reached by br-blue (network blue)
         host firewall: it may pass
-            forward [entering ipv4 . "br-blue" : goto published-only]
+            forward [published ipv4 . "br-blue"]
             published-only
         web delivery: something listens on 10.1.0.2:80/tcp
     "#]]
@@ -270,7 +270,7 @@ fn what_is_explained_is_the_plan() {
     let bridge = InterfaceName::try_from("br-blue").unwrap();
     let family = crate::nft::Datum::NfProto(IpFamily::V4);
     let bridge = vec![family, crate::nft::Datum::Interface(bridge)];
-    town.missing = vec![Key::Element(set::ENTERING.into(), bridge)];
+    town.missing = vec![Key::Element(set::PUBLISHED.into(), bridge)];
     assert_eq!(
         town.verdict(container("db"), "10.1.0.3:80"),
         Verdict::Passes

@@ -3,7 +3,7 @@
 //! Reads the live elements of our table; the view for iptables is read-only and for people and
 //! tools that know no other words.
 
-use super::{PUBLISH_SETS, ROUTED, host_table_of, set};
+use super::{PUBLISH_SETS, PUBLISHED_ONLY, ROUTED, host_table_of, set};
 use crate::model::{IpFamily, Policy, Protocol};
 use crate::nft::{Data, Datum, Listing, Verdict};
 use crate::plan::{Key, Object};
@@ -156,6 +156,14 @@ fn passing(elements: &Elements<'_>, family: IpFamily, text: &mut String) {
     for (key, data) in of(elements, set::LEAVING) {
         if let ([Datum::Interface(link)], Data::Verdict(verdict)) = (key, data) {
             decided(&format!("-i {link}"), verdict, family, text);
+        }
+    }
+    for (key, _) in of(elements, set::PUBLISHED) {
+        if let [protocol, Datum::Interface(link)] = key
+            && *protocol == own
+        {
+            let ports = Verdict::Goto(PUBLISHED_ONLY.into());
+            decided(&format!("-o {link}"), &ports, family, text);
         }
     }
     for (key, data) in of(elements, set::ENTERING) {

@@ -19,7 +19,7 @@ pub(crate) use publish::{address, udp_ports};
 
 use options::{BridgeOptions, GatewayMode};
 use segments::{PORTS, segment_bridge};
-use table::{ALIASED, APART, HANDED_OVER, PUBLISHED_DIRECT, PUBLISHED_ONLY, ROUTED, SOURCES, set};
+use table::{ALIASED, APART, PUBLISHED_DIRECT, PUBLISHED_ONLY, ROUTED, set};
 
 use crate::model::{
     Endpoint, Facts, InterfaceName, IpFamily, Mac, Network, SandboxId, UsersDevice,
@@ -121,14 +121,20 @@ fn plan_filter(network: &Network, options: &BridgeOptions, facts: &Facts, plan: 
     for family in IpFamily::BOTH {
         let key = vec![Datum::NfProto(family), bridge.clone()];
         let verdict = entering(network, options, facts, family);
-        element(set::ENTERING, key, Data::Verdict(verdict));
+        if verdict == Verdict::Goto(PUBLISHED_ONLY.into()) {
+            element(set::PUBLISHED, key, Data::None);
+        } else {
+            element(set::ENTERING, key, Data::Verdict(verdict));
+        }
     }
     if options.overlapping {
         element(set::OVERLAPPING, vec![bridge.clone()], Data::None);
     }
-    if let Some(chain) = arriving(network, options, facts) {
-        let verdict = Data::Verdict(Verdict::Jump(chain.into()));
-        element(set::ARRIVING, vec![bridge.clone()], verdict);
+    if options.overlapping {
+        let aliased = Data::Verdict(Verdict::Jump(ALIASED.into()));
+        element(set::ARRIVING, vec![bridge.clone()], aliased);
+    } else if looks_at_sources(network, options) {
+        element(set::SOURCED, vec![bridge.clone()], Data::None);
     }
     if network.users_device.is_none() {
         let own = Datum::Mac(Mac::from_id(&network.id));
@@ -156,19 +162,6 @@ fn plan_filter(network: &Network, options: &BridgeOptions, facts: &Facts, plan: 
             None => element(masquerade, vec![bridge.clone()], Data::None),
         }
     }
-}
-
-/// Where packets that the bridge brings go before the kernel tracks them.
-fn arriving(network: &Network, options: &BridgeOptions, facts: &Facts) -> Option<&'static str> {
-    if options.overlapping {
-        return Some(ALIASED);
-    }
-    let known = network.users_device.is_none();
-    looks_at_sources(network, options).then_some(match facts.bridge_netfilter && known {
-        true => HANDED_OVER,
-        // All that is seen is for the host; or its hardware address is not ours to know.
-        false => SOURCES,
-    })
 }
 
 /// Whether what the network hands to the host has to come from where an answer would go.

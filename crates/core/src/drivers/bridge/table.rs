@@ -23,7 +23,9 @@ pub const APART: &str = "apart";
 pub mod set {
     /// The bridges of ours.
     pub const BRIDGES: &str = "bridges";
-    /// Where to what arrives by a bridge goes before the kernel tracks it.
+    /// Bridges of which sources are looked at.
+    pub const SOURCED: &str = "sourced";
+    /// Where to what arrives by a bridge of another kind goes before the kernel tracks it.
     pub const ARRIVING: &str = "arriving";
     /// The hardware addresses of the bridges.
     pub const HANDED: &str = "handed";
@@ -37,7 +39,9 @@ pub mod set {
     pub const WITHIN: &str = "within";
     /// Verdict on what leaves a network by its bridge.
     pub const LEAVING: &str = "leaving";
-    /// Verdict on IPv4 or IPv6 that enters a network by its bridge.
+    /// IPv4 or IPv6 of a bridge into whose network only published ports lead.
+    pub const PUBLISHED: &str = "published";
+    /// Verdict on IPv4 or IPv6 that enters another network by its bridge.
     pub const ENTERING: &str = "entering";
     /// Bridges of whose packets IPv4 or IPv6 leaves with another address.
     pub const TRANSLATED: &str = "translated";

@@ -85,13 +85,13 @@ fn planned(network: &Network, facts: &Facts) -> String {
 fn a_network_is_a_bridge_with_its_gateway_and_one_element_per_question() {
     expect![[r#"
         link   host/br-blue bridge mtu 1500 mac 72:a9:20:00:e7:4f
-        nft    host/arriving "br-blue" : jump sources
         nft    host/bridges "br-blue"
-        nft    host/entering ipv4 . "br-blue" : goto published-only
-        nft    host/entering ipv6 . "br-blue" : goto published-only
         nft    host/handed 72:a9:20:00:e7:4f
         nft    host/masquerade4 "br-blue"
+        nft    host/published ipv4 . "br-blue"
+        nft    host/published ipv6 . "br-blue"
         nft    host/siblings "br-blue" . "br-blue"
+        nft    host/sourced "br-blue"
         nft    host/translated ipv4 . "br-blue"
         nft    host/within "br-blue" . "br-blue" : accept
         sysctl host/ipv4/conf/br-blue/route_localnet = 1
@@ -108,13 +108,13 @@ fn an_internal_network_has_no_way_in_or_out() {
     network.spec.internal = true;
     expect![[r#"
         link   host/br-blue bridge mtu 1500 mac 72:a9:20:00:e7:4f
-        nft    host/arriving "br-blue" : jump sources
         nft    host/bridges "br-blue"
         nft    host/entering ipv4 . "br-blue" : drop
         nft    host/entering ipv6 . "br-blue" : drop
         nft    host/handed 72:a9:20:00:e7:4f
         nft    host/leaving "br-blue" : drop
         nft    host/siblings "br-blue" . "br-blue"
+        nft    host/sourced "br-blue"
         nft    host/within "br-blue" . "br-blue" : accept
         addr   host/br-blue 10.1.0.1/24
         up     host/br-blue

@@ -3,10 +3,17 @@
 use crate::drivers::bridge::table::{ALIASED, HANDED_OVER, SOURCES, UNTRACKED, set};
 use crate::nft::{Chain, Field, Match, Rule, Statement, Verdict};
 
-/// Leads what a bridge brings to the chain for it.
+/// Has the sources looked at of what most networks hand to the host.
+pub(super) fn from_a_network() -> Rule {
+    let bridge = Match::InSet(vec![Field::InputInterface], set::SOURCED.into());
+    let sources = Verdict::Jump(SOURCES.into());
+    Rule::new("from a network", vec![bridge], sources)
+}
+
+/// Leads what other bridges bring to the chain for it.
 pub(super) fn by_a_bridge() -> Rule {
     Rule::look_up(
-        "from a bridge of ours",
+        "from a bridge of another kind",
         &[Field::InputInterface],
         set::ARRIVING,
     )

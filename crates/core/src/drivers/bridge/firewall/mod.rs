@@ -1,16 +1,20 @@
 //! The bridge's rules in the host's table. They never grow: what they decide per network, endpoint or
 //! port stands in the sets of [`table`](super::table).
+//!
+//! What most networks want stands in sets, and not as verdicts that lead to a chain: with each of those
+//! that is added the kernel walks all elements of the table's maps, to see that no chain leads back to
+//! itself.
 
 mod arriving;
 mod entering;
 mod leaving;
 
 use super::publish::{publish_chain, publish_sets};
-use super::table::set;
+use super::table::{PUBLISHED_ONLY, set};
 use crate::drivers::{HostChain, HostRules};
 use crate::model::Policy;
 use crate::nft::{DataType, Field, Match, Rule, Set, Statement, Verdict};
-use arriving::{arriving_chains, by_a_bridge, stays_on_its_bridge};
+use arriving::{arriving_chains, by_a_bridge, from_a_network, stays_on_its_bridge};
 use entering::entrances;
 use leaving::{into_overlapping, sources_translated};
 
@@ -25,6 +29,7 @@ pub(super) fn host_rules(policy: &Policy) -> HostRules {
     };
     let one = [
         (HostChain::Guard, stays_on_its_bridge()),
+        (HostChain::Guard, from_a_network()),
         (HostChain::Guard, by_a_bridge()),
         (HostChain::Prerouting, published("published ports")),
         (
@@ -44,7 +49,7 @@ pub(super) fn host_rules(policy: &Policy) -> HostRules {
 }
 
 /// Who may pass through the host.
-fn forward() -> [Rule; 7] {
+fn forward() -> [Rule; 8] {
     use Field::{InputInterface, NfProto, OutputInterface};
     [
         Rule::look_up(
@@ -64,6 +69,14 @@ fn forward() -> [Rule; 7] {
         taken_back(Field::Ip6Source, set::CLOSED6),
         Rule::look_up("out of a network", &[InputInterface], set::LEAVING),
         Rule::look_up("into a network", &[NfProto, OutputInterface], set::ENTERING),
+        Rule::new(
+            "into a network by its published ports",
+            vec![Match::InSet(
+                vec![NfProto, OutputInterface],
+                set::PUBLISHED.into(),
+            )],
+            Verdict::Goto(PUBLISHED_ONLY.into()),
+        ),
         Rule::new(
             "out of a network to anywhere else",
             vec![Match::InSet(vec![InputInterface], set::BRIDGES.into())],
@@ -93,6 +106,7 @@ fn sets() -> Vec<Set> {
     };
     let mut sets = vec![
         plain(set::BRIDGES, &[Interface], &[]),
+        plain(set::SOURCED, &[Interface], &[]),
         plain(set::ARRIVING, &[Interface], &[Verdict]),
         plain(set::HANDED, &[Mac], &[]),
         plain(set::ELSEWHERE4, &[Interface, Ipv4], &[]),
@@ -100,6 +114,7 @@ fn sets() -> Vec<Set> {
         plain(set::SIBLINGS, &[Interface, Interface], &[]),
         plain(set::WITHIN, &[Interface, Interface], &[Verdict]),
         plain(set::LEAVING, &[Interface], &[Verdict]),
+        plain(set::PUBLISHED, &[NfProto, Interface], &[]),
         plain(set::ENTERING, &[NfProto, Interface], &[Verdict]),
         plain(set::TRANSLATED, &[NfProto, Interface], &[]),
         plain(set::MASQUERADE4, &[Interface], &[]),
