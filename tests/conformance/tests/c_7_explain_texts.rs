@@ -45,8 +45,8 @@ fn c_7_a_container_on_another_network_is_isolated() {
   route       web: 10.2.0.2 is reached by the default route: via 10.1.0.1 on eth0, br-front (network front)
   route       host: 10.2.0.2 is reached by br-back (network back)
   firewall    host: dropped: networks front and back are isolated from each other, but for published ports
-              chain forward: meta nfproto . oifname vmap @entering comment \"into a network\"
-                @entering has ipv4 . \"br-back\" : goto published-only
+              chain forward: meta nfproto . oifname @published goto published-only comment \"into a network by its published ports\"
+                @published has ipv4 . \"br-back\"
               chain published-only: drop comment \"nothing else enters a network\"
 
 dropped: networks front and back are isolated from each other, but for published ports",
@@ -55,8 +55,8 @@ dropped: networks front and back are isolated from each other, but for published
     // The rules are named as nft names them.
     let listed = world.host().sh("nft list table inet sealane").ok();
     for words in [
-        "meta nfproto . oifname vmap @entering comment \"into a network\"",
-        "ipv4 . \"br-back\" : goto published-only",
+        "meta nfproto . oifname @published goto published-only comment \"into a network by its published ports\"",
+        "ipv4 . \"br-back\"",
         "drop comment \"nothing else enters a network\"",
     ] {
         assert!(listed.contains(words), "{words} in {listed}");

@@ -167,7 +167,10 @@ fn others_go_on(world: &World, round: usize) {
     world.network(&net);
     world.idle(&format!("--network blue --name {name}"));
     world.docker(&format!("network connect {net} {name}")).ok();
-    world.sealane("plan network-rm blue").ok();
+    world
+        .docker(&format!("network disconnect {net} {name}"))
+        .ok();
+    world.sealane(&format!("plan network-rm {net}")).ok();
     world.docker(&format!("rm -f {name}")).ok();
 }
 
