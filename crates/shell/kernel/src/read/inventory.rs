@@ -125,19 +125,17 @@ impl Kernel {
     /// The default routes of the host.
     pub fn ways_out(&self) -> io::Result<Vec<WayOut>> {
         let channel = self.channel(Netns::Host)?;
-        let names = self.link_names()?;
         let mut found = Vec::new();
         for family in IpFamily::BOTH {
-            let routes = address::routes(&channel, family)?;
-            let default = routes.iter().filter(|route| route.to.prefix_len() == 0);
-            found.extend(default.filter_map(|route| {
-                let link = names.get(&route.link)?.clone();
-                Some(WayOut {
+            let routes = address::routes(&channel, family)?.into_iter();
+            for route in routes.filter(|route| route.to.prefix_len() == 0) {
+                let link = link::name_of(&channel, route.link)?;
+                found.extend(link.map(|link| WayOut {
                     family,
-                    link,
+                    link: link.to_string(),
                     advertised: route.advertised,
-                })
-            }));
+                }));
+            }
         }
         Ok(found)
     }
