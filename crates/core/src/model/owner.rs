@@ -18,7 +18,7 @@ pub const LINK_GROUP: Mark = Mark {
     mask: 0xfffd,
 };
 
-/// What the bridges of networks have in common, whoever's: all low bits of their group.
+/// What the bridges of networks have in common, whichever daemon's: all low bits of their group.
 pub const BRIDGE_GROUP: Mark = Mark {
     value: 0x5ea3,
     mask: 0xffff,
