@@ -315,8 +315,15 @@ fn b4_a_port_of_the_bridge_is_no_other_way_to_the_host() {
 #[test]
 fn b4_any_source_is_for_networks_that_want_it() {
     with_bridge_filter_off_and_on(|world| {
-        asker_and_liar(world, "-o any_source=true");
-        assert!(joins(world, &V4) && joins(world, &V6));
+        for options in [
+            "-o any_source=true",
+            "-o any_source=true -o overlapping=true",
+        ] {
+            asker_and_liar(world, options);
+            assert!(joins(world, &V4) && joins(world, &V6), "{options}");
+            world.docker("rm -f asker liar").ok();
+            world.docker("network rm asks lies").ok();
+        }
     });
 }
 

@@ -133,8 +133,13 @@ fn plan_filter(network: &Network, options: &BridgeOptions, facts: &Facts, plan: 
     if options.overlapping {
         let aliased = Data::Verdict(Verdict::Jump(ALIASED.into()));
         element(set::ARRIVING, vec![bridge.clone()], aliased);
-    } else if looks_at_sources(network, options) {
-        element(set::SOURCED, vec![bridge.clone()], Data::None);
+    }
+    if looks_at_sources(network, options) {
+        let looked_at = match options.overlapping {
+            true => set::SOURCED_ALIASES,
+            false => set::SOURCED,
+        };
+        element(looked_at, vec![bridge.clone()], Data::None);
     }
     if network.users_device.is_none() {
         let own = Datum::Mac(Mac::from_id(&network.id));

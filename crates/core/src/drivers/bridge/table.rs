@@ -25,6 +25,8 @@ pub mod set {
     pub const BRIDGES: &str = "bridges";
     /// Bridges of which sources are looked at.
     pub const SOURCED: &str = "sourced";
+    /// Those of which they are looked at once endpoints have their aliases.
+    pub const SOURCED_ALIASES: &str = "sourced-aliases";
     /// Where to what arrives by a bridge of another kind goes before the kernel tracks it.
     pub const ARRIVING: &str = "arriving";
     /// The hardware addresses of the bridges.

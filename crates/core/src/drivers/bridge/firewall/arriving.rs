@@ -81,7 +81,7 @@ fn for_another_one() -> [Match; 3] {
     ]
 }
 
-/// The same of bridges that only continue another one, or whose endpoints have aliases.
+/// The same of bridges whose endpoints have aliases.
 fn handed_over() -> Chain {
     Chain::new(
         HANDED_OVER,
@@ -104,6 +104,7 @@ fn aliased() -> Chain {
         vec![Field::InputInterface, destination],
         set::OVERLAPPING4.into(),
     );
+    let sourced = Match::InSet(vec![Field::InputInterface], set::SOURCED_ALIASES.into());
     // Multicast and broadcast stay on the bridge.
     let many = ipnet::Ipv4Net::new_assert(std::net::Ipv4Addr::new(224, 0, 0, 0), 3).into();
     let rules = [
@@ -121,7 +122,11 @@ fn aliased() -> Chain {
             }],
             comment: "from a subnet that another network may have".into(),
         },
-        Rule::new("as of others", vec![], Verdict::Goto(HANDED_OVER.into())),
+        Rule::new(
+            "as of others",
+            vec![sourced],
+            Verdict::Goto(HANDED_OVER.into()),
+        ),
     ];
     Chain::new(ALIASED, rules)
 }

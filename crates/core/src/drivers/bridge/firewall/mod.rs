@@ -107,6 +107,7 @@ fn sets() -> Vec<Set> {
     let mut sets = vec![
         plain(set::BRIDGES, &[Interface], &[]),
         plain(set::SOURCED, &[Interface], &[]),
+        plain(set::SOURCED_ALIASES, &[Interface], &[]),
         plain(set::ARRIVING, &[Interface], &[Verdict]),
         plain(set::HANDED, &[Mac], &[]),
         plain(set::ELSEWHERE4, &[Interface, Ipv4], &[]),
